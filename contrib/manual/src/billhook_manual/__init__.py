@@ -1,0 +1,1 @@
+"""A provider for work done by hand: a person issues, delivers and collects, and says so."""

@@ -1,0 +1,187 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nox>=2025.2.9"]
+# ///
+"""Everything that can be run here, each by one command.
+
+    python3 noxfile.py                  lint, types and tests
+    python3 noxfile.py -l               all sessions
+    python3 noxfile.py -s NAME -- ARGS  one session; what follows the dashes goes to the program it runs
+    uv run noxfile.py -s NAME           the same with uv
+
+Needs Python 3.11 or later and pip, nothing else: where nox is missing it is first installed into .nox/bootstrap.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+CONSTRAINTS = ROOT / "tests" / "constraints.txt"
+OLDEST_NOX = (2025, 2, 9)
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+
+
+def nox_is_here() -> bool:
+    try:
+        return tuple(int(part) for part in version("nox").split(".")) >= OLDEST_NOX
+    except PackageNotFoundError:
+        return False
+
+
+def run_again_with_nox() -> int:
+    """Run this file with the same arguments inside a private environment that has nox; the exit status of that run."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python {sys.version.split()[0]} is too old: run this file with Python 3.11 or later.")
+    home = ROOT / ".nox" / "bootstrap"
+    python = home / SCRIPTS / "python"
+    ready, contents = home / "ready", f"{sys.version}\n{CONSTRAINTS.read_text()}"
+    if not ready.is_file() or ready.read_text() != contents:
+        print("nox is not installed: installing it into .nox/bootstrap", file=sys.stderr, flush=True)  # noqa: T201
+        make_environment(home)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-c", CONSTRAINTS, "nox"], check=True)
+        ready.write_text(contents)
+    return subprocess.run([python, __file__, *sys.argv[1:]], check=False).returncode
+
+
+def make_environment(home: Path) -> None:
+    """Make an empty environment with pip at `home`, in place of whatever stood there."""
+    try:
+        venv.create(home, clear=True, with_pip=True)
+    except subprocess.CalledProcessError:
+        sys.exit(f"{sys.executable} can't make environments. Install its venv module (Debian: python3-venv), run again.")
+
+
+if not nox_is_here():
+    sys.exit(run_again_with_nox())
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.default_venv_backend = "uv|virtualenv"
+
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PATTERNS = PYPROJECT["tool"]["uv"]["workspace"]["members"]
+MEMBERS = sorted(path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern))
+EDITABLE = ("-e", "core[postgres,testing]", *(f"-e{member}" for member in MEMBERS if member != "core"))
+
+
+def groups(*names: str) -> tuple[str, ...]:
+    """The requirements of these dependency groups. pip below 25.1 can't read groups itself."""
+    return nox.project.dependency_groups(PYPROJECT, *names)
+
+
+def workshop_python(session: nox.Session) -> str:
+    return str(session.cache_dir.parent / "workshop" / SCRIPTS / "python")
+
+
+@nox.session(default=False, reuse_venv=True)
+def workshop(session: nox.Session) -> None:
+    """Bring the environment that lint, types, tests and others share up to date: every member editable, every tool."""
+    session.install("-c", str(CONSTRAINTS), *groups("test", "lint", "types", "bench", "docs"), *EDITABLE)
+
+
+@nox.session(venv_backend="none", requires=["workshop"])
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and formatting. `-- --fix` repairs what can be repaired."""
+    python = workshop_python(session)
+    session.run(python, "-m", "ruff", "check", *session.posargs, ".")
+    session.run(python, "-m", "ruff", "format", *([] if "--fix" in session.posargs else ["--check"]), ".")
+
+
+@nox.session(venv_backend="none", requires=["workshop"])
+def types(session: nox.Session) -> None:
+    """Mypy, strict, over every member's source and this file."""
+    session.run(workshop_python(session), "-m", "mypy", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["workshop"])
+def tests(session: nox.Session) -> None:
+    """Every test but those with a session of their own. Arguments go to pytest."""
+    session.run(workshop_python(session), "-m", "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["workshop"], default=False)
+def coverage(session: nox.Session) -> None:
+    """The tests again, with the lines and branches that none of them reaches."""
+    python = workshop_python(session)
+    session.run(python, "-m", "coverage", "run", "-m", "pytest", *session.posargs)
+    session.run(python, "-m", "coverage", "report")
+
+
+@nox.session(venv_backend="none", requires=["workshop"], default=False)
+def crash(session: nox.Session) -> None:
+    """The long enumeration: every pair of crashes. Minutes."""
+    session.run(workshop_python(session), "-m", "pytest", "-m", "long", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["workshop"], default=False)
+def bench(session: nox.Session) -> None:
+    """The measurements. Judge them on a quiet machine."""
+    session.run(workshop_python(session), "-m", "pytest", "-m", "bench", "-s", "-p", "no:randomly", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["workshop"], default=False)
+def docs(session: nox.Session) -> None:
+    """Fail where a generated page of the reference is stale; `-- --write` writes them anew."""
+    session.run(workshop_python(session), "docs/generate.py", *(session.posargs or ["--check"]))
+
+
+@nox.session(default=False, reuse_venv=True)
+def demo(session: nox.Session) -> None:
+    """Carry invoices through the sandbox provider on this machine. Needs no account anywhere."""
+    session.install("-c", str(CONSTRAINTS), "-e", "core")
+    session.run("billhook", "demo", *session.posargs)
+
+
+@nox.session(default=False)
+def wheels(session: nox.Session) -> None:
+    """Build every member, install the wheels into an empty environment outside the checkout, and use them there."""
+    session.install("-c", str(CONSTRAINTS), *groups("release"), "pytest")
+    shelf = Path(session.create_tmp()) / "wheels"
+    shutil.rmtree(shelf, ignore_errors=True)
+    for member in MEMBERS:
+        session.run("python", "-m", "build", "--wheel", "--outdir", str(shelf), member, silent=True)
+    with tempfile.TemporaryDirectory(prefix="billhook-wheels-") as elsewhere:
+        home = Path(elsewhere, "environment")
+        make_environment(home)
+        built = [str(wheel) for wheel in sorted(shelf.glob("*.whl"))]
+        installed = home / SCRIPTS / "python"
+        session.run(installed, "-m", "pip", "install", "-q", "-c", str(CONSTRAINTS), *built, external=True)
+        env = {"BILLHOOK_INSTALLED_PYTHON": str(installed)}
+        session.run("python", "-m", "pytest", "-m", "install", "tests/test_install.py", *session.posargs, env=env)
+
+
+@nox.session(default=False)
+def lowest(session: nox.Session) -> None:
+    """The tests with the lowest version of everything that a member names directly."""
+    session.install("-c", str(CONSTRAINTS), *groups("release"))
+    resolve = ("uv", "pip", "install", "--python", session.virtualenv.location, "--resolution", "lowest-direct")
+    session.run(*resolve, *groups("test"), *EDITABLE)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def pins(session: nox.Session) -> None:
+    """Pin everything that the sessions install to its newest version, and show what changed."""
+    session.install(*groups("release"))
+    everything = ("--all-packages", "--all-groups", "--all-extras", "--no-emit-workspace", "--upgrade")
+    plain = ("--no-hashes", "--no-annotate", "--no-header", "--quiet")
+    before = CONSTRAINTS.read_text().splitlines()
+    session.run("uv", "export", *everything, *plain, "--output-file", str(CONSTRAINTS), silent=True)
+    after = CONSTRAINTS.read_text().splitlines()
+    changes = [line for line in difflib.unified_diff(before, after, lineterm="", n=0) if line[:3] not in {"---", "+++"}]
+    session.log("\n".join(changes) or "every pin is the newest already")
+
+
+if __name__ == "__main__":
+    sys.argv[1:1] = ["--noxfile", __file__]
+    nox.main()
