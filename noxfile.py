@@ -39,7 +39,7 @@ def nox_is_here() -> bool:
 
 def run_again_with_nox() -> int:
     """Run this file with the same arguments inside a private environment that has nox; the exit status of that run."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts it may have anything
         sys.exit(f"Python {sys.version.split()[0]} is too old: run this file with Python 3.11 or later.")
     home = ROOT / ".nox" / "bootstrap"
     python = home / SCRIPTS / "python"
@@ -57,7 +57,9 @@ def make_environment(home: Path) -> None:
     try:
         venv.create(home, clear=True, with_pip=True)
     except subprocess.CalledProcessError:
-        sys.exit(f"{sys.executable} can't make environments. Install its venv module (Debian: python3-venv), run again.")
+        sys.exit(
+            f"{sys.executable} can't make environments. Install its venv module (Debian: python3-venv), run again."
+        )
 
 
 if not nox_is_here():
