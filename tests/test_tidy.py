@@ -57,7 +57,7 @@ class Module:
 
     @cached_property
     def tree(self) -> ast.Module:
-        return ast.parse(self.text)
+        return ast.parse(self.text, str(self.path))
 
     @cached_property
     def dotted(self) -> list[str]:
