@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from billhook.domain.period import Duration
 from billhook.domain.states import State
 
 CollectionMethod = Literal["charge_automatically", "send_invoice"]
@@ -45,8 +46,8 @@ class InvoiceFacts:
     has_lines: bool = True
     critical_issues: int = 0
 
-    draft_period: timedelta = timedelta(0)
-    due_after: timedelta = timedelta(days=30)
+    draft_period: Duration = timedelta(0)
+    due_after: Duration = timedelta(days=30)
     collection_at: datetime | None = None
     draft_until: datetime | None = None
     due_at: datetime | None = None

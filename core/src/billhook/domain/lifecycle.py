@@ -12,10 +12,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from billhook.domain.facts import CollectionMethod, InvoiceFacts
+from billhook.domain.period import Duration
 from billhook.domain.states import TRIGGER_OF_ACTION, Action, State, Trigger
 from billhook.domain.transitions import STATES, TRANSITIONS_FROM, Guard, OperationName, Role, StateInfo, Transition
 
@@ -144,7 +145,7 @@ def due_trigger(facts: InvoiceFacts, now: datetime) -> Trigger | None:
     return Trigger.PAYMENT_OVERDUE if facts.state in _OVERDUE_TIMER_STATES else Trigger.NEXT
 
 
-def collection_time(metered_invoice_at: Iterable[datetime], interval: timedelta) -> datetime | None:
+def collection_time(metered_invoice_at: Iterable[datetime], interval: Duration) -> datetime | None:
     """When all usage can be counted: the latest `invoice_at` of the metered lines, plus the collection interval.
 
     None if no line depends on metered usage: then there is nothing to wait for.
