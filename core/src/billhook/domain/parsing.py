@@ -1,0 +1,58 @@
+"""Reading values from outside: every problem at once, each with a code and a place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from billhook.domain.invoice import InvoiceDraft
+from billhook.errors import InvalidInput, Problem
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+MAX_PROBLEMS = 100
+
+# Pydantic names the chosen kind of a union in the place; the sender's document has no such step.
+_KINDS = frozenset({"flat", "unit", "tiered", "dynamic", "package", "percentage", "amount", "usage"})
+
+V = TypeVar("V", bound=BaseModel)
+
+
+def parse_draft(data: Mapping[str, Any] | bytes) -> InvoiceDraft:
+    """The draft in that JSON or mapping. Raises InvalidInput that lists what is wrong with it."""
+    return parse(InvoiceDraft, data)
+
+
+def parse(kind: type[V], data: Mapping[str, Any] | bytes) -> V:
+    """The value in that JSON or mapping. Raises InvalidInput that lists up to a hundred problems."""
+    try:
+        if isinstance(data, bytes):
+            return kind.model_validate_json(_of_bearable_size(data))
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise invalid_input(error) from None
+
+
+def invalid_input(error: ValidationError) -> InvalidInput:
+    """Pydantic's findings as one error of ours."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = [Problem(each["type"], each["msg"], pointer(each["loc"])) for each in found[:MAX_PROBLEMS]]
+    first = problems[0]
+    more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
+    return InvalidInput(
+        first.code, f"{first.path or 'The document'}: {first.message}{more}", first.path, problems=problems
+    )
+
+
+def pointer(location: tuple[int | str, ...]) -> str:
+    """The place as a JSON pointer, "" for the whole."""
+    last = len(location) - 1
+    steps = [step for index, step in enumerate(location) if index == last or step not in _KINDS]
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def _of_bearable_size(body: bytes) -> bytes:
+    if len(body) <= MAX_BODY_BYTES:
+        return body
+    raise InvalidInput("body_too_large", f"The document has {len(body)} bytes; at most {MAX_BODY_BYTES} are read.")

@@ -1,0 +1,64 @@
+"""How invoices are collected, advanced, taxed and paid: what a billing profile says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Self
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from billhook.domain.base import Value
+from billhook.domain.money import Rounding
+from billhook.domain.period import IsoDuration, RecurringPeriod
+from billhook.domain.tax import TaxConfig, TaxRounding
+
+
+class CollectionAlignment(StrEnum):
+    SUBSCRIPTION = "subscription"
+    ANCHORED = "anchored"
+
+
+class CollectionMethod(StrEnum):
+    CHARGE_AUTOMATICALLY = "charge_automatically"
+    SEND_INVOICE = "send_invoice"
+
+
+class ProrationMode(StrEnum):
+    BILL_ACTUAL_PERIOD = "bill_actual_period"
+    BILL_FULL_PERIOD = "bill_full_period"
+
+
+class WorkflowConfig(Value):
+    """The workflow of a profile, frozen onto each invoice. The defaults are OpenMeter's."""
+
+    collection_alignment: CollectionAlignment = CollectionAlignment.SUBSCRIPTION
+    collection_anchor: RecurringPeriod | None = None
+    collection_interval: IsoDuration = timedelta(hours=1)
+    auto_advance: bool = True
+    draft_period: IsoDuration = timedelta()
+    due_after: IsoDuration = timedelta(days=30)
+    progressive_billing: bool = True
+    subscription_end_proration_mode: ProrationMode = ProrationMode.BILL_ACTUAL_PERIOD
+    default_tax_config: TaxConfig | None = None
+    collection_method: CollectionMethod = CollectionMethod.CHARGE_AUTOMATICALLY
+    tax_enabled: bool = True
+    tax_enforced: bool = False
+    overdue_after_due: bool = False
+    rounding: Rounding = Rounding.HALF_UP
+    tax_rounding: TaxRounding = TaxRounding.PER_LINE
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.tax_enforced and not self.tax_enabled:
+            raise PydanticCustomError("tax_enforced_while_off", "Tax can be enforced only where it is enabled.")
+        if (self.collection_alignment is CollectionAlignment.ANCHORED) != (self.collection_anchor is not None):
+            raise PydanticCustomError("collection_anchor_mismatch", "An anchor belongs to anchored collection, only.")
+        return self
+
+
+def with_overrides(profile: WorkflowConfig, overrides: WorkflowConfig) -> WorkflowConfig:
+    """The profile's workflow with every value that the overrides state explicitly."""
+    stated = {name: getattr(overrides, name) for name in overrides.model_fields_set}
+    return WorkflowConfig(**{**dict(profile), **stated})
