@@ -26,7 +26,14 @@ from billhook.domain.money import EXACT, ONE, ZERO, InexactAmount, amount, is_ex
 from billhook.domain.party import CustomerSnapshot, Supplier
 from billhook.domain.period import Period
 from billhook.domain.price import FlatPrice
-from billhook.domain.rating import Terms, charged_quantity, free_quantities, rate
+from billhook.domain.rating import (
+    Terms,
+    charged_quantity,
+    detailed_line,
+    free_quantities,
+    rated_charges,
+    refuse_progressive_billing,
+)
 from billhook.domain.tax import TaxAmount, TaxBehavior, TaxConfig, taxes_on
 from billhook.domain.workflow import WorkflowConfig
 from billhook.errors import InvalidInput, Problem
@@ -138,14 +145,13 @@ def calculated_lines(
 def _rated_line(
     draft: LineDraft, line_id: str, currency: str, workflow: WorkflowConfig, quantities: Mapping[str, Decimal]
 ) -> Line:
+    refuse_progressive_billing(draft.pre_line_period_quantity)
     metered = _metered_quantity(draft, line_id, quantities)
     quantity = charged_quantity(metered, draft.discounts)
     terms = Terms(line_id, draft.name, currency, workflow.rounding)
-    details = rate(
-        draft.price, metered, terms, draft.discounts, pre_line_period_quantity=draft.pre_line_period_quantity
-    )
+    charges = rated_charges(draft.price, quantity, terms, draft.discounts)
     plain = is_plain(draft.price)
-    own_discounts = tuple(discount for detail in details for discount in detail.discounts) if plain else ()
+    own_discounts = tuple(discount for charge in charges for discount in charge.discounts) if plain else ()
     _refuse_inexact(draft.taxes, currency)
     return Line(
         id=line_id,
@@ -161,10 +167,10 @@ def _rated_line(
         tax_config=draft.tax_config,
         agreed_discounts=draft.discounts,
         discounts=_usage_discounts(draft, line_id, metered) + own_discounts,
-        detailed_lines=() if plain else details,
+        detailed_lines=() if plain else tuple(detailed_line(charge) for charge in charges),
         taxes=draft.taxes,
         taxes_stated=bool(draft.taxes),
-        totals=summed(detail.totals for detail in details),
+        totals=summed(charge.totals for charge in charges),
         metadata=draft.metadata,
         managed_by=draft.managed_by,
     )
@@ -185,7 +191,7 @@ def _metered_quantity(draft: LineDraft, line_id: str, quantities: Mapping[str, D
 
 
 def _usage_discounts(draft: LineDraft, line_id: str, metered: Decimal) -> tuple[AppliedDiscount, ...]:
-    applied = []
+    applied: list[AppliedDiscount] = []
     for index, quantity in free_quantities(metered, draft.discounts):
         discount = draft.discounts[index]
         applied.append(

@@ -50,7 +50,14 @@ def _read_moment(value: object) -> datetime:
         raise InvalidInput("datetime_invalid", f"{value[:40]!r} is no RFC 3339 time: 2026-01-31T12:00:00Z.") from None
 
 
-UtcDatetime = Annotated[datetime, BeforeValidator(inside_model(utc), json_schema_input_type=datetime)]
+_checked_utc = inside_model(utc)
+
+
+def _field_utc(value: object) -> datetime:
+    return value if isinstance(value, datetime) and value.tzinfo is UTC else _checked_utc(value)
+
+
+UtcDatetime = Annotated[datetime, BeforeValidator(_field_utc, json_schema_input_type=datetime)]
 
 
 class Period(Value):

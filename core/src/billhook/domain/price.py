@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from billhook.domain.base import Value
@@ -46,10 +47,12 @@ class _MeteredPrice(Value):
     minimum_amount: NotNegative | None = None
     maximum_amount: NotNegative | None = None
 
-    @model_validator(mode="after")
-    def _least_is_not_more_than_most(self) -> Self:
-        if self.minimum_amount is None or self.maximum_amount is None or self.minimum_amount <= self.maximum_amount:
-            return self
+    @field_validator("maximum_amount")
+    @classmethod
+    def _most_is_not_less_than_least(cls, maximum: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        minimum = info.data.get("minimum_amount")
+        if maximum is None or minimum is None or minimum <= maximum:
+            return maximum
         raise PydanticCustomError("commitment_contradictory", "The minimum amount is more than the maximum amount.")
 
 

@@ -60,14 +60,25 @@ class Charge(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Rated:
-    """A charge on its way to a detailed line: what is left of it after the discounts so far."""
+class RatedCharge:
+    """A charge and what the discounts so far have left of it."""
 
-    id: str
+    line_id: str
     charge: Charge
     amount: Decimal
     left: Decimal
     discounts: list[AppliedDiscount] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return child_ulid(self.line_id, self.charge.reference)
+
+    @property
+    def totals(self) -> Totals:
+        off = EXACT.subtract(self.amount, self.left)
+        if self.charge.category is LineCategory.COMMITMENT:
+            return Totals(charges_total=self.amount, discounts_total=off)
+        return Totals(amount=self.amount, discounts_total=off)
 
     def take_off(self, amount: Decimal, discount: AppliedDiscount) -> None:
         self.left = EXACT.subtract(self.left, amount)
@@ -86,21 +97,35 @@ def rate(
 
     Raises InvalidInput with `progressive_billing_not_supported` where a part of the period was billed before.
     """
+    refuse_progressive_billing(pre_line_period_quantity)
+    charges = rated_charges(price, charged_quantity(quantity, discounts), terms, discounts)
+    return tuple(detailed_line(each) for each in charges)
+
+
+def rated_charges(
+    price: Price, quantity: Decimal, terms: Terms, discounts: Sequence[Discount] = ()
+) -> list[RatedCharge]:
+    """The charges for a quantity that usage discounts came off already, with all other discounts and commitments."""
+    rated = [_rated(charge, terms) for charge in _PRICERS[type(price)](price, quantity, terms)]
+    for index, discount in enumerate(discounts):
+        _DISCOUNTERS[type(discount)](rated, discount, index, terms)
+    return _within_commitments(rated, price, terms)
+
+
+def refuse_progressive_billing(pre_line_period_quantity: Decimal) -> None:
+    """Raises InvalidInput where a part of the line's period was billed before."""
     if pre_line_period_quantity:
         raise InvalidInput(
             "progressive_billing_not_supported",
             "A part of this period was billed before. Bill the period in one line.",
             "/pre_line_period_quantity",
         )
-    charges = _PRICERS[type(price)](price, charged_quantity(quantity, discounts), terms)
-    rated = [_rated(charge, terms) for charge in charges]
-    for index, discount in enumerate(discounts):
-        _DISCOUNTERS[type(discount)](rated, discount, index, terms)
-    return tuple(_detailed(each) for each in _within_commitments(rated, price, terms))
 
 
 def charged_quantity(quantity: Decimal, discounts: Sequence[Discount]) -> Decimal:
     """The quantity that is left to charge after usage discounts."""
+    if not discounts:
+        return quantity
     return EXACT.subtract(quantity, total_of(free for _, free in free_quantities(quantity, discounts)))
 
 
@@ -197,14 +222,14 @@ _PRICERS: dict[type, Callable[[Any, Decimal, Terms], list[Charge]]] = {
 # Discounts: each takes something off charges that are rated.
 
 
-def _take_percentage(rated: list[_Rated], discount: PercentageDiscount, index: int, terms: Terms) -> None:
+def _take_percentage(rated: list[RatedCharge], discount: PercentageDiscount, index: int, terms: Terms) -> None:
     for each in rated:
         amount = terms.rounded(EXACT.divide(EXACT.multiply(each.left, discount.percentage), HUNDRED))
         applied = _applied(each, discount, index, DiscountReason.PERCENTAGE, amount)
         each.take_off(amount, applied.model_copy(update={"percentage": discount.percentage}))
 
 
-def _take_amount(rated: list[_Rated], discount: AmountDiscount, index: int, terms: Terms) -> None:
+def _take_amount(rated: list[RatedCharge], discount: AmountDiscount, index: int, terms: Terms) -> None:
     left = terms.rounded(discount.amount)
     for each in rated:
         amount = min(left, each.left)
@@ -213,11 +238,11 @@ def _take_amount(rated: list[_Rated], discount: AmountDiscount, index: int, term
             left = EXACT.subtract(left, amount)
 
 
-def _take_nothing(rated: list[_Rated], discount: UsageDiscount, index: int, terms: Terms) -> None:
+def _take_nothing(rated: list[RatedCharge], discount: UsageDiscount, index: int, terms: Terms) -> None:
     """A usage discount came off the quantity already."""
 
 
-_DISCOUNTERS: dict[type, Callable[[list[_Rated], Any, int, Terms], None]] = {
+_DISCOUNTERS: dict[type, Callable[[list[RatedCharge], Any, int, Terms], None]] = {
     PercentageDiscount: _take_percentage,
     AmountDiscount: _take_amount,
     UsageDiscount: _take_nothing,
@@ -225,7 +250,11 @@ _DISCOUNTERS: dict[type, Callable[[list[_Rated], Any, int, Terms], None]] = {
 
 
 def _applied(
-    each: _Rated, discount: PercentageDiscount | AmountDiscount, index: int, reason: DiscountReason, amount: Decimal
+    each: RatedCharge,
+    discount: PercentageDiscount | AmountDiscount,
+    index: int,
+    reason: DiscountReason,
+    amount: Decimal,
 ) -> AppliedDiscount:
     return AppliedDiscount(
         id=child_ulid(each.id, f"discount/{index}"),
@@ -239,7 +268,7 @@ def _applied(
 # Commitments.
 
 
-def _within_commitments(rated: list[_Rated], price: Price, terms: Terms) -> list[_Rated]:
+def _within_commitments(rated: list[RatedCharge], price: Price, terms: Terms) -> list[RatedCharge]:
     if isinstance(price, FlatPrice):
         return rated
     if price.maximum_amount is not None:
@@ -249,7 +278,7 @@ def _within_commitments(rated: list[_Rated], price: Price, terms: Terms) -> list
     return rated
 
 
-def _cut_above(rated: list[_Rated], maximum: Decimal, terms: Terms) -> None:
+def _cut_above(rated: list[RatedCharge], maximum: Decimal, terms: Terms) -> None:
     room = maximum
     for each in rated:
         excess = EXACT.subtract(each.left, max(room, ZERO))
@@ -258,7 +287,7 @@ def _cut_above(rated: list[_Rated], maximum: Decimal, terms: Terms) -> None:
         room = EXACT.subtract(room, each.left)
 
 
-def _maximum_spend(each: _Rated, excess: Decimal, maximum: Decimal) -> AppliedDiscount:
+def _maximum_spend(each: RatedCharge, excess: Decimal, maximum: Decimal) -> AppliedDiscount:
     return AppliedDiscount(
         id=child_ulid(each.id, "maximum-spend"),
         reason=DiscountReason.MAXIMUM_SPEND,
@@ -267,7 +296,7 @@ def _maximum_spend(each: _Rated, excess: Decimal, maximum: Decimal) -> AppliedDi
     )
 
 
-def _missing_to(minimum: Decimal, rated: list[_Rated], terms: Terms) -> list[_Rated]:
+def _missing_to(minimum: Decimal, rated: list[RatedCharge], terms: Terms) -> list[RatedCharge]:
     missing = EXACT.subtract(minimum, total_of(each.left for each in rated))
     if missing <= ZERO:
         return []
@@ -275,25 +304,21 @@ def _missing_to(minimum: Decimal, rated: list[_Rated], terms: Terms) -> list[_Ra
     return [_rated(Charge("min-spend", name, ONE, missing, category=LineCategory.COMMITMENT), terms)]
 
 
-def _rated(charge: Charge, terms: Terms) -> _Rated:
+def _rated(charge: Charge, terms: Terms) -> RatedCharge:
     amount = terms.rounded(EXACT.multiply(charge.quantity, charge.per_unit_amount))
-    return _Rated(child_ulid(terms.line_id, charge.reference), charge, amount, amount)
+    return RatedCharge(terms.line_id, charge, amount, amount)
 
 
-def _detailed(each: _Rated) -> DetailedLine:
-    charge = each.charge
-    is_commitment = charge.category is LineCategory.COMMITMENT
+def detailed_line(rated: RatedCharge) -> DetailedLine:
+    """The charge as it stands on the invoice."""
+    charge = rated.charge
     return DetailedLine(
-        id=each.id,
+        id=rated.id,
         name=charge.name,
         quantity=charge.quantity,
         per_unit_amount=charge.per_unit_amount,
         category=charge.category,
         payment_term=charge.payment_term,
-        discounts=tuple(each.discounts),
-        totals=Totals(
-            amount=ZERO if is_commitment else each.amount,
-            charges_total=each.amount if is_commitment else ZERO,
-            discounts_total=EXACT.subtract(each.amount, each.left),
-        ),
+        discounts=tuple(rated.discounts),
+        totals=rated.totals,
     )
