@@ -1,0 +1,137 @@
+"""The door of the store: open a database, read it, write to it, or take part in a host's transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from billhook.clock import Clock
+from billhook.errors import StoreError
+from billhook.faults import Faults
+from billhook.store.adopt import adopted
+from billhook.store.file_liveness import FileLiveness
+from billhook.store.liveness import Liveness
+from billhook.store.postgres import PostgresBackend
+from billhook.store.session_liveness import SessionLiveness
+from billhook.store.sqlite import SqliteBackend
+from billhook.store.transaction import Transaction
+from billhook.store.writer import Job, T, Writer
+
+PATIENCE = timedelta(minutes=2)
+
+
+class Database:
+    """One open database. All writes of this process go through its one writer; reads never wait for them."""
+
+    def __init__(self, backend: SqliteBackend | PostgresBackend, *, clock: Clock, faults: Faults) -> None:
+        self.backend = backend
+        self.clock = clock
+        self.faults = faults
+        self._writer = Writer(backend, faults)
+
+    @classmethod
+    def open(
+        cls, url: str | Path, *, clock: Clock, faults: Faults, create: bool = True, patience: timedelta = PATIENCE
+    ) -> Self:
+        """Open a database by file path, `sqlite:///path` or `postgresql://...`. StoreError if that can't be done.
+
+        A missing SQLite file is made unless `create` is False; a PostgreSQL database has to be there. `patience` is
+        how long the writer waits for whoever holds SQLite's lock.
+        """
+        return cls(_backend(str(url), create=create, patience=patience), clock=clock, faults=faults)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.backend.engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Read one state of the database, whatever is written meanwhile. Writing in it is refused."""
+        with self.backend.reading() as connection:
+            yield Transaction(connection)
+
+    def write(self, job: Job[T]) -> T:
+        """Run the job in a transaction and return its result once that is committed.
+
+        The job may be run more than once until then, so it does nothing but work on its transaction; what else has to
+        happen goes to `after_commit`. Its own exception comes back, and then nothing of it is stored.
+        """
+        return self._writer.write(job)
+
+    def submit(self, job: Job[T]) -> Future[T]:
+        """Queue the job as `write` would run it, and return at once."""
+        return self._writer.submit(job)
+
+    @contextmanager
+    def bind(self, connection: object) -> Iterator[Transaction]:
+        """Work inside a host's own transaction, on its SQLAlchemy, sqlite3 or psycopg connection.
+
+        Nothing is ever committed or rolled back here: the host does that, and then calls the `callbacks` that the
+        transaction collected, or leaves them to the sweep. A connection to another database is refused (StoreError)
+        before anything is written. On SQLite the host holds the write lock from here until it ends its transaction.
+        """
+        with adopted(connection, self.backend) as own:
+            yield Transaction(own)
+
+    @cached_property
+    def liveness(self) -> Liveness:
+        """Who of those that have this database open is alive."""
+        if isinstance(self.backend, SqliteBackend):
+            path = self.backend.path
+            return FileLiveness(path.with_name(f"{path.name}.owners"))
+        return SessionLiveness(self.backend.url, self.backend.engine)
+
+    def close(self) -> None:
+        """Write what was submitted, then let go of the database. Closing twice does nothing."""
+        self._writer.close()
+        self.backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _backend(url: str, *, create: bool, patience: timedelta) -> SqliteBackend | PostgresBackend:
+    if not re.match(r"[a-z][a-z0-9+]*:", url) or re.match(r"[A-Za-z]:[\\/]", url):
+        return SqliteBackend(_file(url), create=create, patience=patience)
+    parsed = _parsed(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            return SqliteBackend(_file(parsed.database or ""), create=create, patience=patience)
+        case "postgresql" | "postgres":
+            return PostgresBackend(parsed)
+    raise StoreError(
+        f"Billhook can't store in {parsed.get_backend_name()!r}. Give a file path, sqlite:///path or postgresql://..."
+    )
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise StoreError(
+            "The database URL can't be read. Give a file path, sqlite:///path or postgresql://..."
+        ) from error
+
+
+def _file(path: str) -> Path:
+    if path in ("", ":memory:") or path.startswith("file:"):
+        raise StoreError(
+            f"SQLite {path or 'without a file'!r} keeps nothing for the next process. Give the path of a file."
+        )
+    return Path(path).expanduser().resolve()

