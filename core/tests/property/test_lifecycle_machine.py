@@ -46,6 +46,11 @@ BEFORE_VALIDATION = {
 }
 BEFORE_SYNC = {State.DRAFT_SYNCING, State.DRAFT_SYNC_FAILED}
 AFTER_ISSUE = {"issued", "payment_processing", "paid", "overdue", "uncollectible", "voided"}
+ISSUE_CONFIRMED = {
+    State.ISSUING_CHARGE_BOOKING,
+    State.ISSUING_CHARGE_BOOKING_FAILED,
+    *(state for state in State if state.short in AFTER_ISSUE),
+}
 
 
 class AnInvoice(RuleBasedStateMachine):
@@ -70,8 +75,8 @@ class AnInvoice(RuleBasedStateMachine):
             amount_paid=Decimal(0),
             validated_revision=1 if state not in BEFORE_VALIDATION else None,
             synced_revision=1 if state not in BEFORE_VALIDATION | BEFORE_SYNC else None,
-            issued_revision=1 if state.short in AFTER_ISSUE else None,
-            sent_revision=1 if state.short in AFTER_ISSUE else None,
+            issued_revision=1 if state in ISSUE_CONFIRMED else None,
+            sent_revision=1 if state in ISSUE_CONFIRMED else None,
             draft_until=NOW,
             due_at=NOW,
         ).replace(**settings)

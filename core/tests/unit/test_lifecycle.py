@@ -284,6 +284,8 @@ def test_where_issuing_needs_no_wait_the_actions_see_past_it():
 def test_the_actions_ignore_issues_on_the_way_but_not_at_the_start():
     failed = fired(a_draft_that_waits_for_sync().replace(critical_issues=1), Trigger.FAILED)
     assert available_actions(failed, NOW) == {Action.RETRY: "draft.syncing", Action.DELETE: "deleted"}
+    collected = a_new_invoice(state=State.DRAFT_WAITING_FOR_COLLECTION, validated_revision=1, critical_issues=1)
+    assert available_actions(collected, NOW)[Action.ADVANCE] == "draft.syncing"
     blocked = a_new_invoice(state=State.DRAFT_MANUAL_APPROVAL_NEEDED, critical_issues=1)
     assert Action.APPROVE not in available_actions(blocked, NOW)
 

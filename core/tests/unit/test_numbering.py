@@ -195,6 +195,10 @@ def test_without_the_counter_the_end_is_not_judged():
     assert audit([], next_sequence=3).gaps == (Gap(1, 2),)
 
 
+def test_a_value_from_before_the_start_hides_no_gap():
+    assert audit([issued(5)], start=10, next_sequence=11).gaps == (Gap(10, 10),)
+
+
 def test_a_number_that_occurs_twice_is_found_once():
     twice = (issued(2, document_id="a"), issued(2, document_id="b"))
     found = audit([issued(1), *twice, issued(3)])
