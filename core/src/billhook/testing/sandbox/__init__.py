@@ -1,0 +1,29 @@
+"""The sandbox: a provider that needs no account, with every fault on demand and books to compare with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from billhook.clock import Clock
+
+if TYPE_CHECKING:
+    from billhook.testing.sandbox.desk import SandboxRules
+    from billhook.testing.sandbox.server import SandboxSimulator
+
+__all__ = ["simulator"]
+
+
+def simulator(
+    path: str | Path = ":memory:",
+    *,
+    clock: Clock | None = None,
+    rules: SandboxRules | None = None,
+    latency_seconds: float = 0.0,
+    webhook_url: str | None = None,
+) -> SandboxSimulator:
+    """A sandbox whose books are at `path`; see `SandboxSimulator`."""
+    # Describing the sandbox provider imports this package, and needs neither the server nor sqlite3.
+    from billhook.testing.sandbox.server import SandboxSimulator
+
+    return SandboxSimulator(path, clock=clock, rules=rules, latency_seconds=latency_seconds, webhook_url=webhook_url)

@@ -1,0 +1,23 @@
+"""The base for simulators of providers: in-process or over HTTP, with a table of faults and a memory that lasts."""
+
+from __future__ import annotations
+
+from billhook.testing.simulator.base import Simulator
+from billhook.testing.simulator.faults import FAULTS, ArmedFault, FaultKind
+from billhook.testing.simulator.memory import Memory
+from billhook.testing.simulator.messages import ConnectionRefused, Dropped, Event, Pairs, SimCall, SimReply, SimRequest
+
+__all__ = [
+    "FAULTS",
+    "ArmedFault",
+    "ConnectionRefused",
+    "Dropped",
+    "Event",
+    "FaultKind",
+    "Memory",
+    "Pairs",
+    "SimCall",
+    "SimReply",
+    "SimRequest",
+    "Simulator",
+]

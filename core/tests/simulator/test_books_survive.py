@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from threading import Thread
+
+import httpx
+import pytest
+
+from billhook.testing.sandbox.ledger import Ledger
+
+BEARER = {"Authorization": "Bearer sandbox-token"}
+SERVER = """
+import sys, threading
+from billhook.testing.sandbox import simulator
+
+sandbox = simulator(sys.argv[1])
+if len(sys.argv) > 2:
+    sandbox.fault(sys.argv[2], matching="POST /v1/invoices", seconds=3600)
+with sandbox.serve() as served:
+    print(served.url, flush=True)
+    threading.Event().wait()
+"""
+
+
+class Victim:
+    """A sandbox in a process of its own, to be killed."""
+
+    def __init__(self, path, *fault):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, str(path), *fault], stdout=subprocess.PIPE, text=True
+        )
+        self.http = httpx.Client(base_url=self.process.stdout.readline().strip(), headers=BEARER, timeout=30)
+
+    def customer(self):
+        return self.http.post("/v1/customers", json={"items": [{"reference": "c", "name": "Ada"}]}).json()["items"][0][
+            "id"
+        ]
+
+    def invoice(self, customer):
+        line = {"reference": "l", "description": "Tokens", "quantity": "1", "unit_price": "0.10"}
+        item = {"reference": "INV", "customer": customer, "currency": "EUR", "lines": [line]}
+        return self.http.post(
+            "/v1/invoices", json={"status": "issued", "items": [item]}, headers={"Idempotency-Key": "k1"}
+        )
+
+    def kill(self):
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def bury(self):
+        if self.process.poll() is None:
+            self.kill()
+        self.process.stdout.close()
+        self.http.close()
+
+
+@pytest.fixture
+def victims():
+    started = []
+    yield started
+    for victim in started:
+        victim.bury()
+
+
+def until(condition, within_seconds=60):
+    deadline = time.monotonic() + within_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+def test_what_was_answered_is_in_the_file_after_a_kill_and_the_key_still_replays(tmp_path, victims):
+    path = tmp_path / "sandbox.db"
+    victims.append(Victim(path))
+    customer = victims[0].customer()
+    first = victims[0].invoice(customer)
+    victims[0].kill()
+
+    books = Ledger.open(path)
+    assert [(document.reference, document.status) for document in books.documents()] == [("INV", "issued")]
+    assert books.totals() == {"EUR": Decimal("0.10")}
+
+    victims.append(Victim(path))
+    assert victims[1].invoice(customer).content == first.content
+    assert len(books.documents()) == 1
+    assert [call.verdict for call in books.calls()] == ["answered", "answered", "replayed"]
+    books.close()
+
+
+def test_a_kill_between_commit_and_answer_keeps_the_invoice(tmp_path, victims):
+    path = tmp_path / "sandbox.db"
+    victims.append(Victim(path, "slow"))
+    victim = victims[0]
+    customer = victim.customer()
+    seen = []
+
+    def send():
+        try:
+            victim.invoice(customer)
+        except httpx.TransportError as broken:
+            seen.append(broken)
+
+    client = Thread(target=send)
+    client.start()
+    books = Ledger.open(path)
+    until(books.documents)
+    victim.kill()
+    client.join()
+    assert len(seen) == 1
+    assert [document.reference for document in books.documents()] == ["INV"]
+    books.close()
