@@ -39,6 +39,13 @@ def inside_model(check: Callable[P, T]) -> Callable[P, T]:
     return checked
 
 
+def not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
+    """The items, at least one. Stands in for `min_length`, which also complains where an item is merely invalid."""
+    if items:
+        return items
+    raise PydanticCustomError("too_short", "At least one is needed.")
+
+
 def _sorted_by_key(metadata: Mapping[str, str]) -> Mapping[str, str]:
     return dict(sorted(metadata.items())) if len(metadata) > 1 else metadata
 

@@ -14,10 +14,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from billhook.domain.base import Code, Description, Key, Metadata, Name, Value
+from billhook.domain.base import Code, Description, Key, Metadata, Name, Value, not_empty
 from billhook.domain.currency import CurrencyCode
 from billhook.domain.discount import AppliedDiscount, Discount, UsageDiscount
 from billhook.domain.exchange import ExchangeRate
@@ -87,7 +87,7 @@ class LineDraft(Value):
         return self
 
 
-LineDrafts = Annotated[tuple[LineDraft, ...], Field(min_length=1, max_length=MAX_LINES)]
+LineDrafts = Annotated[tuple[LineDraft, ...], Field(max_length=MAX_LINES), AfterValidator(not_empty)]
 
 
 class InvoiceDraft(Value):

@@ -7,10 +7,10 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from billhook.domain.base import Value
+from billhook.domain.base import Value, not_empty
 from billhook.domain.money import ONE, Amount
 
 
@@ -82,7 +82,7 @@ class TieredPrice(_MeteredPrice):
 
     type: Literal["tiered"] = Field(default_factory=lambda _data: "tiered")
     mode: TierMode
-    tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=100)]
+    tiers: Annotated[tuple[Tier, ...], Field(max_length=100), AfterValidator(not_empty)]
 
     @model_validator(mode="after")
     def _tiers_rise_to_an_open_one(self) -> Self:
