@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from contextlib import suppress
 
 from sqlalchemy import URL, Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from billhook.store.liveness import Claim, already_held, check_owner_id
@@ -48,8 +49,12 @@ class SessionClaim(Claim):
     def release(self) -> None:
         with self._one_at_a_time:
             connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        if connection is None:
+            return
+        # Closing alone lets the lock fall a moment later. A connection that was lost took its lock with it.
+        with suppress(SQLAlchemyError):
+            connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (lock_key(self.owner_id),))
+        connection.close()
 
 
 class SessionLiveness:
