@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from ulid import ULID
 
 from billhook.domain.ids import child_ulid, is_ulid, new_ulid
-from billhook.domain.period import CalendarDuration, Period, format_duration, parse_duration, utc
-from billhook.domain.workflow import WorkflowConfig
+from billhook.domain.period import CalendarDuration, Period, RecurringPeriod, format_duration, parse_duration, utc
+from billhook.domain.workflow import WorkflowConfig, with_overrides
 from billhook.errors import InvalidInput
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -124,3 +124,17 @@ def test_a_workflow_that_contradicts_itself_is_refused(values, code):
     with pytest.raises(ValidationError) as refused:
         WorkflowConfig(**values)
     assert refused.value.errors()[0]["type"] == code
+
+
+def test_an_override_that_states_the_default_still_wins():
+    assert with_overrides(WorkflowConfig(auto_advance=False), WorkflowConfig(auto_advance=True)).auto_advance
+
+
+def test_values_that_belong_together_are_overridden_together():
+    anchored = WorkflowConfig(
+        collection_alignment="anchored",
+        collection_anchor=RecurringPeriod(interval=CalendarDuration(1), anchor=NOON),
+        tax_enforced=True,
+    )
+    merged = with_overrides(anchored, WorkflowConfig(collection_alignment="subscription", tax_enabled=False))
+    assert (merged.collection_anchor, merged.tax_enabled, merged.tax_enforced) == (None, False, False)

@@ -77,6 +77,7 @@ def test_amounts_are_written_without_exponent():
 
 def test_minus_zero_is_zero():
     assert plain(amount("-0.00")) == "0"
+    assert Priced.model_validate_json('{"amount": "-0.00"}').model_dump_json() == '{"amount":"0"}'
     assert plain(round_to(Decimal("-0.001"), "EUR")) == "0"
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from billhook.domain.invoice import content_json, parse_content
+from billhook.domain.invoice import InvoiceContent, InvoiceDraft, content_json, parse_content
 from billhook.domain.parsing import parse_draft
 from billhook.errors import InvalidInput
 from billhook.testing.builders import a_content, an_id, an_invoice
@@ -160,3 +160,10 @@ def test_metadata_in_another_order_gives_the_same_bytes():
         a_content(an_invoice(metadata=dict(pairs))) for pairs in ([("a", "1"), ("b", "2")], [("b", "2"), ("a", "1")])
     )
     assert content_json(one) == content_json(other)
+
+
+@pytest.mark.parametrize("kind", [InvoiceDraft, InvoiceContent])
+def test_the_schema_of_an_invoice_has_amounts_as_decimal_strings(kind):
+    schema = kind.model_json_schema()
+    assert schema["$defs"]["UnitPrice"]["properties"]["amount"]["type"] == "string"
+    assert json.dumps(schema)

@@ -281,7 +281,7 @@ def _within_commitments(rated: list[RatedCharge], price: Price, terms: Terms) ->
 def _cut_above(rated: list[RatedCharge], maximum: Decimal, terms: Terms) -> None:
     room = maximum
     for each in rated:
-        excess = EXACT.subtract(each.left, max(room, ZERO))
+        excess = EXACT.subtract(each.left, room)
         if excess > ZERO:
             each.take_off(excess, _maximum_spend(each, excess, maximum))
         room = EXACT.subtract(room, each.left)

@@ -58,7 +58,19 @@ class WorkflowConfig(Value):
         return self
 
 
+# Values that only make sense together are overridden together.
+_TOGETHER = (
+    frozenset({"collection_alignment", "collection_anchor"}),
+    frozenset({"tax_enabled", "tax_enforced"}),
+)
+
+
 def with_overrides(profile: WorkflowConfig, overrides: WorkflowConfig) -> WorkflowConfig:
-    """The profile's workflow with every value that the overrides state explicitly."""
-    stated = {name: getattr(overrides, name) for name in overrides.model_fields_set}
-    return WorkflowConfig(**{**dict(profile), **stated})
+    """The profile's workflow with every value that the overrides state explicitly, a default included.
+
+    Overrides that are stored must be written without unset values, not without defaults.
+    """
+    stated = set(overrides.model_fields_set)
+    for names in _TOGETHER:
+        stated |= names if stated & names else frozenset()
+    return WorkflowConfig(**{**dict(profile), **{name: getattr(overrides, name) for name in stated}})
