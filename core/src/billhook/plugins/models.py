@@ -1,0 +1,44 @@
+"""A mapping from outside as a provider's model, with errors that name every bad field and show no value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from billhook.errors import ConfigError
+
+
+def validated(model: type[BaseModel], raw: Mapping[str, Any], subject: str) -> BaseModel:
+    """The model made of ``raw``. Raises ConfigError that lists every bad field; no value of ``raw`` is in its text or its causes."""
+    try:
+        return model.model_validate(dict(raw))
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+    values = sorted(set(_texts(raw)), key=len, reverse=True)
+    problems = "\n".join(f"  - {_problem(detail, values)}" for detail in details)
+    raise ConfigError(
+        f"{subject} are not acceptable:\n{problems}\nCorrect them; the provider's schema tells what it takes."
+    )
+
+
+def _problem(detail: ErrorDetails, values: list[str]) -> str:
+    # A provider's own validator may quote what it was given.
+    message = detail["msg"]
+    for value in values:
+        message = message.replace(value, "***")
+    place = ".".join(map(str, detail["loc"])) or "the whole"
+    return f"{place}: {message}"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for member in value.values():
+            yield from _texts(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from _texts(member)
+    elif value is not None and len(str(value)) > 3:
+        yield str(value)
