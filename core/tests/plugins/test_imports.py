@@ -45,6 +45,9 @@ def test_a_plugin_that_does_not_load_is_no_clean_plugin(install: Any) -> None:
 
 
 def test_no_installed_provider_needs_its_sdk_to_be_described() -> None:
-    for entry in entry_points(group=PROVIDERS):
+    found = entry_points(group=PROVIDERS)
+    if not found:
+        pytest.skip("no provider is installed here, only on the path")
+    for entry in found:
         check_imports(entry.value)
         assert ProviderCatalog().describe(entry.name).problem is None
