@@ -1,0 +1,164 @@
+"""What an operation achieved: one result type per operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTotals:
+    """The totals as the provider holds them, in major units of the document's currency. None: the provider did not say."""
+
+    total: Decimal | None = None
+    tax: Decimal | None = None
+    discounts: Decimal | None = None
+    line_totals: Mapping[str, Decimal] = field(default_factory=dict)
+    """By our line id, as far as the provider tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerResult:
+    """A customer stands at the provider."""
+
+    external_id: str
+    payment_method: str | None = None
+    """The provider's reference of the stored payment method."""
+    app_data: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentResult:
+    """An invoice or credit note stands at the provider. What is None or empty leaves what was known before."""
+
+    external_id: str | None = None
+    number: str | None = None
+    line_ids: Mapping[str, str] = field(default_factory=dict)
+    """The provider's id by our line id."""
+    discount_ids: Mapping[str, str] = field(default_factory=dict)
+    """The provider's id by our discount id."""
+    totals: ProviderTotals | None = None
+    url: str | None = None
+    sent_at: datetime | None = None
+    payment_external_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The document was sent to the customer."""
+
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalResult:
+    """The document is void or gone at the provider (or never was there)."""
+
+    external_id: str | None = None
+
+
+class PaymentStatus(StrEnum):
+    """How a payment stands at the provider. A status that you don't know is ``processing``, never success or failure."""
+
+    PROCESSING = "processing"
+    ACTION_REQUIRED = "action_required"
+    AUTHORIZED = "authorized"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    UNCOLLECTIBLE = "uncollectible"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentResult:
+    """A payment as the provider holds it. ``amount`` is what was really received, in major units."""
+
+    status: PaymentStatus
+    amount: Decimal
+    external_id: str | None = None
+    action_url: str | None = None
+    """Where the payer must act, when the status is ``action_required``."""
+    code: str | None = None
+    """The provider's own code of a failure."""
+    message: str | None = None
+
+
+class RefundStatus(StrEnum):
+    """How a refund stands at the provider."""
+
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundResult:
+    """A refund as the provider holds it."""
+
+    status: RefundStatus
+    amount: Decimal
+    external_id: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineTax:
+    """Tax on one line, in major units."""
+
+    name: str
+    amount: Decimal
+    percentage: Decimal | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaxResult:
+    """Tax by our line id. A line without an entry is not taxed."""
+
+    lines: Mapping[str, tuple[LineTax, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the provider holds now. ``found`` False means that it holds no such document."""
+
+    found: bool
+    external_id: str | None = None
+    number: str | None = None
+    status: str | None = None
+    """The provider's own word."""
+    totals: ProviderTotals | None = None
+    amount_paid: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account that a credential reaches at the provider."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionResult:
+    """The credential works, and reaches these accounts."""
+
+    accounts: tuple[Account, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationResult:
+    """Where a person grants access."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsResult:
+    """New credentials, as the provider's credentials model takes them. Never journalled."""
+
+    credentials: Mapping[str, str] = field(repr=False)
+    expires_at: datetime | None = None

@@ -1,0 +1,1 @@
+"""Pure values and decisions: money, invoices, the lifecycle, mapping and numbering."""

@@ -1,0 +1,139 @@
+"""What can go wrong, as one tree. Every message says what happened, to which thing, and what to do next.
+
+    BillhookError
+    ├── InvalidInput            a value from outside is wrong; nothing was stored
+    ├── NotFound                no such thing in this namespace
+    ├── Conflict                it clashes with what is stored
+    │   ├── KeyReused           a client key was used before with other content
+    │   └── InUse               something open still needs it
+    ├── NotAllowed              the invoice's present state does not allow that action
+    ├── Unsupported             the provider does not declare that capability
+    ├── ConfigError             settings or credentials of an app are wrong
+    ├── ProviderLoadError       a provider could not be found or imported
+    │   └── ContractViolation   a provider breaks the plugin contract
+    ├── WebhookRefused          a webhook's signature or age is not acceptable
+    └── StoreError              the database is missing, busy, or of another version
+        └── StaleWrite          somebody else changed the row first; read again and decide again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with an input: a stable code, a sentence, and where (a JSON pointer, "" for the whole)."""
+
+    code: str
+    message: str
+    path: str = ""
+
+
+class BillhookError(Exception):
+    """Something went wrong in Billhook."""
+
+    code = "error"
+
+
+class InvalidInput(BillhookError):  # noqa: N818 - reads better at the call site than InvalidInputError
+    """A value from outside is wrong. Nothing was stored."""
+
+    def __init__(self, code: str, message: str, path: str = "", *, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.path = path
+        self.problems: tuple[Problem, ...] = tuple(problems) or (Problem(code, message, path),)
+
+
+class NotFound(BillhookError):  # noqa: N818
+    """No such thing in this namespace."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, id: str, namespace: str | None = None) -> None:
+        where = f" in namespace {namespace!r}" if namespace else ""
+        super().__init__(f"There is no {kind} {id!r}{where}. List what is there, or check the namespace.")
+        self.kind = kind
+        self.id = id
+
+
+class Conflict(BillhookError):  # noqa: N818
+    """It clashes with what is stored."""
+
+    code = "conflict"
+
+    def __init__(self, message: str, code: str = "conflict") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class KeyReused(Conflict):
+    """A client key was used before with other content."""
+
+    def __init__(self, key: str, existing_id: str) -> None:
+        super().__init__(
+            f"The key {key!r} already belongs to {existing_id}, which has other content. "
+            "Send the same content again to get the same answer, or use a new key.",
+            "key_reused",
+        )
+        self.existing_id = existing_id
+
+
+class InUse(Conflict):
+    """Something open still needs it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "in_use")
+
+
+class NotAllowed(BillhookError):  # noqa: N818
+    """The present state does not allow that action."""
+
+    def __init__(self, message: str, code: str = "invoice_action_not_available") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Unsupported(BillhookError):  # noqa: N818
+    """The provider does not declare that capability."""
+
+    code = "unsupported"
+
+
+class ConfigError(BillhookError):
+    """Settings or credentials of an app are wrong."""
+
+    code = "config_invalid"
+
+
+class ProviderLoadError(BillhookError):
+    """A provider could not be found or imported."""
+
+    code = "provider_not_loaded"
+
+
+class ContractViolation(ProviderLoadError):  # noqa: N818
+    """A provider breaks the plugin contract."""
+
+    code = "contract_violation"
+
+
+class WebhookRefused(BillhookError):  # noqa: N818
+    """A webhook's signature or age is not acceptable. Nothing was stored."""
+
+    code = "webhook_refused"
+
+
+class StoreError(BillhookError):
+    """The database is missing, busy, or of another version."""
+
+    code = "store"
+
+
+class StaleWrite(StoreError):  # noqa: N818
+    """Somebody else changed the row first; read again and decide again."""
+
+    code = "stale_write"

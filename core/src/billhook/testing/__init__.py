@@ -1,0 +1,1 @@
+"""Tools for tests: simulators, fault injection, builders, the sandbox provider and a real PostgreSQL."""
