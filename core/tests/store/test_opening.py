@@ -67,7 +67,7 @@ def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert letter.read_text() == "Dear customer, " * 100
 
 
-def test_postgres_sessions_never_keep_a_snapshot_open_nor_forget_a_commit(postgres_server) -> None:
+def test_postgres_sessions_keep_no_old_snapshot_nor_old_plan_and_forget_no_commit(postgres_server) -> None:
     url = postgres_server.create()
     with psycopg.connect(url) as admin:
         admin.execute(f"ALTER DATABASE {admin.info.dbname} SET synchronous_commit = off")
@@ -77,4 +77,5 @@ def test_postgres_sessions_never_keep_a_snapshot_open_nor_forget_a_commit(postgr
             return db.write(lambda tx: tx.connection.exec_driver_sql(f"SHOW {name}").scalar_one())
 
         assert setting("synchronous_commit") == "on"
+        assert setting("plan_cache_mode") == "force_custom_plan"
         assert setting("idle_in_transaction_session_timeout") == "1min"

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from billhook.errors import StoreError
 
-DRIVERS = ("pysqlite", "psycopg", "psycopg2")
+DRIVERS = ("pysqlite", "psycopg")
 
 
 class HostChecks(Protocol):

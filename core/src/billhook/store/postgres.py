@@ -15,6 +15,8 @@ SESSION = (
     "SET application_name = 'billhook'",
     # An old open snapshot keeps the server from cleaning up and makes reading due work ever slower.
     "SET idle_in_transaction_session_timeout = '60s'",
+    # A plan made while a table was small stays in use while it grows, and then reads all of it for every group.
+    "SET plan_cache_mode = 'force_custom_plan'",
     # An intent has to be on disk before the provider is called, whatever the role's default is.
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
 )

