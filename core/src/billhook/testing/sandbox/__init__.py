@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billhook.clock import Clock
+from billhook.testing.sandbox.provider import SandboxProvider
 
 if TYPE_CHECKING:
     from billhook.testing.sandbox.desk import SandboxRules
     from billhook.testing.sandbox.server import SandboxSimulator
 
-__all__ = ["simulator"]
+__all__ = ["provider", "simulator"]
+
+provider = SandboxProvider
 
 
 def simulator(

@@ -26,6 +26,7 @@ class CustomerDesk:
     def routes(self) -> list[Route]:
         return [
             ("POST", "/v1/customers", self._create),
+            ("POST", "/v1/customers/upsert", self._upsert),
             ("GET", "/v1/customers", self._list),
             ("PUT", "/v1/customers/{id}", self._change),
         ]
@@ -37,6 +38,22 @@ class CustomerDesk:
         with self._ledger.transaction():
             customer = _read(item, self._ledger.next_id("customers"))
             self._refuse_repeated(customer.reference)
+            self._ledger.put_customer(customer)
+        return {"ok": True, **_shown(customer)}
+
+    def _upsert(self, ask: Ask) -> SimReply:
+        """Create the items without an id, change the customers that the others name."""
+
+        def upsert_one(item: Item) -> dict[str, Any]:
+            return self._change_one(item) if item.get("id") else self._create_one(item)
+
+        return answer_batch(items_of(ask.body, "items", _BATCH), upsert_one, self._shuffler)
+
+    def _change_one(self, item: Item) -> dict[str, Any]:
+        with self._ledger.transaction():
+            customer = _read(item, text(item, "id"))
+            if not self._ledger.customers(Filter({"id": [customer.id]})):
+                raise InvalidInput("not_found", f"There is no customer {customer.id!r}.", "/id")
             self._ledger.put_customer(customer)
         return {"ok": True, **_shown(customer)}
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from billhook.errors import InvalidInput, NotAllowed, NotFound
 from billhook.testing.sandbox.desk import Ask, Route, SandboxRules, answer_batch, answer_page
-from billhook.testing.sandbox.fields import Item, items_of, metadata_of, optional_text, plain, text
+from billhook.testing.sandbox.fields import Item, items_of, metadata_of, optional_text, text
 from billhook.testing.sandbox.ledger import Filter, Ledger
-from billhook.testing.sandbox.records import ISSUED_STATES, Discount, Document, Line
+from billhook.testing.sandbox.records import ISSUED_STATES, Document
+from billhook.testing.sandbox.shown import answered, shown
 from billhook.testing.sandbox.sums import sums_of
 from billhook.testing.simulator.messages import SimReply
 
 _BATCH = 50
 _KINDS = {"invoices": "invoice", "credit_notes": "credit_note"}
 _SETTLED = {"draft_pending": "draft", "issue_pending": "issued"}
+
+Steps = tuple[str, ...]
 
 
 class DocumentDesk:
@@ -38,6 +40,7 @@ class DocumentDesk:
         return [
             ("POST", place, self._create),
             ("GET", place, self._list),
+            ("POST", f"{place}/upsert", self._upsert),
             ("POST", f"{place}/issue", self._issue),
             ("GET", f"{place}/{{id}}", self._get),
             ("PUT", f"{place}/{{id}}", self._replace),
@@ -57,23 +60,47 @@ class DocumentDesk:
     # -- creating -------------------------------------------------------------------------------------------------
 
     def _create(self, ask: Ask) -> SimReply:
-        status = ask.item.get("status", "draft")
-        if status not in {"draft", "issued"}:
-            raise InvalidInput("status_invalid", f"status must be draft or issued, not {status!r}.", "/status")
+        steps = _steps(ask)
 
         def create_one(item: Item) -> dict[str, Any] | None:
             with self._ledger.transaction():
-                document = self._created(_KINDS[ask.path["kind"]], status, item, ask.now)
-                self._ledger.put_document(document)
-                self._tell(document, ask.now)
-            return _answered(document)
+                document = self._created(_KINDS[ask.path["kind"]], steps, item, ask.now)
+                self._put(document, ask.now)
+            return answered(document)
 
         return answer_batch(items_of(ask.body, "items", _BATCH), create_one, self._shuffler)
 
-    def _created(self, kind: str, status: str, item: Item, now: datetime) -> Document:
+    def _upsert(self, ask: Ask) -> SimReply:
+        """Create the items without an id, replace the drafts that the others name. The same content again changes nothing."""
+        steps = _steps(ask)
+
+        def upsert_one(item: Item) -> dict[str, Any] | None:
+            with self._ledger.transaction():
+                old = self._meant(ask.path["kind"], item) if item.get("id") else None
+                new = (
+                    self._revised(old, steps, item, ask.now)
+                    if old
+                    else self._created(_KINDS[ask.path["kind"]], steps, item, ask.now)
+                )
+                if new is not old:
+                    self._put(new, ask.now)
+            return answered(new)
+
+        return answer_batch(items_of(ask.body, "items", _BATCH), upsert_one, self._shuffler)
+
+    def _created(self, kind: str, steps: Steps, item: Item, now: datetime) -> Document:
         document = self._read(kind, self._ledger.next_id(kind), item)
         self._refuse_repeated(document)
-        return self._steered(document, ("draft",) if status == "draft" else ("draft", "issue"), now)
+        return self._steered(document, steps, now)
+
+    def _revised(self, old: Document, steps: Steps, item: Item, now: datetime) -> Document:
+        new = self._read(old.kind, old.id, item)
+        goes_on = old.status == "draft" and "issue" in steps
+        if _same_content(old, new) and not goes_on:
+            return old
+        if old.status not in {"draft", "draft_pending"}:
+            raise InvalidInput("not_a_draft", f"{old.id} is {old.status}. Only a draft can be replaced.", "/id")
+        return self._steered(new, steps, now)
 
     def _read(self, kind: str, id: str, item: Item) -> Document:
         sums = sums_of(item, id)
@@ -100,7 +127,7 @@ class DocumentDesk:
         self._refuse_taken_number(document, document.number)
         return document
 
-    def _steered(self, document: Document, steps: tuple[str, ...], now: datetime) -> Document:
+    def _steered(self, document: Document, steps: Steps, now: datetime) -> Document:
         """The document after these steps (draft, issue), as its metadata steer them."""
         steering = {document.metadata.get(f"sandbox/{step}") for step in steps}
         last = steps[-1]
@@ -119,30 +146,40 @@ class DocumentDesk:
             with self._ledger.transaction():
                 document = self._for_issue(ask.path["kind"], item)
                 if document.status != "draft":
-                    return _answered(document)
+                    return answered(document)
                 issued = self._steered(document, ("issue",), ask.now)
                 self._move(issued, ask.now)
-            return _answered(issued)
+            return answered(issued)
 
         return answer_batch(items_of(ask.body, "items", _BATCH), issue_one, self._shuffler)
 
     def _for_issue(self, kind: str, item: Item) -> Document:
         """The draft that an item means, with its number; or the document as it is, where the same was done before."""
-        try:
-            document = self._existing(kind, text(item, "id"))
-        except NotFound as missing:
-            raise InvalidInput("not_found", str(missing), "/id") from missing
+        document = self._meant(kind, item)
         number = optional_text(item, "number")
-        if item.get("reference") not in {None, document.reference}:
-            message = f"{document.id} belongs to {document.reference!r}, not to {item['reference']!r}."
-            raise InvalidInput("reference_differs", message, "/reference")
         if document.status == "draft":
             self._refuse_taken_number(document, number)
-            return replace(document, number=number or document.number)
+            return replace(
+                document,
+                number=number or document.number,
+                issue_date=optional_text(item, "issue_date") or document.issue_date,
+                due_date=optional_text(item, "due_date") or document.due_date,
+            )
         if document.status in {*ISSUED_STATES, "issue_pending"} and number in {None, document.number}:
             return document
         message = f"{document.id} is {document.status} with the number {document.number}."
         raise InvalidInput("not_a_draft", message, "/id")
+
+    def _meant(self, kind: str, item: Item) -> Document:
+        """The document that an item names by its id."""
+        try:
+            document = self._existing(kind, text(item, "id"))
+        except NotFound as missing:
+            raise InvalidInput("not_found", str(missing), "/id") from missing
+        if item.get("reference") not in {None, document.reference}:
+            message = f"{document.id} belongs to {document.reference!r}, not to {item['reference']!r}."
+            raise InvalidInput("reference_differs", message, "/reference")
+        return document
 
     def _replace(self, ask: Ask) -> SimReply:
         with self._ledger.transaction():
@@ -151,28 +188,28 @@ class DocumentDesk:
                 raise NotAllowed(f"{old.id} is {old.status}. Only a draft can be replaced.", "not_a_draft")
             document = self._steered(self._read(old.kind, old.id, ask.item), ("draft",), ask.now)
             self._ledger.put_document(document)
-        return SimReply.of(200, {"ok": True, **_shown(document)})
+        return SimReply.of(200, {"ok": True, **shown(document)})
 
     def _send(self, ask: Ask) -> SimReply:
         with self._ledger.transaction():
             document = self._existing(ask.path["kind"], ask.path["id"])
             if document.status not in ISSUED_STATES:
                 raise NotAllowed(f"{document.id} is {document.status}. Issue it before sending it.", "not_issued")
-            sent = replace(document, sent_count=document.sent_count + 1)
+            sent = replace(document, sent_count=document.sent_count + 1, sent_at=ask.now.isoformat())
             self._ledger.move_document(sent)
-        return SimReply.of(200, {**_shown(sent), "sent_at": ask.now.isoformat()})
+        return SimReply.of(200, shown(sent))
 
     def _void(self, ask: Ask) -> SimReply:
         with self._ledger.transaction():
             document = self._existing(ask.path["kind"], ask.path["id"])
             if document.status == "void":
-                return SimReply.of(200, _shown(document))
+                return SimReply.of(200, shown(document))
             if document.status not in {"issued", "issue_pending"}:
                 message = f"{document.id} is {document.status}. Only what is issued and not paid can be voided."
                 raise NotAllowed(message, "not_voidable")
             voided = replace(document, status="void", pending_until=None)
             self._move(voided, ask.now)
-        return SimReply.of(200, _shown(voided))
+        return SimReply.of(200, shown(voided))
 
     def _delete(self, ask: Ask) -> SimReply:
         with self._ledger.transaction():
@@ -185,7 +222,7 @@ class DocumentDesk:
     # -- reading --------------------------------------------------------------------------------------------------
 
     def _get(self, ask: Ask) -> SimReply:
-        return SimReply.of(200, _shown(self._existing(ask.path["kind"], ask.path["id"])))
+        return SimReply.of(200, shown(self._existing(ask.path["kind"], ask.path["id"])))
 
     def _list(self, ask: Ask) -> SimReply:
         kind = _KINDS[ask.path["kind"]]
@@ -194,7 +231,7 @@ class DocumentDesk:
             living = {**wanted.where, "kind": [kind], "status": _LIVING}
             return self._ledger.documents(replace(wanted, where=living))
 
-        return answer_page(ask, ("reference", "id", "number"), find, _shown)
+        return answer_page(ask, ("reference", "id", "number"), find, shown)
 
     def _existing(self, kind: str, id: str) -> Document:
         found = self._ledger.documents(Filter({"id": [id], "kind": [_KINDS[kind]], "status": _LIVING}))
@@ -203,6 +240,10 @@ class DocumentDesk:
         return found[0]
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _put(self, document: Document, now: datetime) -> None:
+        self._ledger.put_document(document)
+        self._tell(document, now)
 
     def _move(self, document: Document, now: datetime) -> None:
         with self._ledger.transaction():
@@ -239,61 +280,25 @@ class DocumentDesk:
 _LIVING = ("draft_pending", "draft", "issue_pending", "issued", "paid", "void")
 
 
+def _steps(ask: Ask) -> Steps:
+    """The steps that the documents of a batch go at once."""
+    status = ask.item.get("status", "draft")
+    if status not in {"draft", "issued"}:
+        raise InvalidInput("status_invalid", f"status must be draft or issued, not {status!r}.", "/status")
+    return ("draft",) if status == "draft" else ("draft", "issue")
+
+
+def _same_content(old: Document, new: Document) -> bool:
+    moved = replace(
+        new,
+        status=old.status,
+        number=new.number or old.number,
+        sent_count=old.sent_count,
+        sent_at=old.sent_at,
+        pending_until=old.pending_until,
+    )
+    return moved == old
+
+
 def _own_number(document: Document) -> str:
     return f"SBX-{document.id.upper().replace('_', '-')}"
-
-
-def _answered(document: Document) -> dict[str, Any] | None:
-    """The item of a batch's answer: short, so that what is missing has to be looked up."""
-    if document.metadata.get("sandbox/omit") == "true":
-        return None
-    ids = [{"reference": line.reference, "id": line.id} for line in document.lines]
-    discounts = [{"reference": each.reference, "id": each.id} for each in document.discounts]
-    return {**_head(document), "ok": True, "lines": ids, "discounts": discounts}
-
-
-def _shown(document: Document) -> dict[str, Any]:
-    return {
-        **_head(document),
-        "customer": document.customer,
-        "currency": document.currency,
-        "issue_date": document.issue_date,
-        "due_date": document.due_date,
-        "exchange_rate": document.exchange_rate,
-        "invoice": document.invoice,
-        "lines": [_shown_line(line) for line in document.lines],
-        "discounts": [_shown_discount(discount) for discount in document.discounts],
-        "metadata": document.metadata,
-        "sent_count": document.sent_count,
-    }
-
-
-def _head(document: Document) -> dict[str, Any]:
-    totals: Mapping[str, str] = {
-        "amount": plain(document.amount),
-        "discounts": plain(document.discounted),
-        "tax": plain(document.tax),
-        "total": plain(document.total),
-    }
-    url = f"https://sandbox.example/{document.kind}/{document.id}"
-    status, number = document.status, document.number
-    return {
-        "reference": document.reference,
-        "id": document.id,
-        "number": number,
-        "status": status,
-        "url": url,
-        "totals": totals,
-    }
-
-
-def _shown_line(line: Line) -> dict[str, Any]:
-    figures = {"quantity": line.quantity, "unit_price": line.unit_price, "amount": line.amount, "tax_amount": line.tax}
-    codes = {"account": line.account, "item": line.item, "tax_code": line.tax_code}
-    amounts = {name: plain(figure) for name, figure in figures.items()}
-    return {"reference": line.reference, "id": line.id, "description": line.description, **amounts, **codes}
-
-
-def _shown_discount(discount: Discount) -> dict[str, Any]:
-    amount = plain(discount.amount)
-    return {"reference": discount.reference, "id": discount.id, "amount": amount, "line": discount.line}

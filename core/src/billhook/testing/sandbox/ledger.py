@@ -174,13 +174,12 @@ class Ledger(Memory):
             tx.executemany(f"INSERT INTO lines VALUES ({', '.join('?' * 12)})", lines)
 
     def move_document(self, document: Document) -> None:
-        """Write what moves on a document while its lines stay: status, number, sendings and pending time."""
-        pending = None if document.pending_until is None else micros(document.pending_until)
-        row = (document.status, document.number, document.sent_count, pending, document.id)
+        """Write what moves on a document while its lines stay: status, number, dates, sendings and pending time."""
+        *_, sent_count, pending, content = _document_row(document)
+        row = (document.status, document.number, sent_count, pending, content, document.id)
+        moved = "status = ?, number = ?, sent_count = ?, pending_until = ?, content = ?"
         with self.transaction() as tx:
-            tx.execute(
-                "UPDATE documents SET status = ?, number = ?, sent_count = ?, pending_until = ? WHERE id = ?", row
-            )
+            tx.execute(f"UPDATE documents SET {moved} WHERE id = ?", row)
 
     def put_payment(self, payment: Payment) -> None:
         """Write a payment, new or changed."""
@@ -245,6 +244,7 @@ def _document_row(document: Document) -> tuple[str | int | None, ...]:
         "due_date": document.due_date,
         "exchange_rate": document.exchange_rate,
         "invoice": document.invoice,
+        "sent_at": document.sent_at,
         "metadata": dict(document.metadata),
         "discounts": [(each.id, each.reference, plain(each.amount), each.line) for each in document.discounts],
     }

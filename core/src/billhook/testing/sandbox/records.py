@@ -73,6 +73,7 @@ class Document:
     invoice: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     sent_count: int = 0
+    sent_at: str | None = None
     pending_until: datetime | None = None
 
 

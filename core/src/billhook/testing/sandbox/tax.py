@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from billhook.errors import InvalidInput
@@ -14,7 +15,10 @@ _MAX_LINES = 10_000
 
 
 class TaxDesk:
-    """Computes tax and stores nothing. Without a currency an item is taken to have two decimals."""
+    """Computes tax and stores nothing. Without a currency an item is taken to have two decimals.
+
+    The amount of a line that says `inclusive: true` contains its tax already.
+    """
 
     def __init__(self, rules: SandboxRules) -> None:
         self._rates = rules.tax_rates
@@ -37,10 +41,20 @@ class TaxDesk:
         if rate is None:
             message = f"There is no rate for {code!r}. Known codes: {', '.join(sorted(self._rates))}."
             raise InvalidInput("tax_code_unknown", message, f"{path}/tax_code")
-        tax = rounded(EXACT.multiply(money(line, "amount", exponent, path), rate), exponent)
+        amount = money(line, "amount", exponent, path)
+        tax = _contained(amount, rate, exponent) if line.get("inclusive") is True else _added(amount, rate, exponent)
         return {
             "reference": text(line, "reference", path),
             "tax_code": code,
             "rate": plain(rate),
             "tax_amount": plain(tax),
         }
+
+
+def _added(amount: Decimal, rate: Decimal, exponent: int) -> Decimal:
+    return rounded(EXACT.multiply(amount, rate), exponent)
+
+
+def _contained(amount: Decimal, rate: Decimal, exponent: int) -> Decimal:
+    net = rounded(EXACT.divide(amount, EXACT.add(Decimal(1), rate)), exponent)
+    return EXACT.subtract(amount, net)
