@@ -1,0 +1,248 @@
+"""Installing, configuring, switching and uninstalling the apps of one namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from billhook.contract.events import AppStatusChanged
+from billhook.domain.mapping import parse_mapping_rules
+from billhook.domain.parsing import parse
+from billhook.engine.context import Context
+from billhook.engine.credentials import Credentials
+from billhook.engine.locks import hold
+from billhook.engine.moments import MICROSECOND, to_micros
+from billhook.engine.open_documents import needs_app
+from billhook.engine.paging import PAGE_SIZE, read_page
+from billhook.engine.records import UNCHANGED, App, AppStatus, Page, Unchanged
+from billhook.engine.stored import app_values, read_app
+from billhook.engine.work import CLAIMED
+from billhook.errors import ConfigError, Conflict, InUse, NotFound
+from billhook.plugins.handle import ProviderHandle
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+_app, _lease, _work = schema.app, schema.app_lease, schema.work
+
+Json = Mapping[str, Any]
+NOTHING: Json = {}
+
+
+class AppCommands:
+    """The apps of one namespace. What a provider calls its settings and credentials is in its declaration."""
+
+    def __init__(self, context: Context, namespace: str) -> None:
+        self._context = context
+        self._namespace = namespace
+        self._credentials = Credentials(context.clock)
+
+    def install(
+        self,
+        type: str,
+        *,
+        name: str | None = None,
+        settings: Json = NOTHING,
+        credentials: Json | None = None,
+        description: str | None = None,
+        labels: Mapping[str, str] = NOTHING,
+        mapping: Json | None = None,
+    ) -> App:
+        """A new app of that provider, by the provider's own name where none is given.
+
+        Without the credentials that its provider needs it waits, unauthorized, for ``set_credentials``. Raises
+        ProviderLoadError for an unknown type and ConfigError for settings or credentials that the provider does not
+        take.
+        """
+        now = self._context.clock.now()
+        app_id = self._context.new_id(now)
+        handle = self._context.apps.provider(type, app_id)
+        needs_credentials = handle.declaration.credentials is not None
+        if credentials is not None:
+            handle.credentials(credentials)
+        app = parse(
+            App,
+            {
+                "id": app_id,
+                "namespace": self._namespace,
+                "type": type,
+                "name": handle.declaration.name if name is None else name,
+                "description": description,
+                "labels": labels,
+                "status": AppStatus.UNAUTHORIZED if needs_credentials and credentials is None else AppStatus.READY,
+                "settings": _accepted_settings(handle, settings),
+                "mapping": _accepted_mapping(mapping),
+                "has_credentials": credentials is not None,
+                "created_at": now,
+                "updated_at": now,
+            },
+        )
+        return self._context.database.write(lambda tx: self._insert(tx, app, credentials))
+
+    def get(self, app_id: str) -> App:
+        """The app, uninstalled ones too. Raises NotFound."""
+        with self._context.database.read() as tx:
+            return read_app(self._row(tx, app_id))
+
+    def list(self, *, include_deleted: bool = False, page: int = 1, page_size: int = PAGE_SIZE) -> Page[App]:
+        """The apps in the order of their installation."""
+        select = sa.select(_app).where(_app.c.namespace == self._namespace).order_by(_app.c.id)
+        if not include_deleted:
+            select = select.where(_app.c.deleted_at.is_(None))
+        with self._context.database.read() as tx:
+            return read_page(tx, select, read_app, page=page, page_size=page_size)
+
+    def update(
+        self,
+        app_id: str,
+        *,
+        name: str | Unchanged = UNCHANGED,
+        description: str | Unchanged | None = UNCHANGED,
+        labels: Mapping[str, str] | Unchanged = UNCHANGED,
+        settings: Json | Unchanged = UNCHANGED,
+        mapping: Json | Unchanged | None = UNCHANGED,
+    ) -> App:
+        """Change what is given. Settings, labels and mapping rules are replaced as a whole.
+
+        None removes the description or the mapping rules. What is being sent keeps the settings it was made with.
+        """
+        stated = {"name": name, "description": description, "labels": labels}
+        changes: dict[str, Any] = {field: value for field, value in stated.items() if value is not UNCHANGED}
+        if mapping is not UNCHANGED:
+            changes["mapping"] = _accepted_mapping(mapping)
+
+        def change(tx: Transaction) -> App:
+            app = self._installed(tx, app_id)
+            if settings is UNCHANGED:
+                return self._change(tx, app, changes)
+            handle = self._context.apps.provider(app.type, app.id)
+            return self._change(tx, app, {**changes, "settings": _accepted_settings(handle, settings)})
+
+        return self._context.database.write(change)
+
+    def disable(self, app_id: str) -> App:
+        """Send nothing to the app until it is enabled. Its status stays, its work waits."""
+        return self._context.database.write(lambda tx: self._switch(tx, app_id, enabled=False))
+
+    def enable(self, app_id: str) -> App:
+        """Go on with what waits for the app."""
+        return self._context.database.write(lambda tx: self._switch(tx, app_id, enabled=True))
+
+    def set_credentials(self, app_id: str, raw: Json) -> App:
+        """Give the app new credentials. It is ready again, and work that was parked for want of them goes on.
+
+        Raises ConfigError, which shows no value.
+        """
+        return self._context.database.write(lambda tx: self._set_credentials(tx, app_id, raw))
+
+    def uninstall(self, app_id: str) -> None:
+        """Take the app away, with its credentials unless another app shares them. Doing it twice is fine.
+
+        Raises InUse while a billing profile or anything open needs the app.
+        """
+        self._context.database.write(lambda tx: self._uninstall(tx, app_id))
+
+    def _insert(self, tx: Transaction, app: App, credentials: Json | None) -> App:
+        credential_id = None
+        if credentials is not None:
+            credential_id = self._context.new_id(app.created_at)
+            self._credentials.save(tx, credential_id, self._namespace, app.type, credentials)
+        tx.execute(sa.insert(_app).values(**app_values(app), credential_id=credential_id))
+        tx.execute(sa.insert(_lease).values(app_id=app.id))
+        return app
+
+    def _switch(self, tx: Transaction, app_id: str, *, enabled: bool) -> App:
+        app = self._installed(tx, app_id)
+        if app.enabled is enabled:
+            return app
+        app = self._change(tx, app, {"enabled": enabled})
+        if enabled:
+            self._resume(tx, [app.id])
+        self._announce(tx, app)
+        return app
+
+    def _set_credentials(self, tx: Transaction, app_id: str, raw: Json) -> App:
+        app = self._installed(tx, app_id)
+        self._context.apps.provider(app.type, app.id).credentials(raw)
+        credential_id = tx.scalar(sa.select(_app.c.credential_id).where(_app.c.id == app.id))
+        if credential_id is None:
+            credential_id = self._context.new_id(self._context.clock.now())
+            self._credentials.save(tx, credential_id, self._namespace, app.type, raw)
+            tx.execute(sa.update(_app).where(_app.c.id == app.id).values(credential_id=credential_id))
+        else:
+            self._credentials.replace(tx, credential_id, raw)
+        sharing = [self._authorize(tx, shared_id) for shared_id in self._sharing(tx, credential_id)]
+        self._resume(tx, [shared.id for shared in sharing])
+        return next(shared for shared in sharing if shared.id == app_id)
+
+    def _authorize(self, tx: Transaction, app_id: str) -> App:
+        app = self._installed(tx, app_id)
+        ready = self._change(tx, app, {"status": AppStatus.READY, "has_credentials": True})
+        if app.status is not AppStatus.READY:
+            self._announce(tx, ready)
+        return ready
+
+    def _sharing(self, tx: Transaction, credential_id: str) -> Sequence[str]:
+        same_grant = sa.and_(_app.c.credential_id == credential_id, _app.c.deleted_at.is_(None))
+        return [row.id for row in tx.all(sa.select(_app.c.id).where(same_grant).order_by(_app.c.id))]
+
+    def _uninstall(self, tx: Transaction, app_id: str) -> None:
+        hold(tx, self._namespace, "apps")
+        row = self._row(tx, app_id)
+        if row.deleted_at is not None:
+            return
+        needing = needs_app(tx, self._namespace, app_id)
+        if needing is not None:
+            raise InUse(
+                f"The app {app_id} can't be uninstalled: {needing} needs it. Finish or change that, or disable the app."
+            )
+        app = self._change(tx, read_app(row), {"deleted_at": self._context.clock.now()})
+        tx.execute(sa.delete(_lease).where(_lease.c.app_id == app.id))
+        tx.execute(sa.delete(_work).where(_work.c.app_id == app.id, _work.c.state != CLAIMED))
+        if row.credential_id is not None and not self._sharing(tx, row.credential_id):
+            self._credentials.forget(tx, row.credential_id)
+
+    def _change(self, tx: Transaction, app: App, changes: dict[str, Any]) -> App:
+        # Always later than before, even where the clock stands still: what is kept in memory goes by this time.
+        updated_at = max(self._context.clock.now(), app.updated_at + MICROSECOND)
+        changed = parse(App, {**dict(app), **changes, "updated_at": updated_at})
+        tx.execute(sa.update(_app).where(_app.c.id == app.id).values(app_values(changed)))
+        tx.after_commit(lambda: self._context.apps.forget(app.id))
+        return changed
+
+    def _resume(self, tx: Transaction, app_ids: Sequence[str]) -> None:
+        due = to_micros(self._context.clock.now())
+        tx.execute(sa.update(_lease).where(_lease.c.app_id.in_(app_ids)).values(next_due=due))
+        tx.after_commit(self._context.wakeups.wake)
+
+    def _announce(self, tx: Transaction, app: App) -> None:
+        event = AppStatusChanged(app.namespace, app.id, app.status.value, app.enabled, app.updated_at)
+        tx.after_commit(lambda: self._context.observers.notify_app_status_changed(event))
+
+    def _installed(self, tx: Transaction, app_id: str) -> App:
+        app = read_app(self._row(tx, app_id))
+        if app.deleted_at is not None:
+            raise Conflict(f"The app {app_id} was uninstalled. Install the provider {app.type!r} again.", "app_deleted")
+        return app
+
+    def _row(self, tx: Transaction, app_id: str) -> Any:
+        row = tx.first(sa.select(_app).where(_app.c.id == app_id, _app.c.namespace == self._namespace))
+        if row is None:
+            raise NotFound("app", app_id, self._namespace)
+        return row
+
+
+def _accepted_settings(handle: ProviderHandle, settings: Json) -> Json:
+    handle.settings(settings)
+    try:
+        return to_jsonable_python(dict(settings))  # type: ignore[no-any-return]
+    except PydanticSerializationError as error:
+        raise ConfigError(f"The settings of {handle.declaration.name} must be plain JSON values: {error}.") from None
+
+
+def _accepted_mapping(mapping: Json | None) -> Json | None:
+    if mapping is None:
+        return None
+    return parse_mapping_rules(mapping).model_dump(mode="json", exclude_defaults=True)

@@ -1,0 +1,113 @@
+"""Installed apps as the engine works with them: settings validated, provider loaded, mapping rules compiled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+
+from billhook.domain.invoice import InvoiceView, Line
+from billhook.domain.mapping import MappedLine, MappingRules, parse_mapping_rules
+from billhook.errors import NotFound
+from billhook.plugins.catalog import ProviderCatalog
+from billhook.plugins.handle import ProviderHandle
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+MOST_KEPT = 4096
+
+_BY_ID = schema.app.c.id == sa.bindparam("app_id")
+_UPDATED_AT = sa.select(schema.app.c.updated_at).where(_BY_ID)
+_WHOLE = sa.select(schema.app).where(_BY_ID)
+
+NO_OVERRIDES: Mapping[str, Sequence[object]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class AppHandle:
+    """One installed app, ready to be worked with. An uninstalled one is still known: old documents refer to it."""
+
+    id: str
+    namespace: str
+    type: str
+    name: str
+    enabled: bool
+    deleted: bool
+    status: str
+    handle: ProviderHandle
+    settings: BaseModel
+    settings_json: dict[str, Any]
+    mapping: MappingRules | None
+    credential_id: str | None
+
+
+class Apps:
+    """The apps by id. ``overrides`` are the host's, by app id or app type; those for the id are asked first."""
+
+    def __init__(self, catalog: ProviderCatalog, overrides: Mapping[str, Sequence[object]] = NO_OVERRIDES) -> None:
+        self.catalog = catalog
+        self._overrides = overrides
+        self._kept: dict[str, tuple[int, AppHandle]] = {}
+        self._handles: dict[str, ProviderHandle] = {}
+
+    def get(self, tx: Transaction, app_id: str) -> AppHandle:
+        """The app as this transaction sees it. Raises NotFound, or ProviderLoadError when its provider is gone.
+
+        What was made of an app is kept until its row changes.
+        """
+        updated_at = tx.scalar(_UPDATED_AT, {"app_id": app_id})
+        if updated_at is None:
+            raise NotFound("app", app_id)
+        kept = self._kept.get(app_id)
+        if kept is not None and kept[0] == updated_at:
+            return kept[1]
+        return self._keep(app_id, tx.first(_WHOLE, {"app_id": app_id}))
+
+    def forget(self, app_id: str) -> None:
+        """Make the app anew when it is next asked for."""
+        self._kept.pop(app_id, None)
+
+    def provider(self, type: str, app_id: str) -> ProviderHandle:
+        """The provider with the overrides for that app. Apps with the same overrides share one."""
+        key = app_id if app_id in self._overrides else type
+        if key not in self._handles:
+            overrides = [*self._overrides.get(app_id, ()), *self._overrides.get(type, ())]
+            self._handles[key] = self.catalog.handle(type, overrides)
+        return self._handles[key]
+
+    def map_line(self, app: AppHandle, line: Line, invoice: InvoiceView) -> MappedLine | None:
+        """Where the line goes: by the host's override, by the provider, by the app's rules. None when nobody knows."""
+        mapped = app.handle.map_line(line, invoice, app.settings)
+        if mapped is not None or app.mapping is None:
+            return mapped
+        return app.mapping.apply(line, invoice)
+
+    def _keep(self, app_id: str, row: Any) -> AppHandle:
+        app = self._made(row)
+        self._kept[app_id] = (row.updated_at, app)
+        if len(self._kept) > MOST_KEPT:
+            self._kept.pop(next(iter(self._kept)), None)
+        return app
+
+    def _made(self, row: Any) -> AppHandle:
+        handle = self.provider(row.type, row.id)
+        settings_json = json.loads(row.settings)
+        return AppHandle(
+            id=row.id,
+            namespace=row.namespace,
+            type=row.type,
+            name=row.name,
+            enabled=bool(row.enabled),
+            deleted=row.deleted_at is not None,
+            status=row.status,
+            handle=handle,
+            settings=handle.settings(settings_json),
+            settings_json=settings_json,
+            mapping=parse_mapping_rules(row.mapping) if row.mapping else None,
+            credential_id=row.credential_id,
+        )

@@ -1,0 +1,114 @@
+"""What single customers get instead of the default profile and its workflow."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from billhook.domain.parsing import parse
+from billhook.domain.workflow import WorkflowConfig
+from billhook.engine.context import Context
+from billhook.engine.locks import hold
+from billhook.engine.paging import PAGE_SIZE, read_page
+from billhook.engine.records import CustomerOverride, Page, ResolvedProfile
+from billhook.engine.resolving import resolve
+from billhook.engine.stored import override_values, read_override
+from billhook.errors import Conflict, NotFound
+from billhook.store import schema
+from billhook.store.statements import Upsert
+from billhook.store.transaction import Transaction
+
+_override = schema.customer_override
+
+_COLUMNS = tuple(column.name for column in _override.columns)
+_UPSERT = Upsert(_override, key=("customer_id",), columns=_COLUMNS)
+
+
+class OverrideCommands:
+    """The customer overrides of one namespace."""
+
+    def __init__(self, context: Context, namespace: str) -> None:
+        self._context = context
+        self._namespace = namespace
+
+    def set(
+        self, customer_id: str, *, profile_id: str | None = None, workflow: WorkflowConfig | None = None
+    ) -> CustomerOverride:
+        """Give the customer another profile, another workflow, or both. Replaces the override that was there.
+
+        Of the workflow only what is stated counts. Raises NotFound, or Conflict where either is deleted.
+        """
+        return self._context.database.write(lambda tx: self._set(tx, customer_id, profile_id, workflow))
+
+    def get(self, customer_id: str) -> CustomerOverride:
+        """The customer's override. Raises NotFound with code ``customer_override_not_found``."""
+        with self._context.database.read() as tx:
+            found = self._find(tx, customer_id)
+        if found is None:
+            raise self._missing(customer_id)
+        return found
+
+    def list(
+        self, *, profile_id: str | None = None, page: int = 1, page_size: int = PAGE_SIZE
+    ) -> Page[CustomerOverride]:
+        """The overrides by customer id, of all profiles or of those that name one."""
+        select = sa.select(_override).where(_override.c.namespace == self._namespace).order_by(_override.c.customer_id)
+        if profile_id is not None:
+            select = select.where(_override.c.profile_id == profile_id)
+        with self._context.database.read() as tx:
+            return read_page(tx, select, read_override, page=page, page_size=page_size)
+
+    def delete(self, customer_id: str) -> None:
+        """Let the customer have the default again. Raises NotFound with code ``customer_override_not_found``."""
+        if not self._context.database.write(
+            lambda tx: tx.execute(sa.delete(_override).where(self._of(customer_id))).rowcount
+        ):
+            raise self._missing(customer_id)
+
+    def resolve(self, customer_id: str) -> ResolvedProfile:
+        """What the customer's next invoice gets. Raises NotFound."""
+        with self._context.database.read() as tx:
+            return resolve(tx, self._namespace, customer_id=customer_id)
+
+    def _set(
+        self, tx: Transaction, customer_id: str, profile_id: str | None, workflow: WorkflowConfig | None
+    ) -> CustomerOverride:
+        # The lock keeps a profile from being deleted while it is named here.
+        hold(tx, self._namespace, "apps")
+        self._check_alive(tx, schema.customer, "customer", customer_id, "customer_deleted")
+        if profile_id is not None:
+            self._check_alive(tx, schema.profile, "billing profile", profile_id, "profile_already_deleted")
+        now = self._context.clock.now()
+        before = self._find(tx, customer_id)
+        override = parse(
+            CustomerOverride,
+            {
+                "customer_id": customer_id,
+                "namespace": self._namespace,
+                "profile_id": profile_id,
+                "workflow": workflow,
+                "created_at": now if before is None else before.created_at,
+                "updated_at": now,
+            },
+        )
+        values = override_values(override)
+        tx.upsert_many(_UPSERT, [tuple(values[name] for name in _COLUMNS)])
+        return override
+
+    def _check_alive(self, tx: Transaction, table: sa.Table, kind: str, id: str, code_if_deleted: str) -> None:
+        row = tx.first(sa.select(table.c.deleted_at).where(table.c.id == id, table.c.namespace == self._namespace))
+        if row is None:
+            raise NotFound(kind, id, self._namespace)
+        if row.deleted_at is not None:
+            raise Conflict(f"The {kind} {id} is deleted. Name another one.", code_if_deleted)
+
+    def _find(self, tx: Transaction, customer_id: str) -> CustomerOverride | None:
+        row = tx.first(sa.select(_override).where(self._of(customer_id)))
+        return None if row is None else read_override(row)
+
+    def _of(self, customer_id: str) -> sa.ColumnElement[bool]:
+        return sa.and_(_override.c.customer_id == customer_id, _override.c.namespace == self._namespace)
+
+    def _missing(self, customer_id: str) -> NotFound:
+        error = NotFound("customer override", customer_id, self._namespace)
+        error.code = "customer_override_not_found"
+        return error
