@@ -10,6 +10,7 @@ from billhook.domain.states import State
 from billhook.engine.apps import Apps
 from billhook.engine.credentials import Credentials
 from billhook.engine.records import AppStatus
+from billhook.engine.work import CLAIMED, READY
 from billhook.errors import ConfigError, Conflict, InUse, InvalidInput, NotFound, ProviderLoadError
 from billhook.store import schema
 from billhook.testing.builders import a_content, a_view, an_invoice
@@ -174,19 +175,30 @@ class TestUninstalling:
         desk.set_state(invoice_id, State.PAID)
         desk.apps.uninstall(app.id)
 
-    def test_refused_while_a_payment_is_under_way(self, desk):
+    @pytest.mark.parametrize(
+        "table,open_state,closed_state,told",
+        [
+            (schema.payment, "action_required", "succeeded", "payment row-1"),
+            (schema.refund, "processing", "succeeded", "refund row-1"),
+            (schema.credit_note, "failed", "issued", "credit note row-1"),
+            (schema.work, CLAIMED, READY, "a running operation for row-1"),
+        ],
+    )
+    def test_refused_while_money_a_credit_note_or_an_operation_is_under_way(
+        self, desk, table, open_state, closed_state, told
+    ):
         app = desk.an_app()
-        payment = {
-            **dict.fromkeys(("invoice_id", "amount", "amount_received", "currency", "origin"), ""),
-            **dict.fromkeys(("created_at", "updated_at"), 0),
-            "id": "p1",
-            "namespace": "acme",
-            "app_id": app.id,
-            "state": "processing",
+        row = {
+            column.name: 0 if column.type.python_type is int else "" for column in table.columns if not column.nullable
         }
-        desk.write(lambda tx: tx.execute(sa.insert(schema.payment).values(payment)))
-        with pytest.raises(InUse, match="payment p1"):
+        named = {"id": "row-1", "item_id": "row-1", "namespace": "acme", "app_id": app.id, "state": open_state}
+        desk.write(lambda tx: tx.execute(sa.insert(table).values({**row, **{k: named[k] for k in named if k in row}})))
+        with pytest.raises(InUse, match=told):
             desk.apps.uninstall(app.id)
+
+        desk.write(lambda tx: tx.execute(sa.update(table).values(state=closed_state)))
+        desk.apps.uninstall(app.id)
+        assert desk.all(schema.work) == []
 
     def test_another_namespaces_invoices_hinder_nobody(self, desk):
         app, elsewhere = desk.an_app(), desk.beside("other")
