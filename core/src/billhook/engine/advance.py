@@ -1,0 +1,273 @@
+"""Moves an invoice through its table inside a transaction, and asks the apps for what each state waits for.
+
+What needs no outside answer is done at once: validation, operations of a provider that declares them local, and operations that an app does
+not have. Everything else becomes work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from billhook.contract.declaration import Capability
+from billhook.contract.items import Batch
+from billhook.contract.operations import OPERATIONS
+from billhook.domain.issue import Severity, ValidationIssue
+from billhook.domain.lifecycle import Decision, Refused, State, Trigger, decide, decide_from_outside, timers, work_needed
+from billhook.domain.mapping import MappedLine
+from billhook.engine import payments
+from billhook.engine.apps import AppHandle
+from billhook.engine.freeze import Freezer, Thawer, needs_customer
+from billhook.engine.invoice_row import InvoiceRow, invoice_view
+from billhook.engine.limits import invoice_problems
+from billhook.engine.numbers import Numbers
+from billhook.engine.unit import Unit
+from billhook.engine.work import READY, WAITING, WorkRow
+from billhook.errors import ContractViolation, NotAllowed
+
+OWN = "openmeter"
+"""The component of our own findings, as OpenMeter names it."""
+
+SettleLocal = Callable[[Unit, AppHandle, Capability, WorkRow, Any, Any], None]
+"""Takes the work, the item that the operation was given, and its outcome."""
+
+
+class Advancer:
+    """Moves invoices. ``settle_local`` takes what a local operation returned; it is the engine's own settlement."""
+
+    def __init__(self, settle_local: SettleLocal, numbers: Numbers) -> None:
+        self._settle_local = settle_local
+        self.numbers = numbers
+
+    def fire(self, unit: Unit, row: InvoiceRow, trigger: Trigger, cause: str, *, outside: bool = False, note: str | None = None) -> None:
+        """Fire a trigger and go as far as the invoice can. Raises NotAllowed when the table has no such way; nothing changed then."""
+        choose = decide_from_outside if outside else decide
+        decision = choose(row.facts, trigger, unit.now, stop_at=_stop(unit))
+        if isinstance(decision, Refused):
+            raise NotAllowed(f"Invoice {row.id}: {decision.message}", decision.code)
+        self._take(unit, row, decision, cause, note=note)
+
+    def go_on(self, unit: Unit, row: InvoiceRow, cause: str, *, operation_id: str | None = None, note: str | None = None) -> None:
+        """Record what was changed on the row, and go as far as the invoice can."""
+        decision = decide(row.facts, Trigger.NEXT, unit.now, stop_at=_stop(unit)) if not _holds(unit, row) else None
+        if isinstance(decision, Decision):
+            self._take(unit, row, decision, cause, operation_id=operation_id, note=note)
+            return
+        if row.changes():
+            unit.record(row, cause, operation_id=operation_id, note=note)
+        self.ask(unit, row)
+
+    def _take(
+        self, unit: Unit, row: InvoiceRow, decision: Decision, cause: str, *, operation_id: str | None = None, note: str | None = None
+    ) -> None:
+        row.take(decision.facts)
+        _stamp(unit, row)
+        unit.record(row, cause, decision.hops, operation_id=operation_id, note=note)
+        self.ask(unit, row)
+
+    def ask(self, unit: Unit, row: InvoiceRow) -> None:
+        """Ask for what the invoice's state waits for. Done at once where it can be, else it becomes work."""
+        if _holds(unit, row):
+            unit.wake_at(row, unit.now)
+            return
+        facts = row.facts
+        need = work_needed(facts)
+        if need is None:
+            unit.wake_at(row, timers(facts))
+            self._finish_money(unit, row)
+            return
+        _NEEDS[need.operation](self, unit, row)
+
+    def _finish_money(self, unit: Unit, row: InvoiceRow) -> None:
+        # An invoice that is paid up in full while it waits for money needs nobody to say so.
+        if row.state in _AWAITING_MONEY and row.facts.fully_paid:
+            self.fire(unit, row, Trigger.PAID, "paid_in_full")
+
+    # What each state needs.
+
+    def validate(self, unit: Unit, row: InvoiceRow) -> None:
+        """Map every line, check the invoice against the declaration, and ask the provider what it would refuse."""
+        app = unit.app(row.values["invoicing_app_id"])
+        issues, lines = validate_content(unit, row, app)
+        if lines is not None:
+            unit.keep_mapping(row.id, row.revision, app.id, lines)
+        if issues or not row.is_new:
+            row.values["critical_issues"] = unit.report(row.id, OWN, issues)
+        if any(issue.severity is Severity.CRITICAL for issue in issues):
+            self.fire(unit, row, Trigger.FAILED, "validation_failed")
+            return
+        row.values["validated_revision"] = row.revision
+        self.go_on(unit, row, "validated")
+
+    def operate(self, capability: Capability, app_column: str, passed: Callable[[Unit, InvoiceRow], None]) -> Callable[[Unit, InvoiceRow], None]:
+        """How an operation of an app is asked for; ``passed`` grants it where the app has no such operation."""
+
+        def ask(unit: Unit, row: InvoiceRow) -> None:
+            app = unit.app(row.values[app_column])
+            if not app.handle.declaration.can(capability):
+                passed(unit, row)
+                self.go_on(unit, row, f"{capability}_not_needed")
+                return
+            self.want(unit, app, capability, WorkRow(row.id, capability, app.id, row.id, version=row.values["version"]), row.values["customer_id"])
+
+        return ask
+
+    def want(self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow, customer_id: str) -> None:
+        """Have an operation done: at once where it is local, else as work that waits for its customer where it must."""
+        if app.handle.declaration.rules(capability).local:
+            self.run_local(unit, app, capability, work)
+            return
+        ready = work._replace(lane=unit.lane, due=unit.now_micros, state=READY)
+        if needs_customer(capability) and not self._customer_stands(unit, app, customer_id):
+            unit.want(ready._replace(state=WAITING, waits_for=waiting_name(customer_id, app.id)))
+            return
+        unit.want(ready)
+
+    def _customer_stands(self, unit: Unit, app: AppHandle, customer_id: str) -> bool:
+        if not app.handle.declaration.can(Capability.SYNC_CUSTOMER):
+            return True
+        link = unit.customer_link(customer_id, app.id)
+        if link["synced_revision"] is not None and link["failure"] is None:
+            return True
+        work = WorkRow(customer_id, Capability.SYNC_CUSTOMER, app.id, customer_id, lane=unit.lane, due=unit.now_micros)
+        if unit.pending_work(*work.key) is None and not unit.is_claimed(work):
+            unit.want(work)
+        return False
+
+    def run_local(self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow) -> None:
+        """Run an operation that does no I/O, inside this transaction."""
+        unit.flush()
+        spec = OPERATIONS[capability]
+        frozen = Freezer(unit.context, unit.tx, app.id).freeze(spec, [work], {})
+        items = Thawer(unit.context, unit.tx, app.id).items(spec, frozen)
+        operation_id = unit.context.new_id(unit.now)
+        batch = Batch(operation_id, items, app.settings, unit.now, app.id, app.namespace)
+        returned = app.handle.start(capability, batch)
+        if not isinstance(returned, Mapping) or work.item_id not in returned:
+            raise ContractViolation(f"The local operation {capability} of {app.type} returned no outcome for its item.")
+        self._settle_local(unit, app, capability, work._replace(operation_id=operation_id), items[0], returned[work.item_id])
+
+    def collect(self, unit: Unit, row: InvoiceRow) -> None:
+        """Open a payment for what is due, and have the payment app collect it."""
+        unit.wake_at(row, timers(row.facts))
+        app = unit.app(row.values["payment_app_id"])
+        if not app.handle.declaration.can(Capability.COLLECT_PAYMENT) or payments.has_open(unit, row):
+            return
+        payment = payments.open_payment(unit, row, app.id)
+        work = WorkRow(payment["id"], Capability.COLLECT_PAYMENT, app.id, row.id, version=row.values["version"])
+        self.want(unit, app, Capability.COLLECT_PAYMENT, work, row.values["customer_id"])
+
+
+def validate_content(unit: Unit, row: InvoiceRow, app: AppHandle) -> tuple[list[ValidationIssue], tuple[MappedLine, ...] | None]:
+    """Everything that is wrong with the present revision for that app, and where its lines go if every line has a place."""
+    view = invoice_view(row.values, unit.content(row.id, row.revision))
+    lines, unmapped = map_lines(unit, view, app)
+    issues = [*unmapped, *invoice_problems(view, app.handle.declaration)]
+    if lines is not None:
+        issues.extend(app.handle.validate_invoice(view, lines, app.settings))
+    return issues, lines
+
+
+def map_lines(unit: Unit, view: Any, app: AppHandle) -> tuple[tuple[MappedLine, ...] | None, list[ValidationIssue]]:
+    """Where each line goes. A line that nobody maps is an issue, and then there is no mapping at all."""
+    if not needs_mapping(app):
+        return (), []
+    mapped: list[MappedLine] = []
+    issues: list[ValidationIssue] = []
+    for place, line in enumerate(view.lines):
+        target = unit.context.apps.map_line(app, line, view)
+        if target is None:
+            issues.append(_not_mapped(place, line, app))
+        else:
+            mapped.append(target)
+    return (tuple(mapped) if not issues else None), issues
+
+
+def needs_mapping(app: AppHandle) -> bool:
+    """Whether lines mean anything to this app: it maps them itself, or rules were given."""
+    return app.handle.declaration.can(Capability.MAP_LINE) or app.mapping is not None
+
+
+def waiting_name(customer_id: str, app_id: str) -> str:
+    """What work that waits for a customer at an app waits for."""
+    return f"customer:{customer_id}@{app_id}"
+
+
+def _not_mapped(place: int, line: Any, app: AppHandle) -> ValidationIssue:
+    what = f"item code {line.item_code}" if line.item_code else line.name
+    return ValidationIssue(
+        severity=Severity.CRITICAL,
+        code="line_not_mapped",
+        message=f"No mapping of app {app.name} says where this line goes ({what}). Add a rule for it, then retry.",
+        component=OWN,
+        path=f"/lines/{place}",
+    )
+
+
+def _stop(unit: Unit) -> State | None:
+    # In a host's transaction no final number is taken: the engine goes on after commit.
+    return State.DRAFT_READY_TO_ISSUE if unit.bound else None
+
+
+def _holds(unit: Unit, row: InvoiceRow) -> bool:
+    return unit.bound and row.state is State.DRAFT_READY_TO_ISSUE
+
+
+def _stamp(unit: Unit, row: InvoiceRow) -> None:
+    if row.state is State.VOIDED and row.values["voided_at"] is None:
+        row.values["voided_at"] = unit.now_micros
+    if row.state in _DELETING and row.values["deleted_at"] is None:
+        row.values["deleted_at"] = unit.now_micros
+
+
+def _pass(column: str) -> Callable[[Unit, InvoiceRow], None]:
+    def grant(unit: Unit, row: InvoiceRow) -> None:
+        row.values[column] = row.revision
+
+    return grant
+
+
+def _confirm(column: str) -> Callable[[Unit, InvoiceRow], None]:
+    def grant(unit: Unit, row: InvoiceRow) -> None:
+        row.values[column] = 1
+
+    return grant
+
+
+def _remove(capability: Capability, column: str) -> Callable[[Advancer, Unit, InvoiceRow], None]:
+    """Remove a document at its app; nothing to do where the app never had it."""
+
+    def ask(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
+        app_id = row.values["invoicing_app_id"]
+        advancer.numbers.cancel(unit, row.id)
+        link = unit.link(row.id, app_id)
+        app = unit.app(app_id)
+        local = app.handle.declaration.rules(capability).local
+        if link["external_id"] is None and not link["leftovers"] and not local:
+            row.values[column] = 1
+            advancer.go_on(unit, row, f"{capability}_not_needed")
+            return
+        advancer.operate(capability, "invoicing_app_id", _confirm(column))(unit, row)
+
+    return ask
+
+
+def _operation(capability: Capability, app_column: str, column: str) -> Callable[[Advancer, Unit, InvoiceRow], None]:
+    return lambda advancer, unit, row: advancer.operate(capability, app_column, _pass(column))(unit, row)
+
+
+_NEEDS: dict[str, Callable[[Advancer, Unit, InvoiceRow], None]] = {
+    "validate": Advancer.validate,
+    "calculate_tax": _operation(Capability.CALCULATE_TAX, "tax_app_id", "taxed_revision"),
+    "sync_draft": _operation(Capability.SYNC_DRAFT, "invoicing_app_id", "synced_revision"),
+    "issue": _operation(Capability.ISSUE, "invoicing_app_id", "issued_revision"),
+    "send": _operation(Capability.SEND, "invoicing_app_id", "sent_revision"),
+    "delete": _remove(Capability.DELETE, "delete_confirmed"),
+    "void": _remove(Capability.VOID, "void_confirmed"),
+    "collect_payment": Advancer.collect,
+}
+
+_AWAITING_MONEY = frozenset(
+    {State.PAYMENT_PENDING, State.PAYMENT_AUTHORIZED, State.PAYMENT_FAILED, State.PAYMENT_ACTION_REQUIRED, State.OVERDUE, State.UNCOLLECTIBLE}
+)
+_DELETING = frozenset({State.DELETE_SYNCING, State.DELETED})

@@ -1,0 +1,145 @@
+"""Rate budgets: never more than N calls in any stretch of time, counted where the limit's scope says, and kept across restarts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from billhook.contract.declaration import Capability, RateLimit, Scope
+from billhook.engine.apps import AppHandle
+from billhook.engine.locks import hold
+from billhook.engine.moments import from_micros, span_micros, to_micros
+from billhook.store import schema
+from billhook.store.statements import Upsert
+from billhook.store.transaction import Transaction
+
+UPSERT_BUDGET = Upsert(schema.budget, key=("scope", "limit_name"), columns=("scope", "limit_name", "spent"))
+STEPS = 60
+
+
+class Window:
+    """What was spent of one limit. Time is counted in sixtieths of its stretch; a sixtieth counts until it has wholly left."""
+
+    def __init__(self, limit: RateLimit, scope: str, spent: Mapping[int, int] | None = None) -> None:
+        self.limit = limit
+        self.scope = scope
+        self._step = max(span_micros(limit.per) // STEPS, 1)
+        self._spent: dict[int, int] = dict(spent or {})
+        self.is_dirty = False
+
+    def room(self, now: datetime) -> int:
+        """How many calls may be made now."""
+        self._forget(now)
+        return max(self.limit.calls - sum(self._spent.values()), 0)
+
+    def spend(self, now: datetime, calls: int) -> None:
+        """Count so many calls."""
+        step = to_micros(now) // self._step
+        self._spent[step] = self._spent.get(step, 0) + calls
+        self.is_dirty = True
+
+    def observe(self, now: datetime, remaining: int) -> None:
+        """The provider says how many are left; somebody else may be spending from the same budget."""
+        room = self.room(now)
+        if remaining < room:
+            self.spend(now, room - remaining)
+
+    def opens_at(self, now: datetime) -> datetime:
+        """When the next call may be made."""
+        if self.room(now) > 0:
+            return now
+        oldest = min(self._spent)
+        return from_micros((oldest + STEPS + 1) * self._step)
+
+    def dump(self) -> tuple[str, str, str]:
+        """The row as stored."""
+        return (self.scope, self.limit.name, json.dumps(self._spent))
+
+    def _forget(self, now: datetime) -> None:
+        current = to_micros(now) // self._step
+        for step in [step for step in self._spent if step + STEPS < current]:
+            del self._spent[step]
+
+
+class Budget:
+    """All limits of one app. Those of its own scope are counted in memory; shared ones are taken from their row."""
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self.windows = tuple(windows)
+
+    def room(self, capability: Capability, now: datetime, wanted: int) -> int:
+        """How many calls of that operation may be made now, at most ``wanted``."""
+        return min((window.room(now) for window in self._for(capability)), default=wanted) if self.windows else wanted
+
+    def spend(self, capability: Capability, now: datetime) -> None:
+        """Count one call."""
+        for window in self._for(capability):
+            window.spend(now, 1)
+
+    def opens_at(self, capability: Capability, now: datetime) -> datetime:
+        """When the next call of that operation may be made."""
+        return max((window.opens_at(now) for window in self._for(capability)), default=now)
+
+    def observe(self, remaining: Mapping[str, int], now: datetime) -> None:
+        """Take in what a reply said is left."""
+        for window in self.windows:
+            if window.limit.name in remaining:
+                window.observe(now, remaining[window.limit.name])
+
+    def dirty(self) -> list[Window]:
+        """Windows that must be stored before the calls they count are sent."""
+        return [window for window in self.windows if window.is_dirty]
+
+    def _for(self, capability: Capability) -> list[Window]:
+        return [window for window in self.windows if not window.limit.operations or capability in window.limit.operations]
+
+
+def scope_name(limit: RateLimit, app: AppHandle) -> str:
+    """Whose budget a limit counts: one row for each."""
+    match limit.scope:
+        case Scope.CREDENTIAL:
+            return f"credential:{app.credential_id or app.id}"
+        case Scope.ACCOUNT:
+            return f"account:{app.type}:{getattr(app.settings, 'account', None) or app.id}"
+        case Scope.DEVELOPER:
+            return f"developer:{app.type}"
+        case _:
+            return f"app:{app.id}"
+
+
+def read_budget(tx: Transaction, app: AppHandle) -> Budget:
+    """The app's limits with what was spent of them."""
+    windows = []
+    for limit in app.handle.declaration.limits:
+        scope = scope_name(limit, app)
+        windows.append(Window(limit, scope, _read_spent(tx, scope, limit.name)))
+    return Budget(windows)
+
+
+def settle_shared(tx: Transaction, windows: Sequence[Window], now: datetime) -> list[Window]:
+    """Shared windows as they stand for everybody, locked until this transaction ends."""
+    fresh = []
+    for window in windows:
+        hold(tx, window.scope, f"budget/{window.limit.name}")
+        fresh.append(Window(window.limit, window.scope, _read_spent(tx, window.scope, window.limit.name)))
+    return fresh
+
+
+def store_windows(tx: Transaction, windows: Sequence[Window]) -> None:
+    """Keep what was spent."""
+    tx.upsert_many(UPSERT_BUDGET, [window.dump() for window in windows])
+
+
+def _read_spent(tx: Transaction, scope: str, name: str) -> dict[int, int]:
+    table = schema.budget
+    text = tx.scalar(sa.select(table.c.spent).where(table.c.scope == scope, table.c.limit_name == name))
+    return {int(step): count for step, count in json.loads(text or "{}").items()}
+
+
+def is_shared(window: Window) -> bool:
+    """Whether several apps count on it."""
+    return window.limit.scope is not Scope.APP
+

@@ -1,0 +1,208 @@
+"""What can be asked of an invoice, by name, with JSON arguments: applied at once, or recorded while an attempt is open and applied afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.domain.calculation import InvoiceEdit, recalculate
+from billhook.domain.invoice import content_json
+from billhook.domain.lifecycle import State, Trigger, is_mutable
+from billhook.domain.money import plain
+from billhook.domain.parsing import parse
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.settle import Settler, can_fire
+from billhook.engine.submitting import workflow_columns
+from billhook.engine.unit import Unit
+from billhook.engine.work import CLAIMED
+from billhook.errors import BillhookError, NotAllowed
+from billhook.store import schema
+
+Arguments = Mapping[str, Any]
+_command = schema.pending_command
+
+PAYMENT_TRIGGERS: dict[str, Trigger] = {
+    "paid": Trigger.PAID,
+    "payment_failed": Trigger.FAILED,
+    "payment_uncollectible": Trigger.PAYMENT_UNCOLLECTIBLE,
+    "payment_overdue": Trigger.PAYMENT_OVERDUE,
+    "action_required": Trigger.ACTION_REQUIRED,
+    "void": Trigger.VOID,
+}
+_REACHED: dict[str, frozenset[State]] = {
+    "paid": frozenset({State.PAID}),
+    "payment_failed": frozenset({State.PAYMENT_FAILED}),
+    "payment_uncollectible": frozenset({State.UNCOLLECTIBLE}),
+    "payment_overdue": frozenset({State.OVERDUE}),
+    "action_required": frozenset({State.PAYMENT_ACTION_REQUIRED}),
+    "void": frozenset({State.VOIDED}),
+}
+
+
+class Commands:
+    """Applies commands to invoices."""
+
+    def __init__(self, settler: Settler) -> None:
+        self._settler = settler
+        self._advancer = settler.advancer
+
+    def give(self, unit: Unit, row: InvoiceRow, name: str, arguments: Arguments) -> bool:
+        """Apply the command now, or record it when an operation holds the invoice. Returns whether it was applied."""
+        if is_held(unit, row.id):
+            self._record(unit, row, name, arguments)
+            return False
+        self.apply(unit, row, name, arguments)
+        return True
+
+    def apply(self, unit: Unit, row: InvoiceRow, name: str, arguments: Arguments) -> None:
+        """Apply the command. Raises NotAllowed or InvalidInput, and then changed nothing."""
+        _COMMANDS[name](self, unit, row, arguments)
+
+    def apply_recorded(self, unit: Unit, invoice_ids: Iterable[str]) -> None:
+        """Apply what waited for these invoices, as far as nothing holds them. What is refused now is noted in the timeline."""
+        columns = ("id", "invoice_id", "command", "arguments")
+        waiting = sorted(unit.tx.select_in(_command, columns, "invoice_id", sorted(set(invoice_ids))))
+        for id, invoice_id, name, arguments in waiting:
+            if not is_held(unit, invoice_id):
+                unit.tx.execute(sa.delete(_command).where(_command.c.id == id))
+                self._apply_alone(unit, invoice_id, name, json.loads(arguments))
+
+    def _apply_alone(self, unit: Unit, invoice_id: str, name: str, arguments: Arguments) -> None:
+        # In a unit and a savepoint of its own: a refused command leaves nothing half done.
+        own = Unit(unit.context, unit.tx)
+        try:
+            with unit.tx.connection.begin_nested():
+                self.apply(own, own.invoice(invoice_id), name, arguments)
+                own.flush()
+        except BillhookError as error:
+            note = Unit(unit.context, unit.tx)
+            note.record(note.invoice(invoice_id), f"{name}.refused", note=str(error))
+            note.flush()
+
+    def _record(self, unit: Unit, row: InvoiceRow, name: str, arguments: Arguments) -> None:
+        values = {
+            "id": unit.context.new_id(unit.now),
+            "invoice_id": row.id,
+            "command": name,
+            "arguments": json.dumps(arguments).encode(),
+            "created_at": unit.now_micros,
+        }
+        unit.tx.execute(sa.insert(_command).values(**values))
+        unit.record(row, f"{name}.recorded", note="An operation is under way; the command is applied when it ends.")
+
+    # The commands.
+
+    def fire(self, trigger: Trigger, name: str) -> Callable[[Unit, InvoiceRow, Arguments], None]:
+        """A command that is one trigger."""
+        return lambda unit, row, _arguments: self._advancer.fire(unit, row, trigger, name, outside=True)
+
+    def retry(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
+        """Try again; what was critical is only a warning from here on."""
+        self._advancer.fire(unit, row, Trigger.RETRY, "retry", outside=True)
+        unit.downgrade_issues(row.id)
+
+    def delete(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
+        """Delete the invoice here and at its app."""
+        unit.drop_open(row.id)
+        unit.clear_issues(row.id)
+        self._advancer.fire(unit, row, Trigger.DELETE, "delete", outside=True)
+
+    def void(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
+        """Make the invoice void here and at its app."""
+        if row.state is State.VOIDED:
+            return
+        unit.drop_open(row.id)
+        self._advancer.fire(unit, row, Trigger.VOID, "void", outside=True)
+
+    def update(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
+        """A new revision, which is validated and synced like the first."""
+        if not is_mutable(row.state):
+            self._advancer.fire(unit, row, Trigger.UPDATED, "update", outside=True)
+        edit = parse(InvoiceEdit, arguments)
+        ids = [line.id or unit.context.new_id(unit.now) for line in edit.lines or ()]
+        content = recalculate(unit.content(row.id, row.revision), edit, line_ids=ids)
+        unit.drop_open(row.id)
+        unit.clear_issues(row.id)
+        row.values |= workflow_columns(content.workflow)
+        row.values["total"] = plain(content.totals.total)
+        row.values["has_lines"] = int(bool(content.lines))
+        unit.add_body(row.id, row.revision + 1, content, content_json(content))
+        self._advancer.fire(unit, row, Trigger.UPDATED, "update", outside=True)
+
+    def payment_status(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
+        """What a caller says of the payment. Saying again what already is changes nothing."""
+        name = arguments["trigger"]
+        if row.state in _REACHED[name]:
+            return
+        trigger = PAYMENT_TRIGGERS[name]
+        if trigger is Trigger.PAID and row.amount_due > 0:
+            self._advancer_allows(unit, row, trigger)
+            self._settler.receive(unit, row, row.values["payment_app_id"], row.amount_due, unit.now, origin="outside")
+            return
+        if trigger is Trigger.VOID:
+            self.void(unit, row, {})
+            return
+        self._advancer.fire(unit, row, trigger, f"payment_status.{name}", outside=True)
+
+    def _advancer_allows(self, unit: Unit, row: InvoiceRow, trigger: Trigger) -> None:
+        if not can_fire(row, trigger, unit.now):
+            self._advancer.fire(unit, row, trigger, "payment_status", outside=True)
+
+    def record_payment(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
+        """Money that came another way."""
+        if row.state not in _TAKES_MONEY:
+            raise NotAllowed(f"Invoice {row.id} is in {row.state}; money is recorded once it is issued.", "invoice_action_not_available")
+        app_id = row.values["payment_app_id"]
+        self._settler.receive(
+            unit,
+            row,
+            app_id,
+            Decimal(arguments["amount"]),
+            datetime.fromisoformat(arguments["received_at"]),
+            method=arguments.get("method"),
+            external_id=arguments.get("external_id"),
+            client_key=arguments.get("key"),
+        )
+
+
+def is_held(unit: Unit, invoice_id: str) -> bool:
+    """Whether an operation holds work of that invoice."""
+    work = schema.work
+    return (
+        unit.tx.first(sa.select(work.c.item_id).where(work.c.subject_id == invoice_id, work.c.state == CLAIMED).limit(1))
+        is not None
+    )
+
+
+def _trigger(trigger: Trigger, name: str) -> Callable[[Commands, Unit, InvoiceRow, Arguments], None]:
+    return lambda commands, unit, row, arguments: commands.fire(trigger, name)(unit, row, arguments)
+
+
+_COMMANDS: dict[str, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = {
+    "advance": _trigger(Trigger.NEXT, "advance"),
+    "approve": _trigger(Trigger.APPROVE, "approve"),
+    "snapshot_quantities": _trigger(Trigger.FORCE_COLLECT, "snapshot_quantities"),
+    "retry": Commands.retry,
+    "delete": Commands.delete,
+    "void": Commands.void,
+    "update": Commands.update,
+    "payment_status": Commands.payment_status,
+    "record_payment": Commands.record_payment,
+}
+_TAKES_MONEY = frozenset(
+    {
+        State.ISSUED,
+        State.PAYMENT_PENDING,
+        State.PAYMENT_AUTHORIZED,
+        State.PAYMENT_FAILED,
+        State.PAYMENT_ACTION_REQUIRED,
+        State.OVERDUE,
+        State.UNCOLLECTIBLE,
+        State.PAID,
+    }
+)

@@ -1,0 +1,108 @@
+"""What every part of the engine shares, all of it passed in: nothing reads a global."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from billhook.clock import Clock
+from billhook.domain.ids import new_ulid
+from billhook.domain.invoice import InvoiceContent
+from billhook.domain.mapping import MappedLine
+from billhook.engine.apps import Apps
+from billhook.engine.telemetry import Telemetry
+from billhook.faults import Faults
+from billhook.plugins.observers import Observers
+from billhook.store.database import Database
+from billhook.store.transaction import Transaction
+
+Randomness = Callable[[int], bytes]
+"""Gives that many random bytes; ``secrets.token_bytes`` outside tests."""
+
+
+class Documents(Protocol):
+    """Immutable revisions and mappings, kept in memory as far as there is room."""
+
+    def contents(self, tx: Transaction, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], InvoiceContent]:
+        """Revisions by (document id, revision)."""
+        ...
+
+    def mappings(
+        self, tx: Transaction, keys: Sequence[tuple[str, int, str]]
+    ) -> dict[tuple[str, int, str], tuple[MappedLine, ...]]:
+        """Mapped lines by (document id, revision, app id); a key without a mapping is absent."""
+        ...
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How the engine behaves where nobody else says. All times are real durations."""
+
+    lease: timedelta = timedelta(minutes=5)
+    """An owner that is alive but silent for this long loses its apps. Longer than any call may take."""
+    slice: timedelta = timedelta(seconds=10)
+    """For how long one app is worked on before others get a turn."""
+    apps_per_worker: int = 64
+    send_margin: timedelta = timedelta(milliseconds=500)
+    """What must be left of a request's time when it is sent."""
+    first_backoff: timedelta = timedelta(seconds=2)
+    longest_backoff: timedelta = timedelta(minutes=10)
+    retries: int = 30
+    """How often an item is tried again before it fails visibly."""
+    look_ups: int = 12
+    """How often a look-up is tried before the item stops in doubt."""
+    circuit_failures: int = 5
+    """So many failures in a row open the app's circuit."""
+    orphan_after: timedelta = timedelta(days=1)
+    """A webhook that matches nothing for this long is shown as an orphan."""
+    largest_round: int = 2_000
+    """How many items one commit may settle."""
+
+
+class Wakeups:
+    """Wakes the worker of this process when something is to be done."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._count = 0
+
+    def wake(self, due: datetime | None = None) -> None:
+        """Something is due at that time (or now)."""
+        with self._condition:
+            self._count += 1
+            self._condition.notify_all()
+
+    @property
+    def count(self) -> int:
+        """How often somebody woke us; read before looking for work, given to ``wait`` afterwards."""
+        return self._count
+
+    def wait(self, clock: Clock, seen: int, timeout_seconds: float | None) -> None:
+        """Sleep until somebody wakes us, or the time is up. Returns at once when we were woken since ``seen``."""
+        with self._condition:
+            if self._count == seen:
+                clock.wait(self._condition, timeout_seconds)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The engine's surroundings."""
+
+    database: Database
+    clock: Clock
+    apps: Apps
+    documents: Documents
+    observers: Observers
+    telemetry: Telemetry
+    faults: Faults
+    policy: Policy = field(default_factory=Policy)
+    randomness: Randomness = secrets.token_bytes
+    wakeups: Wakeups = field(default_factory=Wakeups)
+
+    def new_id(self, at: datetime) -> str:
+        """A fresh ULID for something made at that time."""
+        return new_ulid(at, self.randomness(10))

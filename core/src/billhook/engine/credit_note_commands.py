@@ -1,0 +1,239 @@
+"""Credit notes and refunds of one namespace: money owed back, on paper and in cash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.contract.declaration import Capability
+from billhook.domain.calculation import NO_QUANTITIES
+from billhook.domain.invoice import DocumentType, InvoiceDraft, InvoiceView, content_json
+from billhook.domain.issue import Severity
+from billhook.domain.money import amount, plain
+from billhook.domain.parsing import parse_draft
+from billhook.domain.payment import CreditNoteTrigger
+from billhook.engine import credit_notes
+from billhook.engine.advance import OWN, map_lines
+from billhook.engine.context import Context
+from billhook.engine.freeze import credit_note_view
+from billhook.engine.limits import invoice_problems
+from billhook.engine.numbers import NumberedDocument
+from billhook.engine.settle import Settler
+from billhook.engine.submitting import DRAFT_SERIES, Submitter, draft_hash
+from billhook.engine.unit import Unit
+from billhook.engine.work import Lane, WorkRow
+from billhook.errors import InvalidInput, KeyReused, NotAllowed, Unsupported
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+Row = dict[str, Any]
+Draft = InvoiceDraft | Mapping[str, Any] | bytes
+INTAKE = 500
+_note = schema.credit_note
+
+
+class CreditNotes:
+    """Submitting and reading credit notes, and retrying those that failed."""
+
+    def __init__(self, context: Context, namespace: str, settler: Settler) -> None:
+        self._context = context
+        self._namespace = namespace
+        self._settler = settler
+
+    def submit(self, draft: Draft) -> InvoiceView:
+        """Store a credit note and have it issued. The same draft under the same key gives the same credit note.
+
+        Amounts are positive: what is owed back. With ``credited_invoice_id`` it is put against that invoice, as far as that is unpaid.
+        Raises InvalidInput that lists every problem, KeyReused, NotFound. Then nothing was stored.
+        """
+        return self.get(self.submit_many([draft])[0])
+
+    def submit_many(self, drafts: Sequence[Draft]) -> list[str]:
+        """Store many, some hundreds per transaction, and return their ids in order."""
+        parsed = [draft if isinstance(draft, InvoiceDraft) else parse_draft(draft) for draft in drafts]
+        ids: list[str] = []
+        for start in range(0, len(parsed), INTAKE):
+            part = parsed[start : start + INTAKE]
+            ids.extend(self._context.database.write(lambda tx, part=part: self._take_in(tx, part)))
+        return ids
+
+    def get(self, credit_note_id: str) -> InvoiceView:
+        """One credit note. Raises NotFound."""
+        with self._context.database.read() as tx:
+            unit = Unit(self._context, tx)
+            record = unit.get_record("credit_note", credit_note_id, self._namespace)
+            return credit_note_view(record, unit.content(credit_note_id, 1))
+
+    def list(self, *, limit: int = 1000) -> tuple[InvoiceView, ...]:
+        """Credit notes, the newest first."""
+        with self._context.database.read() as tx:
+            rows = tx.all(sa.select(_note.c.id).where(_note.c.namespace == self._namespace).order_by(_note.c.id.desc()).limit(limit))
+        return tuple(self.get(row.id) for row in rows)
+
+    def retry(self, credit_note_id: str) -> InvoiceView:
+        """Try a failed one again."""
+
+        def act(tx: Transaction) -> None:
+            unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
+            record = unit.get_record("credit_note", credit_note_id, self._namespace)
+            credit_notes.move(unit, record, CreditNoteTrigger.RETRY, "retry", {})
+            self._issue(unit, record)
+            unit.flush()
+
+        self._context.database.write(act)
+        return self.get(credit_note_id)
+
+    def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft]) -> list[str]:
+        unit = Unit(self._context, tx)
+        submitter = Submitter(self._namespace, self._settler.advancer, self._settler.numbers)
+        ids = [self._submit(unit, submitter, draft) for draft in drafts]
+        unit.flush()
+        return ids
+
+    def _submit(self, unit: Unit, submitter: Submitter, draft: InvoiceDraft) -> str:
+        if draft.type is not DocumentType.CREDIT_NOTE:
+            raise InvalidInput("document_is_invoice", "This draft is an invoice. Submit it as one.", "/type")
+        digest = draft_hash(draft)
+        existing = self._existing(unit, draft.key, digest)
+        if existing is not None:
+            return existing
+        resolved = submitter.resolved(unit, draft)
+        content = submitter.content(unit, draft, resolved, NO_QUANTITIES)
+        if content.totals.total < 0:
+            raise InvalidInput("total_negative", "A credit note's amounts are what is owed back: positive. Turn the signs.", "/lines")
+        if draft.credited_invoice_id is not None:
+            unit.invoice(draft.credited_invoice_id, self._namespace)
+        id = unit.context.new_id(unit.now)
+        document = NumberedDocument(
+            id=id,
+            namespace=self._namespace,
+            customer_id=resolved.customer.id,
+            customer_name=content.customer.name,
+            customer_key=content.customer.key,
+            profile=resolved.profile.name,
+            currency=content.currency,
+            at=unit.now,
+        )
+        record: Row = {
+            "id": id,
+            "namespace": self._namespace,
+            "client_key": draft.key,
+            "draft_hash": digest,
+            "state": "draft",
+            "version": 0,
+            "customer_id": resolved.customer.id,
+            "invoice_id": draft.credited_invoice_id,
+            "app_id": resolved.profile.invoicing_app_id,
+            "currency": draft.currency,
+            "number": draft.number or self._settler.numbers.next_independent(unit, DRAFT_SERIES, document),
+            "total": plain(content.totals.total),
+            "amount_allocated": "0",
+            "issued_at": None,
+            "created_at": unit.now_micros,
+            "updated_at": unit.now_micros,
+        }
+        unit.add_body(id, 1, content, content_json(content))
+        unit.record_document(unit.save_record("credit_note", record), "created", {k: v for k, v in record.items() if v is not None and k not in ("id", "namespace", "version")})
+        credit_notes.move(unit, record, CreditNoteTrigger.ISSUE, "issue", {})
+        self._issue(unit, record)
+        return id
+
+    def _existing(self, unit: Unit, key: str | None, digest: str) -> str | None:
+        if key is None:
+            return None
+        found = unit.tx.first(
+            sa.select(_note.c.id, _note.c.draft_hash).where(_note.c.namespace == self._namespace, _note.c.client_key == key)
+        )
+        if found is None:
+            return None
+        if found.draft_hash != digest:
+            raise KeyReused(key, f"credit note {found.id}")
+        return str(found.id)
+
+    def _issue(self, unit: Unit, record: Row) -> None:
+        app = unit.app(record["app_id"])
+        view = credit_note_view(record, unit.content(record["id"], 1))
+        lines, issues = map_lines(unit, view, app)
+        issues = [*issues, *invoice_problems(view, app.handle.declaration)]
+        if not app.handle.declaration.can(Capability.CREDIT):
+            raise Unsupported(f"App {app.name} can't issue credit notes: {app.handle.declaration.why_not(Capability.CREDIT)}.")
+        if lines is None or any(issue.severity is Severity.CRITICAL for issue in issues):
+            credit_notes.fail(unit, record, OWN, issues)
+            return
+        unit.keep_mapping(record["id"], 1, app.id, lines)
+        work = WorkRow(record["id"], Capability.CREDIT, app.id, record["id"], version=record["version"])
+        self._settler.advancer.want(unit, app, Capability.CREDIT, work, record["customer_id"])
+
+
+class Refunds:
+    """Giving money back from payments that an app collected."""
+
+    def __init__(self, context: Context, namespace: str, settler: Settler) -> None:
+        self._context = context
+        self._namespace = namespace
+        self._settler = settler
+
+    def refund(self, payment_id: str, amount_to_refund: Decimal | str, *, reason: str | None = None, key: str | None = None) -> str:
+        """Have the payment's app give back so much, in major units. Returns the refund's id. The same ``key`` refunds once.
+
+        Raises InvalidInput for more than is left of the payment, Unsupported where the app can't refund.
+        """
+        wanted = amount(amount_to_refund)
+        return self._context.database.write(lambda tx: self._open(tx, payment_id, wanted, reason, key))
+
+    def _open(self, tx: Transaction, payment_id: str, wanted: Decimal, reason: str | None, key: str | None) -> str:
+        unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
+        payment = unit.get_record("payment", payment_id, self._namespace)
+        existing = self._existing(tx, key)
+        if existing is not None:
+            return self._same(existing, payment_id, wanted, key or "")
+        self._check(unit, tx, payment, wanted)
+        row = unit.invoice(payment["invoice_id"])
+        refund = {
+            "id": unit.context.new_id(unit.now),
+            "namespace": self._namespace,
+            "payment_id": payment_id,
+            "invoice_id": row.id,
+            "app_id": payment["app_id"],
+            "client_key": key,
+            "state": "pending",
+            "amount": plain(wanted),
+            "currency": payment["currency"],
+            "reason": reason,
+            "external_id": None,
+            "message": None,
+            "created_at": unit.now_micros,
+            "updated_at": unit.now_micros,
+        }
+        unit.save_record("refund", refund)
+        unit.record(row, "refund.requested", note=reason)
+        work = WorkRow(refund["id"], Capability.REFUND, payment["app_id"], row.id, version=row.values["version"])
+        self._settler.advancer.want(unit, unit.app(payment["app_id"]), Capability.REFUND, work, row.values["customer_id"])
+        unit.flush()
+        return str(refund["id"])
+
+    def _check(self, unit: Unit, tx: Transaction, payment: Row, wanted: Decimal) -> None:
+        app = unit.app(payment["app_id"])
+        if not app.handle.declaration.can(Capability.REFUND):
+            raise Unsupported(f"App {app.name} can't refund: {app.handle.declaration.why_not(Capability.REFUND)}. Pay it back another way.")
+        if payment["state"] != "succeeded" or payment["external_id"] is None:
+            raise NotAllowed(f"Payment {payment['id']} is {payment['state']}; only money that an app received can be given back.", "refund_not_available")
+        refund = schema.refund
+        rows = tx.all(sa.select(refund.c.amount).where(refund.c.payment_id == payment["id"], refund.c.state != "failed"))
+        left = Decimal(payment["amount_received"]) - sum((Decimal(row.amount) for row in rows), Decimal(0))
+        if not 0 < wanted <= left:
+            raise InvalidInput("refund_too_large", f"{plain(wanted)} can't be refunded: {plain(left)} of the payment is left.", "/amount")
+
+    def _existing(self, tx: Transaction, key: str | None) -> Any:
+        refund = schema.refund
+        if key is None:
+            return None
+        return tx.first(sa.select(refund).where(refund.c.namespace == self._namespace, refund.c.client_key == key))
+
+    def _same(self, existing: Any, payment_id: str, wanted: Decimal, key: str) -> str:
+        if existing.payment_id != payment_id or Decimal(existing.amount) != wanted:
+            raise KeyReused(key, f"refund {existing.id}")
+        return str(existing.id)

@@ -1,0 +1,81 @@
+"""Immutable revisions and mappings, kept in memory as far as there is room. They never change, so a kept one is always right."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+from billhook.domain.invoice import InvoiceContent, parse_content
+from billhook.domain.mapping import MappedLine
+from billhook.engine.tables import load_mapping
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+LINES_KEPT = 100_000
+
+
+class Kept(Generic[K, V]):
+    """The values used last, as many as weigh no more than ``most`` together. Safe between threads."""
+
+    def __init__(self, most: int, weigh: Callable[[V], int]) -> None:
+        self._most = most
+        self._weigh = weigh
+        self._weight = 0
+        self._values: OrderedDict[K, V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, keys: Sequence[K]) -> dict[K, V]:
+        """Those that are here."""
+        with self._lock:
+            return {key: self._values[key] for key in keys if key in self._values}
+
+    def keep(self, key: K, value: V) -> None:
+        """Keep a value, and let go of the oldest while there is too much."""
+        with self._lock:
+            if key in self._values:
+                return
+            self._values[key] = value
+            self._weight += self._weigh(value)
+            while self._weight > self._most and len(self._values) > 1:
+                self._weight -= self._weigh(self._values.popitem(last=False)[1])
+
+
+class StoredDocuments:
+    """Revisions and mappings from the store."""
+
+    def __init__(self) -> None:
+        self._contents: Kept[tuple[str, int], InvoiceContent] = Kept(LINES_KEPT, lambda content: len(content.lines) + 1)
+        self._mappings: Kept[tuple[str, int, str], tuple[MappedLine, ...]] = Kept(LINES_KEPT, lambda lines: len(lines) + 1)
+
+    def contents(self, tx: Transaction, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], InvoiceContent]:
+        """Revisions by (document id, revision)."""
+        found = self._contents.find(keys)
+        missing = {key for key in keys if key not in found}
+        if missing:
+            columns = ("document_id", "revision", "body")
+            for document_id, revision, body in tx.select_in(schema.document_body, columns, "document_id", sorted({id for id, _ in missing})):
+                if (document_id, revision) in missing:
+                    content = parse_content(body)
+                    found[document_id, revision] = content
+                    self._contents.keep((document_id, revision), content)
+        return found
+
+    def mappings(
+        self, tx: Transaction, keys: Sequence[tuple[str, int, str]]
+    ) -> dict[tuple[str, int, str], tuple[MappedLine, ...]]:
+        """Mapped lines by (document id, revision, app id); a key without a mapping is absent."""
+        found = self._mappings.find(keys)
+        missing = {key for key in keys if key not in found}
+        if missing:
+            columns = ("document_id", "revision", "app_id", "lines")
+            for document_id, revision, app_id, lines in tx.select_in(schema.document_mapping, columns, "document_id", sorted({key[0] for key in missing})):
+                key = (document_id, revision, app_id)
+                if key in missing:
+                    found[key] = load_mapping(lines)
+                    self._mappings.keep(key, found[key])
+        return found

@@ -1,0 +1,379 @@
+"""The engine's door: open a database, reach a namespace, run the work."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from billhook.clock import Clock, SystemClock
+from billhook.domain.usage import UsageSource
+from billhook.engine.app_commands import AppCommands
+from billhook.engine.apps import NO_OVERRIDES, Apps
+from billhook.engine.commands import Commands
+from billhook.engine.connections import Connections
+from billhook.engine.context import Context, Policy, Randomness
+from billhook.engine.credentials import Credentials
+from billhook.engine.credit_note_commands import CreditNotes, Refunds
+from billhook.engine.customer_commands import CustomerCommands
+from billhook.engine.documents import StoredDocuments
+from billhook.engine.doubts import Doubts
+from billhook.engine.erase import Eraser
+from billhook.engine.gathering import GatheringCommands
+from billhook.engine.invoices import Invoices
+from billhook.engine.numbers import Numbers
+from billhook.engine.override_commands import OverrideCommands
+from billhook.engine.pending_lines import PendingLineCommands
+from billhook.engine.profile_commands import ProfileCommands
+from billhook.engine.prune import Pruner
+from billhook.engine.sending import InlineSenders, Sender, Senders, ThreadSenders
+from billhook.engine.settle import Settler
+from billhook.engine.submitting import Submitter
+from billhook.engine.telemetry import Telemetry
+from billhook.engine.transport import HttpTransport, Transport
+from billhook.engine.unit import Unit
+from billhook.engine.webhooks import Webhooks
+from billhook.engine.worker import Worker
+from billhook.faults import NO_FAULTS, Faults
+from billhook.plugins.catalog import ProviderCatalog
+from billhook.plugins.observers import Observers
+from billhook.store import migrate
+from billhook.store.database import Database
+from billhook.store.transaction import Transaction
+
+DEFAULT_NAMESPACE = "default"
+SEND_THREADS = 16
+LONGEST_SLEEP = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """One tenant's world. Nothing here sees or touches another namespace."""
+
+    engine: Engine
+    name: str
+    bound: Transaction | None = None
+
+    @cached_property
+    def apps(self) -> AppCommands:
+        """Installed providers."""
+        return AppCommands(self.engine.context, self.name)
+
+    @cached_property
+    def profiles(self) -> ProfileCommands:
+        """Billing profiles."""
+        return ProfileCommands(self.engine.context, self.name)
+
+    @cached_property
+    def customers(self) -> CustomerCommands:
+        """Customers."""
+        return CustomerCommands(self.engine.context, self.name)
+
+    @cached_property
+    def overrides(self) -> OverrideCommands:
+        """What single customers get instead of the default profile."""
+        return OverrideCommands(self.engine.context, self.name)
+
+    @cached_property
+    def invoices(self) -> Invoices:
+        """Invoices."""
+        return Invoices(self.engine.context, self.name, self.engine.settler, self.bound)
+
+    @cached_property
+    def credit_notes(self) -> CreditNotes:
+        """Credit notes."""
+        return CreditNotes(self.engine.context, self.name, self.engine.settler)
+
+    @cached_property
+    def refunds(self) -> Refunds:
+        """Refunds."""
+        return Refunds(self.engine.context, self.name, self.engine.settler)
+
+    @cached_property
+    def pending_lines(self) -> PendingLineCommands:
+        """Lines that wait to be invoiced."""
+        return PendingLineCommands(self.engine.context, self.name, self.engine.numbers)
+
+    @cached_property
+    def gathering(self) -> GatheringCommands:
+        """Turning pending lines into invoices."""
+
+        def submit(unit: Unit, draft: Any, *, quantities: Mapping[str, Any]) -> Any:
+            submitter = Submitter(self.name, self.engine.settler.advancer, self.engine.numbers)
+            return submitter.submit(unit, draft, quantities=quantities)
+
+        return GatheringCommands(self.engine.context, self.name, submit, self.engine.usage)
+
+    @cached_property
+    def doubts(self) -> Doubts:
+        """Outcomes that nobody knows, for an operator to settle."""
+        return Doubts(self.engine.context, self.engine.settler, self.name)
+
+    def erase_customer(self, customer_id: str) -> Any:
+        """Erase a customer's personal data. Amounts and numbers stay."""
+        return Eraser(self.engine.context).erase_customer(self.name, customer_id)
+
+
+class Engine:
+    """An open engine. Everything it depends on is passed in; two engines in one process share nothing.
+
+    Thread-safe: commands may come from any thread. Close it, or use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        catalog: ProviderCatalog,
+        clock: Clock,
+        transport: Transport,
+        faults: Faults = NO_FAULTS,
+        policy: Policy | None = None,
+        overrides: Mapping[str, Sequence[object]] = NO_OVERRIDES,
+        observers: Observers | None = None,
+        telemetry: Telemetry | None = None,
+        usage: UsageSource | None = None,
+        randomness: Randomness = secrets.token_bytes,
+    ) -> None:
+        self.catalog = catalog
+        self.usage = usage
+        self.context = Context(
+            database=database,
+            clock=clock,
+            apps=Apps(catalog, overrides),
+            documents=StoredDocuments(),
+            observers=observers or Observers(),
+            telemetry=telemetry or Telemetry(),
+            faults=faults,
+            policy=policy or Policy(),
+            randomness=randomness,
+        )
+        self.numbers = Numbers(self.context)
+        self.settler = Settler(self.numbers)
+        self.credentials = Credentials(clock)
+        self.transport = transport
+        self.connections = Connections(self.context, transport, self.credentials)
+        self._commands = Commands(self.settler)
+        self._webhooks = Webhooks(self.context, self.credentials)
+
+    @classmethod
+    def open(
+        cls,
+        url: str | Path,
+        *,
+        create: bool = True,
+        upgrade: bool = True,
+        clock: Clock | None = None,
+        catalog: ProviderCatalog | None = None,
+        transport: Transport | None = None,
+        faults: Faults = NO_FAULTS,
+        **options: Any,
+    ) -> Self:
+        """Open the database at a file path, ``sqlite:///path`` or ``postgresql://...``, and bring its schema up to date.
+
+        Raises StoreError when it can't be opened.
+        """
+        chosen_clock = clock or SystemClock()
+        database = Database.open(url, clock=chosen_clock, faults=faults, create=create)
+        if upgrade:
+            migrate.upgrade(database)
+        return cls(
+            database,
+            catalog=catalog or ProviderCatalog(),
+            clock=chosen_clock,
+            transport=transport or HttpTransport(),
+            faults=faults,
+            **options,
+        )
+
+    @property
+    def database(self) -> Database:
+        """The store."""
+        return self.context.database
+
+    def namespace(self, name: str = DEFAULT_NAMESPACE) -> Namespace:
+        """One tenant's world."""
+        return Namespace(self, name)
+
+    @contextmanager
+    def bind(self, connection: object, namespace: str = DEFAULT_NAMESPACE) -> Iterator[Namespace]:
+        """Take part in a host's own transaction, on its SQLAlchemy, sqlite3 or psycopg connection.
+
+        What is submitted here is stored when the host commits and gone when it rolls back. No final number is taken: invoices stop at
+        ``draft.ready_to_issue`` and go on after commit. A connection to another database is refused. Call ``wake`` after the commit, or
+        leave it to the sweep.
+        """
+        with self.database.bind(connection) as tx:
+            yield Namespace(self, namespace, tx)
+
+    def wake(self) -> None:
+        """Something may be due: tell the worker."""
+        self.context.wakeups.wake()
+
+    def receive_webhook(self, app_id: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Take a provider's webhook, as received. Returns how many new events it held.
+
+        Raises WebhookRefused, with nothing stored, for a bad signature; NotFound for an unknown app.
+        """
+        return self._webhooks.receive(app_id, headers, body)
+
+    def orphaned_events(self, namespace: str = DEFAULT_NAMESPACE) -> tuple[Mapping[str, Any], ...]:
+        """Webhook events that name something nobody here knows."""
+        return self._webhooks.orphans(namespace)
+
+    def check_connection(self, app_id: str) -> Any:
+        """Whether an app's credentials work, and which accounts they reach. Raises ConfigError with the reason when they don't."""
+        with self.database.read() as tx:
+            app = self.context.apps.get(tx, app_id)
+        return self.connections.check(app)
+
+    def prune(self, older_than: timedelta) -> Any:
+        """Compress and drop journal bodies of settled operations; hashes and evidence stay."""
+        return Pruner(self.context).prune(older_than)
+
+    # Running.
+
+    def run_until_idle(self, *, senders: Senders | None = None, at_most: int | None = None) -> int:
+        """Work in this thread until nothing is due now. Returns how many rounds did something."""
+        worker = self._new_worker(senders or InlineSenders())
+        with self.database.liveness.claim(worker.owner):
+            rounds = _until_idle(worker, at_most)
+            worker.close()
+        return rounds
+
+    def worker(self, *, threads: int = SEND_THREADS) -> RunningWorker:
+        """A worker in threads of its own, as a context manager: it works from ``with`` to the end of the block."""
+        return RunningWorker(self, lambda: self._new_worker(ThreadSenders(threads)))
+
+    def next_due(self) -> datetime | None:
+        """When something is due next in this database, None when nothing is."""
+        import sqlalchemy as sa
+
+        from billhook.engine.moments import maybe_from_micros
+        from billhook.store import schema
+
+        with self.database.read() as tx:
+            return maybe_from_micros(tx.scalar(sa.select(sa.func.min(schema.app_lease.c.next_due))))
+
+    def _new_worker(self, senders: Senders) -> Worker:
+        return Worker(
+            self.context,
+            self.settler,
+            self.numbers,
+            self.credentials,
+            self.connections,
+            senders,
+            Sender(self.context, self.transport),
+            self._commands.apply_recorded,
+            self.context.new_id(self.context.clock.now()),
+        )
+
+    def close(self) -> None:
+        """Let go of the database and of connections."""
+        self.database.close()
+        self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class RunningWorker:
+    """A worker thread. ``stop`` lets what is in flight land, gives the apps back, and returns."""
+
+    def __init__(self, engine: Engine, new_worker: Callable[[], Worker]) -> None:
+        self._engine = engine
+        self._new_worker = new_worker
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="billhook-worker", daemon=True)
+        self._failure: BaseException | None = None
+
+    def start(self) -> Self:
+        """Begin to work."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Finish what is in flight and stop. Raises what the worker died of, if it did."""
+        self._stopping.set()
+        self._engine.wake()
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is at work."""
+        return self._thread.is_alive()
+
+    def stop_on_signals(self, *signals: signal.Signals) -> None:
+        """Stop gracefully on these (SIGTERM and SIGINT when none is named). To be called in the main thread."""
+        for number in signals or (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def wait(self) -> None:
+        """Until it was told to stop."""
+        while not self._stopping.wait(0.5) and self.is_alive:
+            continue
+        self.stop()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        self._engine.wake()
+
+    def _run(self) -> None:
+        context = self._engine.context
+        worker = self._new_worker()
+        try:
+            with context.database.liveness.claim(worker.owner):
+                self._work(worker)
+        except BaseException as failure:  # noqa: BLE001 - raised again where somebody waits for the worker
+            self._failure = failure
+
+    def _work(self, worker: Worker) -> None:
+        context = self._engine.context
+        while not self._stopping.is_set():
+            seen = context.wakeups.count
+            if worker.tick(wait_seconds=0.05):
+                continue
+            if not worker.in_flight:
+                context.wakeups.wait(context.clock, seen, self._pause_seconds())
+        while worker.in_flight:
+            worker.drain(wait_seconds=0.05)
+        worker.close()
+
+    def _pause_seconds(self) -> float:
+        due = self._engine.next_due()
+        longest = LONGEST_SLEEP.total_seconds()
+        if due is None:
+            return longest
+        return min(max((due - self._engine.context.clock.now()).total_seconds(), 0.001), longest)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _until_idle(worker: Worker, at_most: int | None) -> int:
+    rounds = 0
+    while worker.tick(wait_seconds=1.0) or worker.in_flight:
+        rounds += 1
+        if at_most is not None and rounds >= at_most:
+            break
+    return rounds

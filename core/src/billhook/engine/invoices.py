@@ -1,0 +1,246 @@
+"""The invoices of one namespace: submitting, reading, and everything that can be asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from billhook.contract.declaration import Capability
+from billhook.contract.outcomes import Done
+from billhook.contract.results import DocumentResult
+from billhook.domain.calculation import InvoiceEdit
+from billhook.domain.invoice import InvoiceDraft, InvoiceView
+from billhook.domain.money import amount, plain
+from billhook.domain.parsing import parse, parse_draft
+from billhook.domain.period import utc
+from billhook.engine import confirmations, queries
+from billhook.engine.commands import PAYMENT_TRIGGERS, Commands
+from billhook.engine.context import Context
+from billhook.engine.preview import Preview, Previewer
+from billhook.engine.queries import InvoiceDetails, InvoiceFilter
+from billhook.engine.records import Page
+from billhook.engine.settle import Settler
+from billhook.engine.submitting import Submitter
+from billhook.engine.timeline import TimelineEntry, timeline
+from billhook.engine.unit import Unit
+from billhook.engine.work import Lane
+from billhook.errors import InvalidInput, KeyReused, StaleWrite
+from billhook.store.transaction import Transaction
+
+Draft = InvoiceDraft | Mapping[str, Any] | bytes
+INTAKE = 500
+"""How many drafts one transaction takes in."""
+STALE_RETRIES = 5
+
+
+class Invoices:
+    """What a host does with invoices. Every call is one transaction; every id of another namespace is not found."""
+
+    def __init__(self, context: Context, namespace: str, settler: Settler, bound: Transaction | None = None) -> None:
+        self._context = context
+        self._namespace = namespace
+        self._settler = settler
+        self._commands = Commands(settler)
+        self._bound = bound
+
+    # Submitting.
+
+    def submit(self, draft: Draft, *, mirrored: bool = False) -> InvoiceView:
+        """Store the invoice and start its way. Submitting the same draft under the same key again gives the same invoice.
+
+        Raises InvalidInput that lists every problem, KeyReused, NotFound. Then nothing was stored.
+        """
+        parsed = _parsed(draft)
+
+        def act(tx: Transaction) -> InvoiceView:
+            unit = self._unit(tx, Lane.INTERACTIVE)
+            row = self._submitter().submit(unit, parsed, mirrored=mirrored)
+            unit.flush()
+            return queries.view_of(unit, row)
+
+        return self._write(act)
+
+    def submit_many(self, drafts: Sequence[Draft]) -> list[str]:
+        """Store many invoices, some hundreds per transaction, and return their ids in order.
+
+        When one is refused nothing of its transaction is stored, and the error's path names it: ``/17/lines/0``. What came before it is
+        stored; submit all again under the same keys to go on.
+        """
+        ids: list[str] = []
+        for start in range(0, len(drafts), INTAKE):
+            parsed = [_parsed(draft, start + place) for place, draft in enumerate(drafts[start : start + INTAKE])]
+            ids.extend(self._write(lambda tx, parsed=parsed, start=start: self._take_in(tx, parsed, start)))
+        return ids
+
+    def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft], start: int) -> list[str]:
+        unit, submitter, rows = self._unit(tx, Lane.BULK), self._submitter(), []
+        for place, draft in enumerate(drafts):
+            try:
+                rows.append(submitter.submit(unit, draft))
+            except KeyReused:
+                raise
+            except InvalidInput as error:
+                raise _placed(error, start + place) from error
+        unit.flush()
+        return [row.id for row in rows]
+
+    def _submitter(self) -> Submitter:
+        return Submitter(self._namespace, self._settler.advancer, self._settler.numbers)
+
+    # Reading.
+
+    def get(self, invoice_id: str) -> InvoiceDetails:
+        """Everything about one invoice: content, state, what can be done now, issues, payments, and what is waited for."""
+        with self._read() as tx:
+            return queries.details(Unit(self._context, tx), self._namespace, invoice_id)
+
+    def find(self, key: str) -> InvoiceDetails | None:
+        """The invoice that was submitted under that key, or None."""
+        with self._read() as tx:
+            invoice_id = queries.id_of_key(tx, self._namespace, key)
+            return None if invoice_id is None else queries.details(Unit(self._context, tx), self._namespace, invoice_id)
+
+    def list(self, filter: InvoiceFilter | None = None, *, page: int = 1, page_size: int = 100) -> Page[InvoiceView]:
+        """Invoices, the newest first."""
+        with self._read() as tx:
+            return queries.page_of(Unit(self._context, tx), self._namespace, filter or InvoiceFilter(), page, page_size)
+
+    def timeline(self, invoice_id: str) -> tuple[TimelineEntry, ...]:
+        """Everything that happened to an invoice, in order: transitions, requests and their answers, payments, notes."""
+        with self._read() as tx:
+            return timeline(self._context, tx, self._namespace, invoice_id)
+
+    def preview(self, invoice_id: str) -> Preview:
+        """What would be sent for an invoice next, and which rule mapped each line. Takes no number, writes nothing, sends nothing."""
+        with self._read() as tx:
+            return Previewer(self._context, self._settler.numbers).preview(tx, self._namespace, invoice_id)
+
+    # Asking.
+
+    def update(self, invoice_id: str, edit: InvoiceEdit | Mapping[str, Any]) -> InvoiceDetails:
+        """A new revision. Only what is stated changes; lines are the whole new list."""
+        parsed = edit if isinstance(edit, InvoiceEdit) else parse(InvoiceEdit, edit)
+        return self._give(invoice_id, "update", parsed.model_dump(mode="json", exclude_unset=True))
+
+    def advance(self, invoice_id: str) -> InvoiceDetails:
+        """Go on now, if the invoice can."""
+        return self._give(invoice_id, "advance")
+
+    def approve(self, invoice_id: str) -> InvoiceDetails:
+        """Issue a draft that waits for approval, or before its draft period is over."""
+        return self._give(invoice_id, "approve")
+
+    def retry(self, invoice_id: str) -> InvoiceDetails:
+        """Try again what failed."""
+        return self._give(invoice_id, "retry")
+
+    def snapshot_quantities(self, invoice_id: str) -> InvoiceDetails:
+        """Don't wait for the collection time."""
+        return self._give(invoice_id, "snapshot_quantities")
+
+    def delete(self, invoice_id: str) -> InvoiceDetails:
+        """Delete a draft, here and at its app."""
+        return self._give(invoice_id, "delete")
+
+    def void(self, invoice_id: str) -> InvoiceDetails:
+        """Make an issued invoice void, here and at its app. Refused while money is held for it."""
+        return self._give(invoice_id, "void")
+
+    def payment_status(self, invoice_id: str, trigger: str) -> InvoiceDetails:
+        """What the outside says of the payment: paid, payment_failed, payment_uncollectible, payment_overdue, action_required or void.
+
+        Saying again what already is changes nothing.
+        """
+        if trigger not in PAYMENT_TRIGGERS:
+            raise InvalidInput("trigger_unknown", f"{trigger!r} is no payment trigger. Use one of {', '.join(PAYMENT_TRIGGERS)}.", "/trigger")
+        return self._give(invoice_id, "payment_status", {"trigger": trigger})
+
+    def record_payment(
+        self,
+        invoice_id: str,
+        amount_received: Decimal | str,
+        *,
+        received_at: datetime | None = None,
+        method: str | None = None,
+        external_id: str | None = None,
+        key: str | None = None,
+    ) -> InvoiceDetails:
+        """Money that came another way, in major units. Less than what is due leaves the rest open; more is kept as overpaid.
+
+        The same ``key`` counts once.
+        """
+        received = amount(amount_received)
+        if received <= 0:
+            raise InvalidInput("amount_not_positive", f"A payment of {plain(received)} is no payment. Refunds have a command of their own.", "/amount")
+        at = utc(received_at) if received_at is not None else self._context.clock.now()
+        arguments = {"amount": plain(received), "received_at": at.isoformat(), "method": method, "external_id": external_id, "key": key}
+        return self._give(invoice_id, "record_payment", arguments)
+
+    # What callers confirm.
+
+    def draft_synchronized(self, invoice_id: str, result: DocumentResult | None = None) -> InvoiceDetails:
+        """The outside has the draft. Repeating it with the same content is accepted, with other content refused."""
+        return self._confirm(invoice_id, Capability.SYNC_DRAFT, result or DocumentResult())
+
+    def issuing_synchronized(self, invoice_id: str, result: DocumentResult | None = None) -> InvoiceDetails:
+        """The outside has issued the invoice. Repeating it with the same content is accepted, with other content refused."""
+        return self._confirm(invoice_id, Capability.ISSUE, result or DocumentResult())
+
+    def _confirm(self, invoice_id: str, capability: Capability, result: DocumentResult) -> InvoiceDetails:
+        def act(tx: Transaction) -> InvoiceDetails:
+            unit = self._unit(tx, Lane.INTERACTIVE)
+            row = unit.invoice(invoice_id, self._namespace)
+            confirmations.confirm(unit, self._settler, row, capability, Done(result))
+            unit.flush()
+            return queries.details(unit, self._namespace, invoice_id)
+
+        return self._write(act)
+
+    def _give(self, invoice_id: str, name: str, arguments: Mapping[str, Any] | None = None) -> InvoiceDetails:
+        def act(tx: Transaction) -> InvoiceDetails:
+            unit = self._unit(tx, Lane.INTERACTIVE)
+            row = unit.invoice(invoice_id, self._namespace)
+            self._commands.give(unit, row, name, arguments or {})
+            unit.flush()
+            return queries.details(unit, self._namespace, invoice_id)
+
+        return self._write(act)
+
+    # Transactions.
+
+    def _unit(self, tx: Transaction, lane: Lane) -> Unit:
+        return Unit(self._context, tx, bound=self._bound is not None, lane=lane)
+
+    @contextmanager
+    def _read(self) -> Iterator[Transaction]:
+        if self._bound is not None:
+            yield self._bound
+            return
+        with self._context.database.read() as tx:
+            yield tx
+
+    def _write(self, act: Any) -> Any:
+        if self._bound is not None:
+            return act(self._bound)
+        for _ in range(STALE_RETRIES):
+            try:
+                return self._context.database.write(act)
+            except StaleWrite:
+                continue
+        return self._context.database.write(act)
+
+
+def _parsed(draft: Draft, place: int | None = None) -> InvoiceDraft:
+    if isinstance(draft, InvoiceDraft):
+        return draft
+    try:
+        return parse_draft(draft)
+    except InvalidInput as error:
+        raise (error if place is None else _placed(error, place)) from error
+
+
+def _placed(error: InvalidInput, place: int) -> InvalidInput:
+    return InvalidInput(error.code, f"Draft {place}: {error.message}", f"/{place}{error.path}", problems=error.problems)

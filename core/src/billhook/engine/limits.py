@@ -1,0 +1,59 @@
+"""What a provider's declaration says it would refuse, found before any I/O and all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from billhook.contract.declaration import Declaration
+from billhook.domain.checks import issues_of
+from billhook.domain.invoice import InvoiceView, Line
+from billhook.domain.issue import Severity, ValidationIssue
+from billhook.domain.money import plain
+
+
+def invoice_problems(invoice: InvoiceView, declaration: Declaration) -> tuple[ValidationIssue, ...]:
+    """Everything wrong with the revision by our own calculation and by what the provider declares of money."""
+    return (*issues_of(invoice.content), *_document_problems(invoice, declaration), *_line_problems(invoice, declaration))
+
+
+def _document_problems(invoice: InvoiceView, declaration: Declaration) -> Iterator[ValidationIssue]:
+    money = declaration.money
+    if money.currencies is not None and invoice.currency not in money.currencies:
+        yield _critical(
+            "currency_not_supported",
+            f"{declaration.name} does not take {invoice.currency}. Use a billing profile whose app does.",
+            "/currency",
+        )
+    if money.max_lines is not None and len(invoice.lines) > money.max_lines:
+        yield _critical(
+            "too_many_lines",
+            f"{declaration.name} takes {money.max_lines} lines, this invoice has {len(invoice.lines)}. Split it.",
+            "/lines",
+        )
+    if money.max_amount is not None and abs(invoice.total) > Decimal(money.max_amount):
+        yield _critical(
+            "amount_too_large",
+            f"{declaration.name} takes at most {money.max_amount}, the total is {plain(invoice.total)}. Split the invoice.",
+            "/totals/total",
+        )
+
+
+def _line_problems(invoice: InvoiceView, declaration: Declaration) -> Iterator[ValidationIssue]:
+    if declaration.money.negative_lines:
+        return
+    for place, line in enumerate(invoice.lines):
+        if line.totals.total < 0:
+            yield _negative(place, line, declaration)
+
+
+def _negative(place: int, line: Line, declaration: Declaration) -> ValidationIssue:
+    return _critical(
+        "line_negative",
+        f"{declaration.name} takes no negative lines, {line.name!r} is {plain(line.totals.total)}. Use a discount or a credit note.",
+        f"/lines/{place}",
+    )
+
+
+def _critical(code: str, message: str, path: str) -> ValidationIssue:
+    return ValidationIssue(severity=Severity.CRITICAL, code=code, message=message, path=path)

@@ -1,0 +1,180 @@
+"""An open operation in the hands of the worker that holds its app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.contract.items import Batch
+from billhook.contract.declaration import Capability
+from billhook.contract.operations import OPERATIONS, Family, OperationSpec, spec_of
+from billhook.engine.apps import AppHandle
+from billhook.engine.budget import Budget
+from billhook.engine.context import Context
+from billhook.engine.driver import Driver, Rhythm
+from billhook.engine.freeze import Frozen, FrozenBatch, Thawer
+from billhook.engine.journal import SENDING, Attempt, read_attempts
+from billhook.engine.leases import Lease
+from billhook.engine.moments import maybe_from_micros
+from billhook.engine.number_plan import NumberClaim
+from billhook.engine.tables import WORK_COLUMNS
+from billhook.engine.work import ADVANCE, WorkRow
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+
+EVERYTHING = "*"
+WORKED: tuple[Capability, ...] = tuple(
+    capability for capability, spec in OPERATIONS.items() if spec.family is not Family.CONNECTION
+)
+"""The operations that become work, customers first."""
+
+
+@dataclass(slots=True)
+class HeldApp:
+    """An app that this worker holds, with everything it needs to call it."""
+
+    app: AppHandle
+    lease: Lease
+    budget: Budget
+    credentials_version: int | None
+    credentials: Any
+    began_at: datetime
+    operations: dict[str, OpenOperation] = field(default_factory=dict)
+    empty: set[str] = field(default_factory=set)
+    """Operations for which a look found nothing to do, until somebody wakes us."""
+    blocked: dict[str, datetime] = field(default_factory=dict)
+    """Operations whose budget is spent, and when it opens again."""
+    refreshed_version: int | None = None
+
+    def look_again(self, operation: str) -> None:
+        """There may be something to do for that operation (or for all)."""
+        if operation == EVERYTHING:
+            self.empty.clear()
+        else:
+            self.empty.discard(operation)
+
+    def found_nothing(self, now: datetime) -> bool:
+        """Every operation was looked at, and nothing can be done now."""
+        can = self.app.handle.declaration.can
+        idle = self.empty | {operation for operation, opens_at in self.blocked.items() if opens_at > now}
+        return ADVANCE in idle and all(capability in idle for capability in WORKED if can(capability))
+
+    def budget_opens_at(self, now: datetime) -> datetime | None:
+        """When the first spent budget opens, None when none is spent."""
+        return min((opens_at for opens_at in self.blocked.values() if opens_at > now), default=None)
+
+    @property
+    def in_flight(self) -> int:
+        """How many of its operations wait for an answer right now."""
+        return sum(operation.in_flight for operation in self.operations.values())
+
+
+@dataclass(slots=True)
+class OpenOperation:
+    """One operation that is not settled. ``due``: when a parked one goes on; None waits for somebody to act."""
+
+    id: str
+    held: HeldApp
+    spec: OperationSpec
+    works: dict[str, WorkRow]
+    frozen: FrozenBatch
+    batch: Batch[Any, Any]
+    driver: Driver
+    is_new: bool
+    due: datetime | None
+    in_flight: bool = False
+    faults: int = 0
+    claims: tuple[NumberClaim, ...] = ()
+
+    def item(self, item_id: str) -> Any:
+        """What the operation was given for that item."""
+        return next(item for item in self.batch.items if item.id == item_id)
+
+
+def rhythm(context: Context) -> Rhythm:
+    """How patience grows, with jitter, so that a thousand retries don't come at once."""
+    policy = context.policy
+
+    def backoff(tries: int) -> Any:
+        longest = min(policy.first_backoff * 2 ** min(max(tries - 1, 0), 20), policy.longest_backoff)
+        jitter = int.from_bytes(context.randomness(2)) % 1000
+        return longest * (1000 - jitter // 2) // 1000
+
+    return Rhythm(backoff, policy.look_ups)
+
+
+def new_driver(context: Context, held: HeldApp, spec: OperationSpec, batch: Batch[Any, Any], journal: list[Attempt]) -> Driver:
+    """A driver over that journal."""
+    return Driver(
+        held.app.handle, spec, batch, journal, lambda: context.new_id(context.clock.now()), rhythm(context)
+    )
+
+
+def opened(
+    context: Context, tx: Transaction, held: HeldApp, spec: OperationSpec, works: list[WorkRow], items: list[Frozen], operation_id: str, now: datetime
+) -> OpenOperation:
+    """A fresh operation over frozen items."""
+    frozen = FrozenBatch(tuple(items), held.app.settings_json, now)
+    batch = _batch(context, tx, held, spec, operation_id, frozen)
+    return OpenOperation(
+        id=operation_id,
+        held=held,
+        spec=spec,
+        works={work.item_id: work for work in works},
+        frozen=frozen,
+        batch=batch,
+        driver=new_driver(context, held, spec, batch, []),
+        is_new=True,
+        due=now,
+    )
+
+
+def read_open(context: Context, tx: Transaction, held: HeldApp) -> list[OpenOperation]:
+    """The app's open operations, as the journal has them. A send that nobody saw the end of counts as unknown."""
+    table = schema.operation
+    rows = tx.all(sa.select(table).where(table.c.app_id == held.app.id, table.c.status == "open").order_by(table.c.id))
+    journals = read_attempts(tx, [row.id for row in rows])
+    works = _works_of(tx, held.app.id)
+    found = []
+    for row in rows:
+        frozen = FrozenBatch.load(row.frozen)
+        spec = spec_of(row.name)
+        batch = _batch(context, tx, held, spec, row.id, frozen)
+        for attempt in journals[row.id]:
+            if attempt.status == SENDING and attempt.step.effectful:
+                attempt.lost("the worker that sent it did not see the answer")
+        found.append(
+            OpenOperation(
+                id=row.id,
+                held=held,
+                spec=spec,
+                works={work.item_id: work for work in works.get(row.id, ())},
+                frozen=frozen,
+                batch=batch,
+                driver=new_driver(context, held, spec, batch, journals[row.id]),
+                is_new=False,
+                due=maybe_from_micros(row.due) or context.clock.now(),
+                faults=row.faults,
+            )
+        )
+    return found
+
+
+def _batch(context: Context, tx: Transaction, held: HeldApp, spec: OperationSpec, operation_id: str, frozen: FrozenBatch) -> Batch[Any, Any]:
+    items = Thawer(context, tx, held.app.id).items(spec, frozen.items)
+    settings = held.app.handle.settings(frozen.settings)
+    return Batch(operation_id, items, settings, frozen.now, held.app.id, held.app.namespace)
+
+
+def _works_of(tx: Transaction, app_id: str) -> dict[str, list[WorkRow]]:
+    table = schema.work
+    columns = [table.c[name] for name in WORK_COLUMNS]
+    found: dict[str, list[WorkRow]] = {}
+    for row in tx.all(sa.select(*columns).where(table.c.app_id == app_id, table.c.state == 1)):
+        work = WorkRow(*row)
+        found.setdefault(work.operation_id or "", []).append(work)
+    return found

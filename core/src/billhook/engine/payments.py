@@ -1,0 +1,146 @@
+"""Payments and refunds of an invoice: how a provider's word changes them, and what that does to the invoice's money."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from billhook.contract.results import PaymentResult, PaymentStatus, RefundResult, RefundStatus
+from billhook.domain.lifecycle import Trigger
+from billhook.domain.money import plain
+from billhook.domain.payment import PAYMENT_TRANSITIONS, PaymentTrigger
+from billhook.domain.payment import PaymentStatus as DomainStatus
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.moments import to_micros
+from billhook.engine.unit import Unit
+
+Row = dict[str, Any]
+
+OPEN = frozenset({"pending", "processing", "action_required", "authorized"})
+
+# What a payment's state means for its invoice. Succeeded means paid only when nothing is left to pay.
+INVOICE_TRIGGER: dict[PaymentStatus, Trigger] = {
+    PaymentStatus.SUCCEEDED: Trigger.PAID,
+    PaymentStatus.FAILED: Trigger.FAILED,
+    PaymentStatus.CANCELED: Trigger.FAILED,
+    PaymentStatus.UNCOLLECTIBLE: Trigger.PAYMENT_UNCOLLECTIBLE,
+    PaymentStatus.ACTION_REQUIRED: Trigger.ACTION_REQUIRED,
+    PaymentStatus.AUTHORIZED: Trigger.AUTHORIZED,
+}
+
+# The payment's own step; uncollectible is the invoice's word, the payment itself failed.
+_STEP: dict[PaymentStatus, PaymentTrigger] = {
+    PaymentStatus.PROCESSING: PaymentTrigger.PROCESS,
+    PaymentStatus.ACTION_REQUIRED: PaymentTrigger.REQUIRE_ACTION,
+    PaymentStatus.AUTHORIZED: PaymentTrigger.AUTHORIZE,
+    PaymentStatus.SUCCEEDED: PaymentTrigger.SUCCEED,
+    PaymentStatus.FAILED: PaymentTrigger.FAIL,
+    PaymentStatus.CANCELED: PaymentTrigger.CANCEL,
+    PaymentStatus.UNCOLLECTIBLE: PaymentTrigger.FAIL,
+}
+
+
+def has_open(unit: Unit, row: InvoiceRow) -> bool:
+    """Whether some payment of the invoice is under way."""
+    return any(payment["state"] in OPEN for payment in unit.payments_of(row.id))
+
+
+def open_payment(unit: Unit, row: InvoiceRow, app_id: str) -> Row:
+    """A new payment over what is due, to be collected by that app."""
+    return unit.save_record("payment", _payment(unit, row, app_id, row.amount_due, "pending", "collected"))
+
+
+def received_payment(
+    unit: Unit,
+    row: InvoiceRow,
+    app_id: str,
+    amount: Decimal,
+    *,
+    received_at: datetime,
+    method: str | None,
+    external_id: str | None,
+    client_key: str | None,
+    origin: str,
+) -> Row:
+    """Money that came another way. It counts at once."""
+    payment = _payment(unit, row, app_id, amount, "succeeded", origin)
+    payment |= {
+        "amount_received": plain(amount),
+        "method": method,
+        "external_id": external_id,
+        "client_key": client_key,
+        "received_at": to_micros(received_at),
+    }
+    count_received(row, amount)
+    return unit.save_record("payment", payment)
+
+
+def take_result(unit: Unit, row: InvoiceRow, payment: Row, result: PaymentResult) -> Trigger | None:
+    """Take over what the provider says of a payment. Returns what it means for the invoice, None when it means nothing new.
+
+    What the payment's own table does not allow is an older word that comes late, and changes nothing.
+    """
+    step = PAYMENT_TRANSITIONS[DomainStatus(payment["state"])].get(_STEP[result.status])
+    if step is None:
+        return None
+    before = Decimal(payment["amount_received"])
+    received = result.amount if step is DomainStatus.SUCCEEDED else Decimal(0)
+    payment |= {
+        "state": step.value,
+        "amount_received": plain(received),
+        "external_id": result.external_id or payment["external_id"],
+        "action_url": result.action_url,
+        "code": result.code,
+        "message": result.message,
+    }
+    if step is DomainStatus.SUCCEEDED and payment["received_at"] is None:
+        payment["received_at"] = unit.now_micros
+    unit.save_record("payment", payment)
+    count_received(row, received - before)
+    return trigger_of(row, result.status)
+
+
+def trigger_of(row: InvoiceRow, status: PaymentStatus) -> Trigger | None:
+    """What a payment's status means for its invoice."""
+    if status is PaymentStatus.SUCCEEDED and not row.facts.fully_paid:
+        return None
+    return INVOICE_TRIGGER.get(status)
+
+
+def count_received(row: InvoiceRow, amount: Decimal) -> None:
+    """So much more money was received for the invoice."""
+    row.values["amount_paid"] = plain(Decimal(row.values["amount_paid"]) + amount)
+
+
+def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) -> None:
+    """Take over what the provider says of a refund."""
+    if refund["state"] == "succeeded":
+        return
+    if result.status is RefundStatus.SUCCEEDED:
+        row.values["amount_refunded"] = plain(Decimal(row.values["amount_refunded"]) + Decimal(refund["amount"]))
+    refund |= {"state": result.status.value, "external_id": result.external_id or refund["external_id"], "message": result.message}
+    unit.save_record("refund", refund)
+
+
+def _payment(unit: Unit, row: InvoiceRow, app_id: str, amount: Decimal, state: str, origin: str) -> Row:
+    return {
+        "id": unit.context.new_id(unit.now),
+        "namespace": row.namespace,
+        "invoice_id": row.id,
+        "app_id": app_id,
+        "client_key": None,
+        "state": state,
+        "amount": plain(amount),
+        "amount_received": "0",
+        "currency": row.values["currency"],
+        "origin": origin,
+        "method": None,
+        "external_id": None,
+        "action_url": None,
+        "code": None,
+        "message": None,
+        "received_at": None,
+        "created_at": unit.now_micros,
+        "updated_at": unit.now_micros,
+    }

@@ -1,0 +1,131 @@
+"""Forms batches: which due work becomes an operation now, within concurrency, batch sizes and budgets, the oldest and most urgent first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.contract.declaration import Capability
+from billhook.contract.items import CreditNoteItem
+from billhook.contract.operations import OPERATIONS, OperationSpec
+from billhook.engine.context import Context
+from billhook.engine.freeze import Freezer, Frozen
+from billhook.engine.moments import to_micros
+from billhook.engine.number_plan import NumberClaim, NumberPlan, numbered_document, profile_names, wants_number
+from billhook.engine.open_operation import WORKED, HeldApp, OpenOperation, opened
+from billhook.engine.tables import WORK_COLUMNS
+from billhook.engine.work import ADVANCE, WorkRow
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+_work = schema.work
+_DUE = (
+    sa.select(*(_work.c[name] for name in WORK_COLUMNS))
+    .where(
+        _work.c.app_id == sa.bindparam("app"),
+        _work.c.state == 0,
+        _work.c.operation == sa.bindparam("name"),
+        _work.c.due <= sa.bindparam("now"),
+    )
+    .order_by(_work.c.lane, _work.c.due, _work.c.item_id)
+    .limit(sa.bindparam("most"))
+)
+
+def due_work(tx: Transaction, app_id: str, operation: str, now: datetime, most: int) -> list[WorkRow]:
+    """What is due of one operation, the most urgent lane and the oldest first."""
+    rows = tx.all(_DUE, {"app": app_id, "name": operation, "now": to_micros(now), "most": most})
+    return [WorkRow(*row) for row in rows]
+
+
+def due_timers(tx: Transaction, held: HeldApp, now: datetime, most: int) -> list[WorkRow]:
+    """Invoices that time moves on."""
+    return due_work(tx, held.app.id, ADVANCE, now, most)
+
+
+class Preparer:
+    """Prepares the operations of one round."""
+
+    def __init__(self, context: Context, plan: NumberPlan, now: datetime) -> None:
+        self._context = context
+        self._plan = plan
+        self._now = now
+
+    def prepare(self, tx: Transaction, held: HeldApp) -> Iterator[OpenOperation]:
+        """New operations of an app, as far as its limits allow."""
+        for capability in WORKED:
+            if held.app.handle.declaration.can(capability) and capability not in held.empty:
+                yield from self._of(tx, held, capability)
+
+    def _of(self, tx: Transaction, held: HeldApp, capability: Capability) -> Iterator[OpenOperation]:
+        spec = OPERATIONS[capability]
+        rules = held.app.handle.declaration.rules(capability)
+        running = sum(operation.spec is spec and operation.in_flight for operation in held.operations.values())
+        free = rules.concurrency - running
+        slots = held.budget.room(capability, self._now, free)
+        if slots <= 0:
+            if free > 0:
+                held.blocked[capability] = held.budget.opens_at(capability, self._now)
+            return
+        works = due_work(tx, held.app.id, capability, self._now, slots * rules.batch)
+        if not works:
+            held.empty.add(capability)
+            return
+        for batch in batches(works, rules.batch)[:slots]:
+            operation = self._open(tx, held, spec, batch)
+            if operation is not None:
+                yield operation
+
+    def _open(self, tx: Transaction, held: HeldApp, spec: OperationSpec, works: Sequence[WorkRow]) -> OpenOperation | None:
+        freezer = Freezer(self._context, tx, held.app.id)
+        items = freezer.freeze(spec, works, {})
+        present = {item["id"] for item in items}
+        claims = self._number(tx, held, spec, items)
+        operation_id = self._context.new_id(self._now)
+        works = [work for work in works if work.item_id in present]
+        if not works:
+            return None
+        operation = opened(self._context, tx, held, spec, list(works), items, operation_id, self._now)
+        operation.claims = claims
+        return operation
+
+    def _number(self, tx: Transaction, held: HeldApp, spec: OperationSpec, items: list[Frozen]) -> tuple[NumberClaim, ...]:
+        series = wants_number(spec, held.app)
+        wanting = [item for item in items if series is not None and _is_unnumbered(item)]
+        if series is None or not wanting:
+            return ()
+        keys = [_key(spec, item["row"]) for item in wanting]
+        contents = self._context.documents.contents(tx, keys)
+        profiles = self._profiles(tx, spec, [key[0] for key in keys])
+        documents = [
+            numbered_document(item["row"], contents[key], profiles.get(key[0], "")) for item, key in zip(wanting, keys, strict=True)
+        ]
+        assigned, claims = self._plan.assign(tx, held.app, series, documents)
+        for item in wanting:
+            item["number"] = assigned[item["row"]["id"]]
+        return claims
+
+    def _profiles(self, tx: Transaction, spec: OperationSpec, ids: list[str]) -> dict[str, str]:
+        if spec.item is CreditNoteItem:
+            return {}
+        of_invoice = dict(tx.select_in(schema.invoice, ("id", "profile_id"), "id", ids))  # type: ignore[arg-type]
+        names = profile_names(tx, list(of_invoice.values()))
+        return {id: names.get(profile, "") for id, profile in of_invoice.items()}
+
+
+def batches(works: Sequence[WorkRow], most: int) -> list[list[WorkRow]]:
+    """The work in batches of at most so many; what must be alone is alone."""
+    alone = [[work] for work in works if work.alone]
+    together = [work for work in works if not work.alone]
+    return alone + [together[start : start + most] for start in range(0, len(together), most)]
+
+
+def _is_unnumbered(item: Frozen) -> bool:
+    number: Any = item.get("number")
+    return number is None or str(number).startswith("DRAFT-")
+
+
+def _key(spec: OperationSpec, row: Frozen) -> tuple[str, int]:
+    return (row["id"], 1 if spec.item is CreditNoteItem else row["revision"])

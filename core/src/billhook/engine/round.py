@@ -1,0 +1,249 @@
+"""One group commit of a worker: intents, results and settlements of all its apps, checked against fences and written together.
+
+Everything here runs inside one transaction and may run again when it could not be committed; what it changes outside is changed only by the
+worker, afterwards, from the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from billhook.contract.outcomes import Rejected
+from billhook.engine import budget, journal, leases, tables
+from billhook.engine.context import Context
+from billhook.engine.effects import Alone, Arrived, Doubt, Effect, Fault, Look, Park, Send, Settle, Settlement
+from billhook.engine.journal import Attempt
+from billhook.engine.leases import Lease
+from billhook.engine.moments import maybe_micros, to_micros
+from billhook.engine.number_plan import take_claims
+from billhook.engine.open_operation import OpenOperation
+from billhook.engine.settle import Settled, Settler
+from billhook.engine.timers import advance_due
+from billhook.engine.unit import Unit
+from billhook.engine.webhooks import match_named
+from billhook.engine.work import CLAIMED, READY, WorkRow
+from billhook.store import schema
+from billhook.store.statements import Insert, Update
+from billhook.store.transaction import Transaction
+
+OPERATION_COLUMNS = ("id", "app_id", "name", "status", "plugin_version", "frozen", "due", "reason", "faults", "created_at", "settled_at")
+INSERT_OPERATION = Insert(schema.operation, OPERATION_COLUMNS)
+UPDATE_OPERATION = Update(schema.operation, key=("id",), set=("status", "due", "reason", "faults", "settled_at"))
+
+Commands = Callable[[Unit, Iterable[str]], None]
+"""Applies the commands that waited for these invoices."""
+
+
+@dataclass(slots=True)
+class Step:
+    """An operation and what it wants next. ``late`` is an answer to be kept even if the lease is lost."""
+
+    operation: OpenOperation
+    effect: Effect
+    came: tuple[Attempt, Any] | None = None
+
+
+@dataclass(slots=True)
+class RoundResult:
+    """What was committed. ``stale``: new operations whose work somebody else changed; ``lost``: apps that are no longer held."""
+
+    stale: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+    wanted: set[tuple[str, str]] = field(default_factory=set)
+
+
+class Round:
+    """What one commit of the worker holds."""
+
+    def __init__(self, context: Context, settler: Settler, apply_commands: Commands, now: datetime) -> None:
+        self._context = context
+        self._settler = settler
+        self._apply_commands = apply_commands
+        self.now = now
+        self.steps: list[Step] = []
+        self.timers: list[WorkRow] = []
+        self.leases: list[Lease] = []
+        self.windows: list[budget.Window] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is to be written."""
+        return not (self.steps or self.timers)
+
+    def __call__(self, tx: Transaction) -> RoundResult:
+        """Write it all."""
+        result = RoundResult()
+        held = leases.held(tx, self.leases)
+        result.lost = {lease.app_id for lease in self.leases} - held
+        self._keep_late_replies(tx, held)
+        steps = [step for step in self.steps if step.operation.held.app.id in held]
+        fresh = [step.operation for step in steps if step.operation.is_new]
+        result.stale = self._stale(tx, fresh)
+        claims = {operation.id: operation.claims for operation in fresh}
+        result.stale |= take_claims(tx, self._settler.numbers, claims, result.stale)
+        steps = [step for step in steps if step.operation.id not in result.stale]
+        unit = Unit(self._context, tx)
+        self._write_operations(tx, steps)
+        self._write_attempts(tx, steps)
+        self._settle(unit, steps)
+        advance_due(unit, self._settler.advancer, [work for work in self.timers if work.app_id in held])
+        match_named(unit, unit.named)
+        result.wanted = unit.wanted()
+        unit.flush()
+        self._after_settling(unit, steps)
+        leases.renew(tx, [lease for lease in self.leases if lease.app_id in held], self.now, self._context.policy.lease)
+        budget.store_windows(tx, self.windows)
+        return result
+
+    def _keep_late_replies(self, tx: Transaction, held: set[str]) -> None:
+        for step in self.steps:
+            if step.came is None or step.operation.held.app.id in held:
+                continue
+            attempt, came = step.came
+            if isinstance(came, Arrived):
+                journal.append_late_reply(tx, self._context.new_id(self.now), attempt.id, came.reply, self.now)
+
+    def _stale(self, tx: Transaction, fresh: Sequence[OpenOperation]) -> set[str]:
+        """New operations whose work is not as it was when they were prepared."""
+        wanted = [work for operation in fresh for work in operation.works.values()]
+        rows = tx.select_in(schema.work, tables.WORK_COLUMNS, "item_id", [work.item_id for work in wanted])
+        present = {work.key: work for work in (WorkRow(*row) for row in rows)}
+        return {
+            operation.id
+            for operation in fresh
+            if any(not _is_same(present.get(work.key), work) for work in operation.works.values())
+        }
+
+    def _write_operations(self, tx: Transaction, steps: Sequence[Step]) -> None:
+        fresh = [step for step in steps if step.operation.is_new]
+        claimed = [
+            work._replace(state=CLAIMED, operation_id=step.operation.id)
+            for step in fresh
+            if not isinstance(step.effect, Settle)
+            for work in step.operation.works.values()
+        ]
+        tx.insert_many(INSERT_OPERATION, [self._operation_row(step) for step in fresh])
+        tx.upsert_many(tables.UPSERT_WORK, claimed)
+        known = [step for step in steps if not step.operation.is_new and not isinstance(step.effect, Send | Look)]
+        tx.update_many(UPDATE_OPERATION, [self._operation_update(step) for step in known])
+
+    def _operation_row(self, step: Step) -> tuple[Any, ...]:
+        operation = step.operation
+        status, due, reason, faults, settled_at = self._operation_update(step)[1:]
+        return (
+            operation.id,
+            operation.held.app.id,
+            operation.spec.name,
+            status,
+            operation.held.app.handle.version,
+            operation.frozen.dump(),
+            due,
+            reason,
+            faults,
+            to_micros(self.now),
+            settled_at,
+        )
+
+    def _operation_update(self, step: Step) -> tuple[Any, ...]:
+        operation, now = step.operation, to_micros(self.now)
+        match step.effect:
+            case Park(until, reason):
+                return (operation.id, "open", maybe_micros(until), reason, operation.faults, None)
+            case Fault(reason) if is_dissolved(step):
+                return (operation.id, "settled", None, reason, operation.faults + 1, now)
+            case Fault(reason):
+                return (operation.id, "open", to_micros(operation.due or self.now), reason, operation.faults + 1, None)
+            case Settle(outcomes):
+                doubts = [outcome.reason for outcome in outcomes.values() if isinstance(outcome, Doubt)]
+                status = "in_doubt" if doubts else "settled"
+                return (operation.id, status, None, doubts[0] if doubts else None, operation.faults, None if doubts else now)
+            case _:
+                return (operation.id, "open", now, None, operation.faults, None)
+
+    def _write_attempts(self, tx: Transaction, steps: Sequence[Step]) -> None:
+        changed = [attempt for step in steps for attempt in step.operation.driver.changed_attempts()]
+        tx.insert_many(journal.INSERT_ATTEMPT, [attempt.as_tuple() for attempt in changed if not attempt.stored])
+        known = [attempt for attempt in changed if attempt.stored]
+        tx.upsert_many(journal.UPSERT_ATTEMPT, [attempt.as_tuple() for attempt in known if attempt.adopted])
+        tx.update_many(journal.UPDATE_ATTEMPT, [attempt.as_update() for attempt in known if not attempt.adopted])
+
+    def _settle(self, unit: Unit, steps: Sequence[Step]) -> None:
+        settled = [one for step in steps for one in self._outcomes(step)]
+        preload(unit, settled)
+        for one in settled:
+            self._settler.settle(unit, one)
+
+    def _outcomes(self, step: Step) -> list[Settled]:
+        operation = step.operation
+        match step.effect:
+            case Settle(outcomes, leftovers):
+                return [
+                    self._settled(operation, item_id, outcome, leftovers.get(item_id, {}))
+                    for item_id, outcome in outcomes.items()
+                    if item_id in operation.works
+                ]
+            case Fault(reason) if is_dissolved(step):
+                return self._dissolved(operation, reason)
+            case _:
+                return []
+
+    def _settled(self, operation: OpenOperation, item_id: str, outcome: Settlement, leftovers: Any) -> Settled:
+        work = operation.works[item_id]._replace(operation_id=operation.id)
+        return Settled(operation.held.app, operation.spec.capability, work, operation.item(item_id), outcome, leftovers)
+
+    def _dissolved(self, operation: OpenOperation, reason: str) -> list[Settled]:
+        # Nothing was sent. One of many is tried alone first, so that a troublemaker stops only itself.
+        outcome: Settlement = Alone() if len(operation.works) > 1 else _plugin_fault(operation, reason)
+        return [self._settled(operation, item_id, outcome, {}) for item_id in operation.works]
+
+    def _after_settling(self, unit: Unit, steps: Sequence[Step]) -> None:
+        subjects = {
+            work.subject_id
+            for step in steps
+            if isinstance(step.effect, Settle)
+            for work in step.operation.works.values()
+        }
+        if subjects:
+            self._apply_commands(unit, subjects)
+
+
+def is_dissolved(step: Step) -> bool:
+    """Whether a faulty operation never sent anything that may have changed something, so that it can be given up."""
+    return isinstance(step.effect, Fault) and not any(
+        attempt.sends and attempt.step.effectful for attempt in step.operation.driver.journal
+    )
+
+
+def preload(unit: Unit, settled: Sequence[Settled]) -> None:
+    """Read in a few statements what settling these needs."""
+    by_kind: dict[str, list[Settled]] = {}
+    for one in settled:
+        by_kind.setdefault(type(one.item).__name__, []).append(one)
+    invoices = [one.work.subject_id for kind in ("InvoiceItem", "PaymentItem", "RefundItem") for one in by_kind.get(kind, ())]
+    unit.load_invoices(invoices)
+    unit.load_payments_of(invoices)
+    unit.load_links((one.work.item_id, one.app.id) for one in settled if type(one.item).__name__ != "CustomerItem")
+    for kind, items in (("payment", "PaymentItem"), ("refund", "RefundItem"), ("credit_note", "CreditNoteItem")):
+        unit.load_records(kind, [one.work.item_id for one in by_kind.get(items, ())])
+    for row in unit.invoices.values():
+        unit.app(row.values["invoicing_app_id"])
+    customers: dict[str, set[str]] = {}
+    for row in unit.invoices.values():
+        customers.setdefault(row.values["payment_app_id"], set()).add(row.values["customer_id"])
+        customers.setdefault(row.values["invoicing_app_id"], set()).add(row.values["customer_id"])
+    for app_id, ids in customers.items():
+        unit.load_customer_links(sorted(ids), app_id)
+
+
+def _is_same(present: WorkRow | None, prepared: WorkRow) -> bool:
+    return present is not None and present.state == READY and present.version == prepared.version
+
+
+def _plugin_fault(operation: OpenOperation, reason: str) -> Rejected:
+    app = operation.held.app
+    message = f"The provider {app.type} failed before anything was sent ({reason}). Mend the plugin or the data, then retry."
+    return Rejected.because("provider_fault", message)
+

@@ -1,0 +1,193 @@
+"""From a draft to an invoice: resolved, calculated, stored with everything frozen, and advanced as far as it can go."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.contract.declaration import Capability
+from billhook.domain.calculation import NO_QUANTITIES, calculate
+from billhook.domain.invoice import DocumentType, InvoiceContent, InvoiceDraft, content_json
+from billhook.domain.lifecycle import State, Trigger, collection_time
+from billhook.domain.money import plain
+from billhook.domain.period import format_duration
+from billhook.domain.price import FlatPrice
+from billhook.domain.workflow import CollectionMethod, WorkflowConfig, with_overrides
+from billhook.engine.advance import Advancer
+from billhook.engine.invoice_row import COLUMNS, InvoiceRow
+from billhook.engine.moments import from_micros, maybe_micros
+from billhook.engine.numbers import NumberedDocument, Numbers
+from billhook.engine.records import ResolvedProfile
+from billhook.engine.resolving import resolve
+from billhook.engine.unit import Unit
+from billhook.errors import InvalidInput, KeyReused
+from billhook.store import schema
+
+DRAFT_SERIES = "draft"
+
+
+def draft_hash(draft: InvoiceDraft) -> str:
+    """What tells whether two drafts under one key ask for the same."""
+    return hashlib.sha256(draft.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+
+
+class Submitter:
+    """Makes invoices in one namespace. Customers are resolved once for each instance: one lives as long as one transaction."""
+
+    def __init__(self, namespace: str, advancer: Advancer, numbers: Numbers) -> None:
+        self._namespace = namespace
+        self._advancer = advancer
+        self._numbers = numbers
+        self._resolved: dict[tuple[str | None, str | None], ResolvedProfile] = {}
+
+    def submit(
+        self, unit: Unit, draft: InvoiceDraft, *, quantities: Mapping[str, Decimal] = NO_QUANTITIES, mirrored: bool = False
+    ) -> InvoiceRow:
+        """The invoice of that draft; the one that is there already when the key was used with the same content.
+
+        Raises KeyReused for the key of another content, InvalidInput that lists every problem, NotFound for a customer or profile.
+        """
+        refuse_wrong_kind(draft, mirrored=mirrored)
+        digest = draft_hash(draft)
+        existing = self._existing(unit, draft.key, digest)
+        if existing is not None:
+            return existing
+        resolved = self.resolved(unit, draft)
+        content = self.content(unit, draft, resolved, quantities)
+        row = self._new_row(unit, draft, digest, resolved, content, mirrored=mirrored)
+        self._advancer.fire(unit, row, Trigger.NEXT, "created")
+        return row
+
+    def resolved(self, unit: Unit, draft: InvoiceDraft) -> ResolvedProfile:
+        """The draft's customer with its profile and merged workflow."""
+        key = (draft.customer_id, draft.customer_key)
+        if key not in self._resolved:
+            self._resolved[key] = resolve(unit.tx, self._namespace, customer_id=key[0], customer_key=key[1])
+        return self._resolved[key]
+
+    def content(
+        self, unit: Unit, draft: InvoiceDraft, resolved: ResolvedProfile, quantities: Mapping[str, Decimal]
+    ) -> InvoiceContent:
+        """The calculated first revision."""
+        workflow = with_overrides(resolved.workflow, draft.workflow) if draft.workflow else resolved.workflow
+        return calculate(
+            draft,
+            line_ids=[line.id or unit.context.new_id(unit.now) for line in draft.lines],
+            customer=resolved.customer.party,
+            supplier=draft.supplier or resolved.profile.supplier,
+            workflow=workflow,
+            quantities=quantities,
+        )
+
+    def _existing(self, unit: Unit, key: str | None, digest: str) -> InvoiceRow | None:
+        if key is None:
+            return None
+        for row in unit.invoices.values():
+            if row.values["client_key"] == key and row.namespace == self._namespace:
+                return self._same(row.id, row.values["draft_hash"], key, digest, unit)
+        invoice = schema.invoice
+        found = unit.tx.first(
+            sa.select(invoice.c.id, invoice.c.draft_hash).where(invoice.c.namespace == self._namespace, invoice.c.client_key == key)
+        )
+        return None if found is None else self._same(found.id, found.draft_hash, key, digest, unit)
+
+    def _same(self, id: str, stored: str, key: str, digest: str, unit: Unit) -> InvoiceRow:
+        if stored != digest:
+            raise KeyReused(key, f"invoice {id}")
+        return unit.invoice(id)
+
+    def _new_row(
+        self, unit: Unit, draft: InvoiceDraft, digest: str, resolved: ResolvedProfile, content: InvoiceContent, *, mirrored: bool
+    ) -> InvoiceRow:
+        id = unit.context.new_id(unit.now)
+        values: dict[str, Any] = dict.fromkeys(COLUMNS)
+        values |= {
+            "id": id,
+            "namespace": self._namespace,
+            "client_key": draft.key,
+            "draft_hash": digest,
+            "state": State.DRAFT_CREATED.value,
+            "version": 0,
+            "revision": 1,
+            "customer_id": resolved.customer.id,
+            "profile_id": resolved.profile.id,
+            "tax_app_id": resolved.profile.tax_app_id,
+            "invoicing_app_id": resolved.profile.invoicing_app_id,
+            "payment_app_id": resolved.profile.payment_app_id,
+            "currency": draft.currency,
+            "number": draft.number or self._draft_number(unit, id, resolved, content),
+            "total": plain(content.totals.total),
+            "amount_paid": "0",
+            "amount_credited": "0",
+            "amount_refunded": "0",
+            "mirrored": int(mirrored),
+            "has_lines": int(bool(content.lines)),
+            "critical_issues": 0,
+            "delete_confirmed": 0,
+            "void_confirmed": 0,
+            "collection_at": maybe_micros(_collection_at(unit, draft, content.workflow)),
+            "due_at": maybe_micros(draft.due_at),
+            "issued_at": maybe_micros(draft.issued_at),
+            "created_at": unit.now_micros,
+            "updated_at": unit.now_micros,
+            **workflow_columns(content.workflow),
+        }
+        values |= self._asked(unit, values, content.workflow)
+        return unit.add_invoice(values, content, content_json(content))
+
+    def _asked(self, unit: Unit, values: dict[str, Any], workflow: WorkflowConfig) -> dict[str, int]:
+        tax = unit.app(values["tax_app_id"]).handle.declaration
+        invoicing = unit.app(values["invoicing_app_id"]).handle.declaration
+        sends = workflow.collection_method is CollectionMethod.SEND_INVOICE and invoicing.can(Capability.SEND)
+        return {
+            "asks_tax": int(workflow.tax_enabled and tax.can(Capability.CALCULATE_TAX)),
+            "asks_send": int(sends),
+        }
+
+    def _draft_number(self, unit: Unit, id: str, resolved: ResolvedProfile, content: InvoiceContent) -> str:
+        document = NumberedDocument(
+            id=id,
+            namespace=self._namespace,
+            customer_id=resolved.customer.id,
+            customer_name=content.customer.name,
+            customer_key=content.customer.key,
+            profile=resolved.profile.name,
+            currency=content.currency,
+            at=from_micros(unit.now_micros),
+        )
+        return self._numbers.next_independent(unit, DRAFT_SERIES, document)
+
+
+def workflow_columns(workflow: WorkflowConfig) -> dict[str, Any]:
+    """What the lifecycle reads of a workflow, as the invoice row keeps it."""
+    return {
+        "auto_advance": int(workflow.auto_advance),
+        "collection_method": workflow.collection_method.value,
+        "draft_period": format_duration(workflow.draft_period),
+        "due_after": format_duration(workflow.due_after),
+        "overdue_after_due": int(workflow.overdue_after_due),
+    }
+
+
+def refuse_wrong_kind(draft: InvoiceDraft, *, mirrored: bool) -> None:
+    """Raise InvalidInput for a draft that is no invoice, or that sets dates which only an upstream owns."""
+    if draft.type is DocumentType.CREDIT_NOTE:
+        raise InvalidInput("document_is_credit_note", "This draft is a credit note. Submit it as one.", "/type")
+    for name in ("issued_at", "due_at"):
+        if getattr(draft, name) is not None and not mirrored:
+            raise InvalidInput(
+                f"{name}_not_owned",
+                f"{name} is computed from the workflow, unless the invoice mirrors an upstream that owns its dates. Leave it out.",
+                f"/{name}",
+            )
+
+
+def _collection_at(unit: Unit, draft: InvoiceDraft, workflow: WorkflowConfig) -> Any:
+    metered = [
+        line.invoice_at or unit.now for line in draft.lines if line.quantity is None and not isinstance(line.price, FlatPrice)
+    ]
+    return collection_time(metered, workflow.collection_interval)

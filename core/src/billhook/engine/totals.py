@@ -1,0 +1,39 @@
+"""Compares what a provider holds with what we computed, to the cent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from billhook.contract.results import ProviderTotals
+from billhook.domain.invoice import InvoiceView
+from billhook.domain.money import plain
+
+
+def differences(document: InvoiceView, held: ProviderTotals | None) -> list[str]:
+    """What differs, each with both figures; nothing where the provider tells nothing."""
+    if held is None:
+        return []
+    return [f"{what} is {plain(ours)} here and {plain(theirs)} there" for what, ours, theirs in _pairs(document, held) if ours != theirs]
+
+
+def evidence(document: InvoiceView, held: ProviderTotals) -> dict[str, Any]:
+    """Both figures of everything that was compared, to be stored."""
+    return {what: [plain(ours), plain(theirs)] for what, ours, theirs in _pairs(document, held)}
+
+
+def _pairs(document: InvoiceView, held: ProviderTotals) -> Iterator[tuple[str, Decimal, Decimal]]:
+    totals = document.totals
+    for what, ours, theirs in (
+        ("the total", totals.total, held.total),
+        ("the tax", totals.taxes_total, held.tax),
+        ("the discount", totals.discounts_total, held.discounts),
+    ):
+        if theirs is not None:
+            yield what, ours, theirs
+    if held.line_totals:
+        for place, line in enumerate(document.lines):
+            theirs = held.line_totals.get(line.id)
+            if theirs is not None:
+                yield f"line {place}", line.totals.total, theirs

@@ -1,0 +1,419 @@
+"""One transaction's worth of changes: rows read once, changed in memory, and written set by set at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.contract.events import InvoiceTransitioned
+from billhook.domain.invoice import InvoiceContent
+from billhook.domain.issue import Severity, ValidationIssue
+from billhook.domain.lifecycle import Hop
+from billhook.domain.mapping import MappedLine
+from billhook.engine import tables
+from billhook.engine.apps import AppHandle
+from billhook.engine.context import Context
+from billhook.engine.invoice_row import COLUMNS, MUTABLE, InvoiceRow
+from billhook.engine.moments import from_micros, to_micros
+from billhook.engine.work import ADVANCE, READY, Lane, WorkRow
+from billhook.errors import NotFound, StaleWrite
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+Row = dict[str, Any]
+
+
+class Unit:
+    """What one transaction reads and changes. ``flush`` writes it all; nothing is written before.
+
+    ``bound`` says that the transaction is the host's: no final number may be taken in it.
+    """
+
+    def __init__(self, context: Context, tx: Transaction, *, bound: bool = False, lane: Lane = Lane.BULK) -> None:
+        self.context = context
+        self.tx = tx
+        self.bound = bound
+        self.lane = lane
+        self.now: datetime = context.clock.now()
+        self.now_micros = to_micros(self.now)
+        self.invoices: dict[str, InvoiceRow] = {}
+        self.contents: dict[tuple[str, int], InvoiceContent] = {}
+        self.mappings: dict[tuple[str, int, str], tuple[MappedLine, ...]] = {}
+        self.links: dict[tuple[str, str], Row] = {}
+        self.customer_links: dict[tuple[str, str], Row] = {}
+        self.records: dict[str, dict[str, Row]] = {name: {} for name in tables.RECORDS}
+        self._payments_read: set[str] = set()
+        self._apps: dict[str, AppHandle] = {}
+        self._dirty_records: dict[str, set[str]] = {name: set() for name in tables.RECORDS}
+        self._dirty_links: set[tuple[str, str]] = set()
+        self._dirty_customer_links: set[tuple[str, str]] = set()
+        self._events: list[tuple[Any, ...]] = []
+        self._issues: list[tuple[Any, ...]] = []
+        self._superseded: list[tuple[Any, ...]] = []
+        self._bodies: list[tuple[Any, ...]] = []
+        self._mapping_rows: list[tuple[Any, ...]] = []
+        self._work: dict[tuple[str, str, str], WorkRow | None] = {}
+        self._wakes: dict[str, int] = {}
+        self._released: list[tuple[str, int, int]] = []
+        self.named: list[tuple[str, str, str, str]] = []
+        self._transitions: list[InvoiceTransitioned] = []
+        self._later: list[Callable[[], None]] = []
+
+    # Invoices.
+
+    def load_invoices(self, ids: Iterable[str]) -> None:
+        """Read the rows that are not here yet, for change."""
+        missing = [id for id in ids if id not in self.invoices]
+        if not missing:
+            return
+        for values in self.tx.select_in(schema.invoice, COLUMNS, "id", missing):
+            row = dict(zip(COLUMNS, values, strict=True))
+            self.invoices[row["id"]] = InvoiceRow(row)
+
+    def invoice(self, id: str, namespace: str | None = None) -> InvoiceRow:
+        """The invoice, for change. Raises NotFound when it is not there or belongs to another namespace."""
+        self.load_invoices([id])
+        row = self.invoices.get(id)
+        if row is None or (namespace is not None and row.namespace != namespace):
+            raise NotFound("invoice", id, namespace)
+        return row
+
+    def add_invoice(self, values: Row, content: InvoiceContent, body: bytes) -> InvoiceRow:
+        """A new invoice with its first revision."""
+        row = InvoiceRow(values, is_new=True)
+        self.invoices[row.id] = row
+        self.add_body(row.id, row.revision, content, body)
+        return row
+
+    def add_body(self, document_id: str, revision: int, content: InvoiceContent, body: bytes) -> None:
+        """A new immutable revision."""
+        self.contents[document_id, revision] = content
+        self._bodies.append((document_id, revision, body))
+
+    def content(self, document_id: str, revision: int) -> InvoiceContent:
+        """One revision's content."""
+        self.load_contents([(document_id, revision)])
+        return self.contents[document_id, revision]
+
+    def load_contents(self, wanted: Sequence[tuple[str, int]]) -> None:
+        """Read the revisions that are not here yet."""
+        missing = [key for key in wanted if key not in self.contents]
+        if missing:
+            self.contents.update(self.context.documents.contents(self.tx, missing))
+
+    def mapping(self, document_id: str, revision: int, app_id: str) -> tuple[MappedLine, ...]:
+        """Where the lines of a revision go at an app, as validated."""
+        key = (document_id, revision, app_id)
+        if key not in self.mappings:
+            self.mappings.update(self.context.documents.mappings(self.tx, [key]))
+        return self.mappings.get(key, ())
+
+    def keep_mapping(self, document_id: str, revision: int, app_id: str, lines: tuple[MappedLine, ...]) -> None:
+        """Freeze where the lines go: what is sent later is what was validated now."""
+        self.mappings[document_id, revision, app_id] = lines
+        self._mapping_rows.append((document_id, revision, app_id, tables.dump_mapping(lines)))
+
+    def record(
+        self,
+        row: InvoiceRow,
+        cause: str,
+        hops: tuple[Hop, ...] = (),
+        *,
+        operation_id: str | None = None,
+        note: str | None = None,
+    ) -> None:
+        """Append the event that explains what changed, and count the row's version up."""
+        values = row.values
+        values["updated_at"] = self.now_micros
+        changes = row.changes()
+        values["version"] += 1
+        path = [[hop.trigger.value, hop.to_state.value] for hop in hops]
+        self._events.append(
+            (
+                row.id,
+                values["version"],
+                self.now_micros,
+                cause,
+                tables.dump_text(path) if path else None,
+                tables.dump_text(changes),
+                operation_id,
+                note,
+            )
+        )
+        row.mark_recorded()
+        if hops:
+            moves = tuple((trigger, state) for trigger, state in path)
+            self._transitions.append(InvoiceTransitioned(row.namespace, row.id, values["version"], moves, self.now))
+
+    def record_document(self, record: Row, cause: str, changes: Row, *, operation_id: str | None = None, note: str | None = None) -> None:
+        """Append an event of a credit note, and count its version up."""
+        record["version"] += 1
+        self._events.append(
+            (record["id"], record["version"], self.now_micros, cause, None, tables.dump_text(changes), operation_id, note)
+        )
+
+    # Issues.
+
+    def report(self, document_id: str, component: str, issues: Sequence[ValidationIssue]) -> int:
+        """Replace the open issues of one component. Returns how many of the new ones are critical."""
+        self._superseded.append((document_id, component, self.now_micros))
+        for issue in issues:
+            self._issues.append(
+                (
+                    self.context.new_id(self.now),
+                    document_id,
+                    component,
+                    issue.severity.value,
+                    issue.code,
+                    issue.message,
+                    issue.path,
+                    tables.dump_text(dict(issue.metadata)),
+                    self.now_micros,
+                )
+            )
+        return sum(issue.severity is Severity.CRITICAL for issue in issues)
+
+    def downgrade_issues(self, document_id: str) -> None:
+        """Critical issues become warnings, so that a retry is not stopped by what it is to mend."""
+        issue = schema.validation_issue
+        self.tx.execute(
+            sa.update(issue)
+            .where(issue.c.document_id == document_id, issue.c.superseded_at.is_(None), issue.c.severity == "critical")
+            .values(severity="warning")
+        )
+
+    def clear_issues(self, document_id: str) -> None:
+        """No issue is open any more."""
+        issue = schema.validation_issue
+        self.tx.execute(
+            sa.update(issue)
+            .where(issue.c.document_id == document_id, issue.c.superseded_at.is_(None))
+            .values(superseded_at=self.now_micros)
+        )
+
+    # Documents as apps know them.
+
+    def load_links(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Read how apps know these documents."""
+        missing = [key for key in keys if key not in self.links]
+        if not missing:
+            return
+        for row in tables.read_links(self.tx, {document for document, _ in missing}):
+            self.links.setdefault((row["document_id"], row["app_id"]), row)
+        for document_id, app_id in missing:
+            self.links.setdefault((document_id, app_id), tables.new_link(document_id, app_id))
+
+    def link(self, document_id: str, app_id: str) -> Row:
+        """How an app knows a document; empty when it does not."""
+        self.load_links([(document_id, app_id)])
+        return self.links[document_id, app_id]
+
+    def save_link(self, link: Row) -> None:
+        """Keep what an app said of a document."""
+        self._dirty_links.add((link["document_id"], link["app_id"]))
+
+    def customer_link(self, customer_id: str, app_id: str) -> Row:
+        """How an app knows a customer; empty when it does not."""
+        self.load_customer_links([customer_id], app_id)
+        return self.customer_links[customer_id, app_id]
+
+    def load_customer_links(self, customer_ids: Iterable[str], app_id: str) -> None:
+        """Read how an app knows these customers."""
+        missing = [id for id in dict.fromkeys(customer_ids) if (id, app_id) not in self.customer_links]
+        if missing:
+            links = tables.read_customer_links(self.tx, missing, app_id)
+            self.customer_links.update({(id, app_id): link for id, link in links.items()})
+
+    def save_customer_link(self, link: Row) -> None:
+        """Keep what an app said of a customer."""
+        self._dirty_customer_links.add((link["customer_id"], link["app_id"]))
+
+    # Payments, refunds, credit notes: rows with a small lifecycle.
+
+    def load_records(self, kind: str, ids: Iterable[str]) -> None:
+        """Read payments, refunds or credit notes for change."""
+        have = self.records[kind]
+        for row in tables.read_records(self.tx, kind, [id for id in ids if id not in have]):
+            have[row["id"]] = row
+
+    def get_record(self, kind: str, id: str, namespace: str | None = None) -> Row:
+        """One payment, refund or credit note, for change. Raises NotFound."""
+        self.load_records(kind, [id])
+        row = self.records[kind].get(id)
+        if row is None or (namespace is not None and row["namespace"] != namespace):
+            raise NotFound(kind.replace("_", " "), id, namespace)
+        return row
+
+    def load_payments_of(self, invoice_ids: Iterable[str]) -> None:
+        """Read every payment of these invoices."""
+        missing = [id for id in dict.fromkeys(invoice_ids) if id not in self._payments_read]
+        if not missing:
+            return
+        self._payments_read.update(missing)
+        for row in tables.read_payments_of(self.tx, missing):
+            self.records["payment"].setdefault(row["id"], row)
+
+    def payments_of(self, invoice_id: str) -> list[Row]:
+        """Every payment of an invoice."""
+        self.load_payments_of([invoice_id])
+        return [row for row in self.records["payment"].values() if row["invoice_id"] == invoice_id]
+
+    def app(self, app_id: str) -> AppHandle:
+        """The installed app."""
+        if app_id not in self._apps:
+            self._apps[app_id] = self.context.apps.get(self.tx, app_id)
+        return self._apps[app_id]
+
+    def save_record(self, kind: str, row: Row) -> Row:
+        """Keep a new or changed payment, refund or credit note."""
+        row["updated_at"] = self.now_micros
+        self.records[kind][row["id"]] = row
+        self._dirty_records[kind].add(row["id"])
+        return row
+
+    # Work.
+
+    def want(self, work: WorkRow) -> None:
+        """Something is to be done; one row per item, operation and app."""
+        self._work[work.key] = work
+        if work.is_ready:
+            self.wake(work.app_id, work.due)
+
+    def drop(self, item_id: str, operation: str, app_id: str) -> None:
+        """It is no longer to be done."""
+        self._work[item_id, operation, app_id] = None
+
+    def drop_open(self, subject_id: str) -> None:
+        """Nothing that waits for this invoice is to be done any more. What an operation already holds goes on."""
+        for work in tables.read_subject_work(self.tx, subject_id):
+            if not work.is_claimed:
+                self._work.setdefault(work.key, None)
+
+    def pending_work(self, item_id: str, operation: str, app_id: str) -> WorkRow | None:
+        """What this transaction is about to write there."""
+        return self._work.get((item_id, operation, app_id))
+
+    def is_claimed(self, work: WorkRow) -> bool:
+        """Whether an operation holds that work now."""
+        stored = [other for other in tables.read_item_work(self.tx, work.item_id) if other.key == work.key]
+        return any(other.is_claimed for other in stored)
+
+    def release_waiting(self, name: str) -> None:
+        """What waited for this can be done now."""
+        self._released.append((name, READY, self.now_micros))
+
+    def waiting_for(self, name: str) -> list[WorkRow]:
+        """What waits for this."""
+        return tables.read_waiting_work(self.tx, name)
+
+    def wake(self, app_id: str, due: int) -> None:
+        """The app wants to be called at that time, or earlier."""
+        self._wakes[app_id] = min(due, self._wakes.get(app_id, due))
+
+    def wake_at(self, row: InvoiceRow, at: datetime | None) -> None:
+        """Set or clear the invoice's timer."""
+        app_id = row.values["invoicing_app_id"]
+        if at is None:
+            if not row.is_new:
+                self.drop(row.id, ADVANCE, app_id)
+            return
+        due = max(to_micros(at), self.now_micros)
+        self.want(WorkRow(row.id, ADVANCE, app_id, row.id, lane=Lane.BULK, due=due, version=row.values["version"]))
+
+    def wanted(self) -> set[tuple[str, str]]:
+        """The apps and operations for which there is new work."""
+        return {(work.app_id, work.operation) for work in self._work.values() if work is not None and work.is_ready} | {
+            (app_id, "*") for app_id in self._wakes
+        }
+
+    # Webhooks that came before we knew what they are about.
+
+    def match_inbox(self, app_id: str, external_id: str | None, document_id: str, kind: str) -> None:
+        """An external id is known now: events that named it are worked."""
+        if external_id is not None:
+            self.named.append((app_id, external_id, document_id, kind))
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Do this once everything is committed."""
+        self._later.append(act)
+
+    # Writing.
+
+    def flush(self) -> None:
+        """Write everything, each table in one statement. Raises StaleWrite when an invoice was changed by somebody else."""
+        self._flush_invoices()
+        self._flush_documents()
+        self._flush_records()
+        self._flush_issues()
+        self._flush_work()
+        self._announce()
+
+    def _flush_invoices(self) -> None:
+        fresh = [row for row in self.invoices.values() if row.is_new]
+        changed = [
+            row for row in self.invoices.values() if not row.is_new and row.values["version"] != row.loaded_version
+        ]
+        if fresh:
+            self.tx.insert_many(tables.INSERT_INVOICE, [tuple(row.values.get(name) for name in COLUMNS) for row in fresh])
+        if changed:
+            rows = [(row.id, row.loaded_version, *(row.values[name] for name in MUTABLE)) for row in changed]
+            if self.tx.update_many(tables.UPDATE_INVOICE, rows) != len(rows):
+                raise StaleWrite("An invoice was changed by somebody else meanwhile. Nothing was written; read it again.")
+        for row in (*fresh, *changed):
+            row.loaded_version, row.is_new = row.values["version"], False
+        if self._events:
+            self.tx.insert_many(tables.INSERT_EVENT, self._events)
+        self._events = []
+
+    def _flush_documents(self) -> None:
+        if self._bodies:
+            self.tx.insert_many(tables.INSERT_BODY, self._bodies)
+        if self._mapping_rows:
+            self.tx.upsert_many(tables.UPSERT_MAPPING, self._mapping_rows)
+        if self._dirty_links:
+            self.tx.upsert_many(tables.UPSERT_LINK, [tables.link_tuple(self.links[key]) for key in sorted(self._dirty_links)])
+        if self._dirty_customer_links:
+            rows = [tables.customer_link_tuple(self.customer_links[key]) for key in sorted(self._dirty_customer_links)]
+            self.tx.upsert_many(tables.UPSERT_CUSTOMER_LINK, rows)
+        self._bodies, self._mapping_rows = [], []
+        self._dirty_links, self._dirty_customer_links = set(), set()
+
+    def _flush_records(self) -> None:
+        for kind, ids in self._dirty_records.items():
+            if ids:
+                self.tx.upsert_many(tables.UPSERT_RECORD[kind], [tables.record_tuple(kind, self.records[kind][id]) for id in sorted(ids)])
+                self._dirty_records[kind] = set()
+
+    def _flush_issues(self) -> None:
+        if self._superseded:
+            self.tx.update_many(tables.SUPERSEDE_ISSUES, self._superseded)
+        if self._issues:
+            self.tx.insert_many(tables.INSERT_ISSUE, self._issues)
+        self._superseded, self._issues = [], []
+
+    def _flush_work(self) -> None:
+        gone = [key for key, work in self._work.items() if work is None]
+        wanted = [work for work in self._work.values() if work is not None]
+        if gone:
+            self.tx.delete_many(tables.DELETE_WORK, gone)
+        if wanted:
+            self.tx.upsert_many(tables.UPSERT_WORK, wanted)
+        if self._released:
+            self.tx.update_many(tables.RELEASE_WAITING, self._released)
+        if self._wakes:
+            self.tx.update_many(tables.WAKE_APP, [(app_id, due) for app_id, due in sorted(self._wakes.items())])
+            due = min(self._wakes.values())
+            self._later.append(lambda: self.context.wakeups.wake(from_micros(due)))
+        self._work, self._wakes, self._released = {}, {}, []
+
+    def _announce(self) -> None:
+        for act in self._later:
+            self.tx.after_commit(act)
+        observers = self.context.observers
+        for event in self._transitions:
+            self.tx.after_commit(lambda event=event: observers.notify_invoice_transitioned(event))
+        self._later, self._transitions = [], []
+

@@ -1,0 +1,155 @@
+"""Webhooks in: verified before anything is stored, each event kept once, answered at once and worked later by a read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.contract.declaration import Capability
+from billhook.contract.webhooks import Refusal, WebhookEvent
+from billhook.engine.apps import AppHandle
+from billhook.engine.context import Context
+from billhook.engine.credentials import Credentials
+from billhook.engine.moments import to_micros
+from billhook.engine.unit import Unit
+from billhook.engine.work import READY, Lane, WorkRow
+from billhook.errors import WebhookRefused
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+_inbox, _link, _payment = schema.inbox, schema.document_link, schema.payment
+
+UNMATCHED, WORKED = "unmatched", "worked"
+
+# What an event leads to: always a read, never a fact.
+_READS: dict[str, Capability] = {"document": Capability.FETCH, "payment": Capability.CHECK_PAYMENT}
+
+
+class Webhooks:
+    """Takes webhooks for apps."""
+
+    def __init__(self, context: Context, credentials: Credentials) -> None:
+        self._context = context
+        self._credentials = credentials
+
+    def receive(self, app_id: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Verify a webhook and keep its events. Returns how many were new.
+
+        Raises WebhookRefused, with nothing stored, when the provider does not accept it; NotFound for an unknown app.
+        """
+        now = self._context.clock.now()
+        with self._context.database.read() as tx:
+            app = self._context.apps.get(tx, app_id)
+            secrets = self._credentials.load(tx, app.credential_id).secrets if app.credential_id else {}
+        events = self._read(app, headers, body, secrets, now)
+        return self._context.database.write(lambda tx: self._keep(tx, app, events, now)) if events else 0
+
+    def _read(
+        self, app: AppHandle, headers: Mapping[str, str], body: bytes, secrets: Mapping[str, Any], now: datetime
+    ) -> Sequence[WebhookEvent]:
+        lowered = {name.lower(): value for name, value in headers.items()}
+        credentials = app.handle.credentials(secrets) if secrets else None
+        read = app.handle.read_webhook(lowered, body, credentials, now)
+        if isinstance(read, Refusal):
+            raise WebhookRefused(f"A webhook for app {app.name} is refused: {read.reason}. Check the app's webhook secret.")
+        return read
+
+    def _keep(self, tx: Transaction, app: AppHandle, events: Sequence[WebhookEvent], now: datetime) -> int:
+        fresh = self._unseen(tx, app.id, events)
+        unit = Unit(self._context, tx, lane=Lane.WEBHOOK)
+        for event in fresh:
+            matched = find_subject(tx, app.id, event)
+            tx.execute(sa.insert(_inbox).values(self._row(app.id, event, matched, now)))
+            if matched is not None:
+                ask_to_read(unit, app, event.kind, *matched)
+        unit.flush()
+        return len(fresh)
+
+    def _unseen(self, tx: Transaction, app_id: str, events: Sequence[WebhookEvent]) -> list[WebhookEvent]:
+        by_id = {event.id: event for event in events}
+        seen = tx.all(sa.select(_inbox.c.event_id).where(_inbox.c.app_id == app_id, _inbox.c.event_id.in_(list(by_id))))
+        return [event for id, event in by_id.items() if id not in {row.event_id for row in seen}]
+
+    def _row(self, app_id: str, event: WebhookEvent, matched: tuple[str, str] | None, now: datetime) -> dict[str, Any]:
+        return {
+            "app_id": app_id,
+            "event_id": event.id,
+            "kind": event.kind,
+            "external_id": event.external_id,
+            "type": event.type,
+            "details": json.dumps(dict(event.details)),
+            "state": UNMATCHED if matched is None else WORKED,
+            "received_at": to_micros(now),
+            "matched_id": matched[0] if matched else None,
+        }
+
+    def orphans(self, namespace: str) -> tuple[Mapping[str, Any], ...]:
+        """Events that named something nobody here knows, and have done so for longer than the policy's patience."""
+        before = to_micros(self._context.clock.now() - self._context.policy.orphan_after)
+        select = (
+            sa.select(_inbox)
+            .join(schema.app, schema.app.c.id == _inbox.c.app_id)
+            .where(schema.app.c.namespace == namespace, _inbox.c.state == UNMATCHED, _inbox.c.received_at <= before)
+        )
+        with self._context.database.read() as tx:
+            return tuple(dict(row._mapping) for row in tx.all(select))
+
+
+def find_subject(tx: Transaction, app_id: str, event: WebhookEvent) -> tuple[str, str] | None:
+    """The item and subject that an event is about: (payment id, invoice id) or (invoice id, invoice id)."""
+    if event.kind == "payment":
+        row = tx.first(
+            sa.select(_payment.c.id, _payment.c.invoice_id).where(
+                _payment.c.app_id == app_id, _payment.c.external_id == event.external_id
+            )
+        )
+        return None if row is None else (row.id, row.invoice_id)
+    row = tx.first(
+        sa.select(_link.c.document_id).where(
+            _link.c.app_id == app_id, _link.c.external_id == event.external_id, _link.c.kind == "invoice"
+        )
+    )
+    return None if row is None else (row.document_id, row.document_id)
+
+
+def ask_to_read(unit: Unit, app: AppHandle, kind: str, item_id: str, subject_id: str) -> None:
+    """Have the provider asked how it stands."""
+    capability = _READS.get(kind)
+    if capability is None or not app.handle.declaration.can(capability):
+        return
+    work = WorkRow(item_id, capability.value, app.id, subject_id, READY, Lane.WEBHOOK, unit.now_micros)
+    if not unit.is_claimed(work):
+        unit.want(work)
+
+
+def match_named(unit: Unit, named: Iterable[tuple[str, str, str, str]]) -> None:
+    """External ids are known now: work the events that named them before."""
+    by_app: dict[str, dict[str, tuple[str, str]]] = {}
+    for app_id, external_id, item_id, kind in named:
+        by_app.setdefault(app_id, {})[external_id] = (item_id, kind)
+    for app_id, known in by_app.items():
+        _match_app(unit, app_id, known)
+
+
+def _match_app(unit: Unit, app_id: str, known: Mapping[str, tuple[str, str]]) -> None:
+    # Most apps have no unmatched event at all; one question tells.
+    waiting = unit.tx.all(
+        sa.select(_inbox.c.event_id, _inbox.c.external_id, _inbox.c.kind)
+        .where(_inbox.c.app_id == app_id, _inbox.c.state == UNMATCHED)
+        .limit(10_000)
+    )
+    for row in waiting:
+        if row.external_id not in known:
+            continue
+        item_id, kind = known[row.external_id]
+        subject_id = unit.get_record("payment", item_id)["invoice_id"] if kind == "payment" else item_id
+        unit.tx.execute(
+            sa.update(_inbox)
+            .where(_inbox.c.app_id == app_id, _inbox.c.event_id == row.event_id)
+            .values(state=WORKED, matched_id=item_id)
+        )
+        ask_to_read(unit, unit.app(app_id), row.kind, item_id, subject_id)

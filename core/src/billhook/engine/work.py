@@ -1,0 +1,56 @@
+"""Work: what is to be done next, and when. A row exists only while something is due."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+ADVANCE = "advance"
+"""Not a provider's operation: time has come for an invoice to go on by itself."""
+
+READY, CLAIMED, WAITING = 0, 1, 2
+
+
+class Lane(IntEnum):
+    """Who goes first at an app."""
+
+    INTERACTIVE = 0
+    WEBHOOK = 1
+    BULK = 2
+
+
+class WorkRow(NamedTuple):
+    """One thing to do for one item at one app.
+
+    ``subject_id`` is the invoice, credit note or customer that it is about; ``version`` is the subject's version when it was asked for.
+    ``due`` is in microseconds. ``alone`` keeps a suspected troublemaker out of batches.
+    """
+
+    item_id: str
+    operation: str
+    app_id: str
+    subject_id: str
+    state: int = READY
+    lane: int = Lane.BULK
+    due: int = 0
+    version: int = 0
+    attempts: int = 0
+    alone: int = 0
+    waits_for: str | None = None
+    operation_id: str | None = None
+    give_up_at: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it one row."""
+        return (self.item_id, self.operation, self.app_id)
+
+    @property
+    def is_ready(self) -> bool:
+        """It can be taken when due."""
+        return self.state == READY
+
+    @property
+    def is_claimed(self) -> bool:
+        """An operation holds it."""
+        return self.state == CLAIMED

@@ -1,0 +1,372 @@
+"""The worker: holds apps, prepares operations, commits, sends, and settles what comes back, one group commit after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from billhook.contract.declaration import Capability
+from billhook.engine import leases
+from billhook.engine.app_status import become_unauthorized
+from billhook.engine.budget import Window, is_shared, read_budget, settle_shared, store_windows
+from billhook.engine.connections import Connections
+from billhook.engine.context import Context
+from billhook.engine.credentials import Credentials
+from billhook.engine.effects import Arrived, Fault, Look, Park, Send, Settle, Transmission
+from billhook.engine.leases import Lease
+from billhook.engine.number_plan import NumberPlan
+from billhook.engine.numbers import Numbers
+from billhook.engine.open_operation import EVERYTHING, HeldApp, OpenOperation, read_open
+from billhook.engine.prepare import Preparer, due_timers
+from billhook.engine.round import Commands, Round, RoundResult, Step, is_dissolved
+from billhook.engine.sending import Landed, Sender, Senders, Sending
+from billhook.engine.settle import Settler
+from billhook.engine.work import ADVANCE
+from billhook.errors import StaleWrite
+from billhook.store.transaction import Transaction
+
+POLL = timedelta(seconds=1)
+"""How often an idle worker looks for work that another process asked for."""
+STALE_RETRIES = 20
+
+
+class Worker:
+    """Works in the thread that calls ``tick``. One worker, one thread; several workers may share a database."""
+
+    def __init__(
+        self,
+        context: Context,
+        settler: Settler,
+        numbers: Numbers,
+        credentials: Credentials,
+        connections: Connections,
+        senders: Senders,
+        sender: Sender,
+        apply_commands: Commands,
+        owner: str,
+    ) -> None:
+        self._context = context
+        self._settler = settler
+        self._numbers = numbers
+        self._credentials = credentials
+        self._connections = connections
+        self._senders = senders
+        self._sender = sender
+        self._apply_commands = apply_commands
+        self.owner = owner
+        self._held: dict[str, HeldApp] = {}
+        self._next_claim: datetime | None = None
+        self._seen_wakeups = -1
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests wait for an answer."""
+        return sum(held.in_flight for held in self._held.values())
+
+    def tick(self, wait_seconds: float | None = None) -> bool:
+        """One round. Returns whether anything was done. Waits up to that long for an answer when some are in flight."""
+        landed = self._senders.landed(wait_seconds if self.in_flight else None)
+        now = self._context.clock.now()
+        self._notice_wakeups()
+        claimed = self._claim(now)
+        work = Round(self._context, self._settler, self._apply_commands, now)
+        for answer in landed:
+            self._take(answer, work, now)
+        self._resume(work, now)
+        self._prepare(work, now)
+        self._commit(work, now)
+        released = self._release_idle(now)
+        return bool(landed or claimed or released or not work.is_empty)
+
+    def drain(self, wait_seconds: float) -> None:
+        """Take in what lands and store it; begin nothing new."""
+        landed = self._senders.landed(wait_seconds)
+        now = self._context.clock.now()
+        work = Round(self._context, self._settler, self._apply_commands, now)
+        for answer in landed:
+            self._take(answer, work, now)
+        for step in work.steps:
+            if isinstance(step.effect, Send | Look):
+                step.operation.driver.withdraw(step.effect)
+        work.steps = [
+            Step(step.operation, Park(now, "the worker is stopping"), step.came) if isinstance(step.effect, Send | Look) else step
+            for step in work.steps
+        ]
+        self._commit(work, now)
+
+    # Holding apps.
+
+    def _notice_wakeups(self) -> None:
+        count = self._context.wakeups.count
+        if count == self._seen_wakeups:
+            return
+        self._seen_wakeups = count
+        self._next_claim = None
+        for held in self._held.values():
+            held.look_again(EVERYTHING)
+
+    def _claim(self, now: datetime) -> bool:
+        free = self._context.policy.apps_per_worker - len(self._held)
+        if free <= 0 or (self._next_claim is not None and now < self._next_claim):
+            return False
+        context, lifetime = self._context, self._context.policy.lease
+        liveness = context.database.liveness
+        taken = context.database.write(lambda tx: leases.claim(tx, self.owner, liveness, now, lifetime, free))
+        self._next_claim = now + POLL
+        for lease in taken:
+            self._hold(lease, now)
+        return bool(taken)
+
+    def _hold(self, lease: Lease, now: datetime) -> None:
+        with self._context.database.read() as tx:
+            app = self._context.apps.get(tx, lease.app_id)
+            held = HeldApp(app, lease, read_budget(tx, app), None, None, now)
+            self._load_credentials(tx, held)
+            held.operations = {operation.id: operation for operation in read_open(self._context, tx, held)}
+        self._held[app.id] = held
+
+    def _load_credentials(self, tx: Transaction, held: HeldApp) -> None:
+        if held.app.credential_id is None:
+            return
+        credential = self._credentials.load(tx, held.app.credential_id)
+        held.credentials_version = credential.version
+        held.credentials = held.app.handle.credentials(credential.secrets)
+
+    def _release_idle(self, now: datetime) -> bool:
+        idle = [held for held in self._held.values() if self._is_idle(held, now)]
+        for held in idle:
+            self._let_go(held, now)
+        return bool(idle)
+
+    def _is_idle(self, held: HeldApp, now: datetime) -> bool:
+        if held.in_flight:
+            return False
+        if held.lease.blocked_until(now) is not None:
+            return True
+        over = now - held.began_at >= self._context.policy.slice
+        waiting = any(operation.due is not None and operation.due <= now for operation in held.operations.values())
+        return over or (not waiting and held.found_nothing(now))
+
+
+    def _let_go(self, held: HeldApp, now: datetime) -> None:
+        for operation in held.operations.values():
+            operation.driver.close()
+        del self._held[held.app.id]
+        self._context.database.write(lambda tx: leases.release(tx, held.lease, now, held.budget_opens_at(now)))
+        self._next_claim = None
+
+    def close(self) -> None:
+        """Let every app go. What is in flight must have landed."""
+        now = self._context.clock.now()
+        for held in list(self._held.values()):
+            self._let_go(held, now)
+
+    # What came back.
+
+    def _take(self, answer: Landed, work: Round, now: datetime) -> None:
+        if isinstance(answer.came, BaseException):
+            raise answer.came
+        sending, operation = answer.sending, answer.sending.operation
+        self._context.faults.reach("reply.received")
+        operation.in_flight = False
+        self._observe(operation.held, sending, answer.came, now)
+        if sending.place is None:
+            effect = operation.driver.take(sending.attempt, answer.came, now)
+        else:
+            effect = operation.driver.take_finding(sending.attempt, sending.place, answer.came, now)
+        work.steps.append(Step(operation, effect, (sending.attempt, answer.came)))
+
+    def _observe(self, held: HeldApp, sending: Sending, came: Transmission, now: datetime) -> None:
+        lease, policy = held.lease, self._context.policy
+        usable = isinstance(came, Arrived) and came.reply.status < 500
+        if isinstance(came, Arrived):
+            remaining = getattr(held.app.handle.classify(sending.step, came.reply), "remaining", None)
+            held.budget.observe(remaining or {}, now)
+        if usable:
+            lease.failures, lease.circuit_until = 0, None
+            return
+        lease.failures += 1
+        if lease.failures >= policy.circuit_failures:
+            pause = min(policy.first_backoff * 2 ** min(lease.failures - policy.circuit_failures + 2, 16), policy.longest_backoff)
+            lease.circuit_until = now + pause
+            self._context.telemetry.log(logging.WARNING, "The circuit of an app opened.", {"app": held.app.id, "failures": lease.failures})
+
+    # What goes on.
+
+    def _resume(self, work: Round, now: datetime) -> None:
+        stepped = {step.operation.id for step in work.steps}
+        for held in self._held.values():
+            if held.lease.blocked_until(now) is not None:
+                continue
+            for operation in held.operations.values():
+                due = operation.due is not None and operation.due <= now
+                if due and not operation.in_flight and operation.id not in stepped:
+                    work.steps.append(Step(operation, operation.driver.resume(now)))
+
+    def _prepare(self, work: Round, now: datetime) -> None:
+        usable = [held for held in self._held.values() if held.lease.blocked_until(now) is None]
+        if not usable:
+            return
+        preparer = Preparer(self._context, NumberPlan(self._numbers), now)
+        with self._context.database.read() as tx:
+            for held in usable:
+                self._collect_timers(tx, held, work, now)
+                for operation in preparer.prepare(tx, held):
+                    work.steps.append(Step(operation, operation.driver.resume(now)))
+
+    def _collect_timers(self, tx: Transaction, held: HeldApp, work: Round, now: datetime) -> None:
+        if ADVANCE in held.empty:
+            return
+        timers = due_timers(tx, held, now, self._context.policy.largest_round)
+        if not timers:
+            held.empty.add(ADVANCE)
+        work.timers.extend(timers)
+
+    # Committing and sending.
+
+    def _commit(self, work: Round, now: datetime) -> None:
+        self._withhold(work, now)
+        if work.is_empty:
+            return
+        work.leases = [held.lease for held in self._held.values()]
+        work.windows = [window for held in self._held.values() for window in held.budget.dirty() if not is_shared(window)]
+        self._context.faults.reach("round.before")
+        result = self._write(work)
+        self._context.faults.reach("round.after")
+        self._context.telemetry.committed()
+        for window in work.windows:
+            window.is_dirty = False
+        self._drop_lost(result.lost)
+        self._mark_wanted(result)
+        for step in work.steps:
+            if step.operation.id not in result.stale and step.operation.held.app.id not in result.lost:
+                self._follow(step, now)
+
+    def _write(self, work: Round) -> RoundResult:
+        for _ in range(STALE_RETRIES):
+            try:
+                return self._context.database.write(work)
+            except StaleWrite:
+                continue
+        return self._context.database.write(work)
+
+    def _withhold(self, work: Round, now: datetime) -> None:
+        """Keep back what the budgets do not allow now; count what they do."""
+        kept: list[Step] = []
+        for step in work.steps:
+            budget, capability = step.operation.held.budget, step.operation.spec.capability
+            if not isinstance(step.effect, Send | Look):
+                kept.append(step)
+            elif self._may_spend(step.operation.held, capability, now):
+                budget.spend(capability, now)
+                kept.append(step)
+            elif not step.operation.is_new:
+                opens_at = budget.opens_at(capability, now)
+                step.operation.driver.withdraw(step.effect)
+                kept.append(Step(step.operation, Park(opens_at, "the rate budget is spent"), step.came))
+        work.steps = kept
+
+    def _may_spend(self, held: HeldApp, capability: Capability, now: datetime) -> bool:
+        shared = [window for window in held.budget.windows if is_shared(window)]
+        if held.budget.room(capability, now, 1) <= 0:
+            return False
+        if not shared:
+            return True
+        return self._context.database.write(lambda tx: _borrow(tx, shared, now))
+
+    def _follow(self, step: Step, now: datetime) -> None:
+        operation, held = step.operation, step.operation.held
+        for attempt in operation.driver.changed_attempts():
+            attempt.stored, attempt.changed, attempt.adopted = True, False, False
+        operation.is_new = False
+        match step.effect:
+            case Send(attempt):
+                self._dispatch(operation, Sending(operation, attempt, None, self._context.clock.monotonic()))
+            case Look(attempt, place):
+                self._dispatch(operation, Sending(operation, attempt, place, self._context.clock.monotonic()))
+            case Park():
+                self._park(operation, step.effect, now)
+            case Fault() if not is_dissolved(step):
+                operation.faults += 1
+                operation.due = now + self._context.policy.first_backoff * 2 ** min(operation.faults, 8)
+                held.operations[operation.id] = operation
+                self._log_fault(operation, step.effect)
+            case Settle() | Fault():
+                held.operations.pop(operation.id, None)
+                self._count_settled(step)
+
+    def _dispatch(self, operation: OpenOperation, sending: Sending) -> None:
+        operation.held.operations[operation.id] = operation
+        operation.in_flight = True
+        operation.due = None
+        self._senders.submit(self._sender.task(sending))
+
+    def _park(self, operation: OpenOperation, park: Park, now: datetime) -> None:
+        held = operation.held
+        operation.due = park.until
+        held.operations[operation.id] = operation
+        if park.cause == "throttled":
+            held.lease.throttled_until = park.until
+        if park.cause == "unauthorized":
+            self._reauthorize(operation, now)
+
+    def _reauthorize(self, operation: OpenOperation, now: datetime) -> None:
+        """Use newer credentials where there are some, else refresh them once, else hold all the app's work."""
+        held = operation.held
+        used = held.credentials_version
+        if held.refreshed_version != used or used is None:
+            self._renew_credentials(held)
+            if held.credentials_version != used:
+                held.refreshed_version = held.credentials_version
+                operation.due = now
+                return
+        self._context.database.write(lambda tx: become_unauthorized(self._context, tx, held.app))
+        self._let_go(held, now)
+
+    def _renew_credentials(self, held: HeldApp) -> None:
+        used = held.credentials_version
+        with self._context.database.read() as tx:
+            self._load_credentials(tx, held)
+        if held.credentials_version != used or held.app.credential_id is None:
+            return
+        if self._connections.refresh(held.app, held.credentials, used or 0):
+            with self._context.database.read() as tx:
+                self._load_credentials(tx, held)
+
+    def _drop_lost(self, lost: Iterable[str]) -> None:
+        for app_id in lost:
+            held = self._held.pop(app_id, None)
+            if held is not None:
+                for operation in held.operations.values():
+                    operation.driver.close()
+
+    def _mark_wanted(self, result: RoundResult) -> None:
+        for app_id, operation in result.wanted:
+            held = self._held.get(app_id)
+            if held is not None:
+                held.look_again(operation)
+
+    def _log_fault(self, operation: OpenOperation, fault: Fault) -> None:
+        fields = {"app": operation.held.app.id, "operation": operation.spec.name, "operation_id": operation.id, "reason": fault.reason}
+        self._context.telemetry.log(logging.ERROR, "A provider's operation failed. It will run again.", fields)
+
+    def _count_settled(self, step: Step) -> None:
+        if isinstance(step.effect, Settle):
+            counts: dict[str, int] = {}
+            for outcome in step.effect.outcomes.values():
+                name = type(outcome).__name__.lower()
+                counts[name] = counts.get(name, 0) + 1
+            for name, count in counts.items():
+                self._context.telemetry.settled(step.operation.held.app.type, step.operation.spec.name, name, count)
+
+
+def _borrow(tx: Transaction, shared: Sequence[Window], now: datetime) -> bool:
+    """Take one call from every shared window, or from none."""
+    fresh = settle_shared(tx, shared, now)
+    if any(window.room(now) <= 0 for window in fresh):
+        return False
+    for window in fresh:
+        window.spend(now, 1)
+    store_windows(tx, fresh)
+    return True
