@@ -128,6 +128,14 @@ class TestChanging:
         with second_desk.context.database.read() as tx:
             assert second_desk.context.apps.get(tx, app.id).settings.ledger == "us"
 
+    def test_a_status_that_changes_in_the_same_instant_is_seen(self, desk):
+        app = desk.an_app()
+        with desk.context.database.read() as tx:
+            assert desk.context.apps.get(tx, app.id).status == "ready"
+        desk.write(lambda tx: tx.execute(sa.update(schema.app).values(status="unauthorized")))
+        with desk.context.database.read() as tx:
+            assert desk.context.apps.get(tx, app.id).status == "unauthorized"
+
     def test_what_is_left_out_stays_and_none_clears(self, desk):
         app = desk.an_app(description="Ours", labels={"a": "b"}, mapping=RULES)
         changed = desk.apps.update(app.id, description=None)

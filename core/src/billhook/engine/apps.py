@@ -22,8 +22,11 @@ from billhook.store.transaction import Transaction
 MOST_KEPT = 4096
 
 _BY_ID = schema.app.c.id == sa.bindparam("app_id")
-_UPDATED_AT = sa.select(schema.app.c.updated_at).where(_BY_ID)
+_STAMP = sa.select(schema.app.c.updated_at, schema.app.c.status, schema.app.c.enabled).where(_BY_ID)
 _WHOLE = sa.select(schema.app).where(_BY_ID)
+
+Stamp = tuple[int, str, int]
+"""What tells one version of an app's row from another. The status moves with a clock that may stand still."""
 
 NO_OVERRIDES: Mapping[str, Sequence[object]] = MappingProxyType({})
 
@@ -52,7 +55,7 @@ class Apps:
     def __init__(self, catalog: ProviderCatalog, overrides: Mapping[str, Sequence[object]] = NO_OVERRIDES) -> None:
         self.catalog = catalog
         self._overrides = overrides
-        self._kept: dict[str, tuple[int, AppHandle]] = {}
+        self._kept: dict[str, tuple[Stamp, AppHandle]] = {}
         self._handles: dict[str, ProviderHandle] = {}
 
     def get(self, tx: Transaction, app_id: str) -> AppHandle:
@@ -60,11 +63,11 @@ class Apps:
 
         What was made of an app is kept until its row changes.
         """
-        updated_at = tx.scalar(_UPDATED_AT, {"app_id": app_id})
-        if updated_at is None:
+        stamp = tx.first(_STAMP, {"app_id": app_id})
+        if stamp is None:
             raise NotFound("app", app_id)
         kept = self._kept.get(app_id)
-        if kept is not None and kept[0] == updated_at:
+        if kept is not None and kept[0] == tuple(stamp):
             return kept[1]
         return self._keep(app_id, tx.first(_WHOLE, {"app_id": app_id}))
 
@@ -89,7 +92,7 @@ class Apps:
 
     def _keep(self, app_id: str, row: Any) -> AppHandle:
         app = self._made(row)
-        self._kept[app_id] = (row.updated_at, app)
+        self._kept[app_id] = ((row.updated_at, row.status, row.enabled), app)
         if len(self._kept) > MOST_KEPT:
             self._kept.pop(next(iter(self._kept)), None)
         return app
