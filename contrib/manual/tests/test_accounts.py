@@ -47,4 +47,5 @@ def test_every_reference_passes_the_check_that_banks_make(body):
     reference = creditor_reference(body)
     moved = reference[4:] + reference[:4]
     assert int("".join(str(int(character, 36)) for character in moved)) % 97 == 1
-    assert reference[:2] == "RF" and reference[2:4].isdigit() and reference[4:] == body
+    assert (reference[:2], reference[4:]) == ("RF", body)
+    assert reference[2:4].isdigit()

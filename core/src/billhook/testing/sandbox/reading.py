@@ -243,7 +243,7 @@ def read_taxes(_item: InvoiceItem, entry: Entry) -> Done[TaxResult]:
 
 def _tax(line: Entry) -> LineTax:
     code: str = line["tax_code"]
-    return LineTax(name=code, amount=Decimal(line["tax_amount"]), percentage=Decimal(line["rate"]) * 100, code=code)
+    return LineTax(name=code, amount=Decimal(line["tax_amount"]), percentage=Decimal(line["rate"]) * 100)
 
 
 def _issue(error: Entry) -> ValidationIssue:
