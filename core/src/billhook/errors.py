@@ -1,19 +1,19 @@
 """What can go wrong, as one tree. Every message says what happened, to which thing, and what to do next.
 
-    BillhookError
-    ├── InvalidInput            a value from outside is wrong; nothing was stored
-    ├── NotFound                no such thing in this namespace
-    ├── Conflict                it clashes with what is stored
-    │   ├── KeyReused           a client key was used before with other content
-    │   └── InUse               something open still needs it
-    ├── NotAllowed              the invoice's present state does not allow that action
-    ├── Unsupported             the provider does not declare that capability
-    ├── ConfigError             settings or credentials of an app are wrong
-    ├── ProviderLoadError       a provider could not be found or imported
-    │   └── ContractViolation   a provider breaks the plugin contract
-    ├── WebhookRefused          a webhook's signature or age is not acceptable
-    └── StoreError              the database is missing, busy, or of another version
-        └── StaleWrite          somebody else changed the row first; read again and decide again
+BillhookError
+├── InvalidInput            a value from outside is wrong; nothing was stored
+├── NotFound                no such thing in this namespace
+├── Conflict                it clashes with what is stored
+│   ├── KeyReused           a client key was used before with other content
+│   └── InUse               something open still needs it
+├── NotAllowed              the invoice's present state does not allow that action
+├── Unsupported             the provider does not declare that capability
+├── ConfigError             settings or credentials of an app are wrong
+├── ProviderLoadError       a provider could not be found or imported
+│   └── ContractViolation   a provider breaks the plugin contract
+├── WebhookRefused          a webhook's signature or age is not acceptable
+└── StoreError              the database is missing, busy, or of another version
+    └── StaleWrite          somebody else changed the row first; read again and decide again
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class BillhookError(Exception):
     code = "error"
 
 
-class InvalidInput(BillhookError):  # noqa: N818 - reads better at the call site than InvalidInputError
+class InvalidInput(BillhookError):
     """A value from outside is wrong. Nothing was stored."""
 
     def __init__(self, code: str, message: str, path: str = "", *, problems: Sequence[Problem] = ()) -> None:
@@ -48,7 +48,7 @@ class InvalidInput(BillhookError):  # noqa: N818 - reads better at the call site
         self.problems: tuple[Problem, ...] = tuple(problems) or (Problem(code, message, path),)
 
 
-class NotFound(BillhookError):  # noqa: N818
+class NotFound(BillhookError):
     """No such thing in this namespace."""
 
     code = "not_found"
@@ -60,7 +60,7 @@ class NotFound(BillhookError):  # noqa: N818
         self.id = id
 
 
-class Conflict(BillhookError):  # noqa: N818
+class Conflict(BillhookError):
     """It clashes with what is stored."""
 
     code = "conflict"
@@ -89,7 +89,7 @@ class InUse(Conflict):
         super().__init__(message, "in_use")
 
 
-class NotAllowed(BillhookError):  # noqa: N818
+class NotAllowed(BillhookError):
     """The present state does not allow that action."""
 
     def __init__(self, message: str, code: str = "invoice_action_not_available") -> None:
@@ -97,7 +97,7 @@ class NotAllowed(BillhookError):  # noqa: N818
         self.code = code
 
 
-class Unsupported(BillhookError):  # noqa: N818
+class Unsupported(BillhookError):
     """The provider does not declare that capability."""
 
     code = "unsupported"
@@ -115,13 +115,13 @@ class ProviderLoadError(BillhookError):
     code = "provider_not_loaded"
 
 
-class ContractViolation(ProviderLoadError):  # noqa: N818
+class ContractViolation(ProviderLoadError):
     """A provider breaks the plugin contract."""
 
     code = "contract_violation"
 
 
-class WebhookRefused(BillhookError):  # noqa: N818
+class WebhookRefused(BillhookError):
     """A webhook's signature or age is not acceptable. Nothing was stored."""
 
     code = "webhook_refused"
@@ -133,7 +133,7 @@ class StoreError(BillhookError):
     code = "store"
 
 
-class StaleWrite(StoreError):  # noqa: N818
+class StaleWrite(StoreError):
     """Somebody else changed the row first; read again and decide again."""
 
     code = "stale_write"

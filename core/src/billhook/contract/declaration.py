@@ -198,7 +198,9 @@ class Declaration(_Frozen):
         refuse_secrets_in_settings(self.type, self.settings)
         for model in filter(None, (self.settings, self.credentials)):
             if model.model_config.get("extra") != "forbid":
-                raise ValueError(f"{model.__name__} of {self.type} must set extra='forbid', so that a misspelt setting is an error")
+                raise ValueError(
+                    f"{model.__name__} of {self.type} must set extra='forbid', so that a misspelt setting is an error"
+                )
         return self
 
     def can(self, capability: Capability) -> bool:

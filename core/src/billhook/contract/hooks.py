@@ -15,7 +15,15 @@ from typing import Any
 import pluggy
 
 from billhook.contract.events import AppStatusChanged, InvoiceTransitioned, OperationSettled
-from billhook.contract.items import Batch, ConnectionItem, CreditNoteItem, CustomerItem, InvoiceItem, PaymentItem, RefundItem
+from billhook.contract.items import (
+    Batch,
+    ConnectionItem,
+    CreditNoteItem,
+    CustomerItem,
+    InvoiceItem,
+    PaymentItem,
+    RefundItem,
+)
 from billhook.contract.numbers import NumberRequest
 from billhook.contract.outcomes import Steps
 from billhook.contract.requests import Call, Outgoing, Reply, Request

@@ -134,7 +134,9 @@ class Batch(Generic[ItemT, SettingsT]):
     def only(self) -> ItemT:
         """The one item of an operation that declares batch=1."""
         if len(self.items) != 1:
-            raise ContractViolation(f"batch.only needs a batch of one, this one has {len(self.items)} items. Declare batch=1, or loop.")
+            raise ContractViolation(
+                f"batch.only needs a batch of one, this one has {len(self.items)} items. Declare batch=1, or loop."
+            )
         return self.items[0]
 
     def uuid(self, name: str) -> uuid.UUID:

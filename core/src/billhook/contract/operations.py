@@ -59,10 +59,16 @@ _ROWS: tuple[OperationSpec, ...] = (
     OperationSpec(Capability.REFUND, Family.PAYMENT, items.RefundItem, results.RefundResult),
     OperationSpec(Capability.FETCH, Family.RECONCILIATION, items.InvoiceItem, results.Snapshot),
     OperationSpec(Capability.CHECK_CONNECTION, Family.CONNECTION, items.ConnectionItem, results.ConnectionResult),
-    OperationSpec(Capability.AUTHORIZE_URL, Family.CONNECTION, items.ConnectionItem, results.AuthorizationResult, secret=True),
-    OperationSpec(Capability.EXCHANGE_CODE, Family.CONNECTION, items.ConnectionItem, results.CredentialsResult, secret=True),
+    OperationSpec(
+        Capability.AUTHORIZE_URL, Family.CONNECTION, items.ConnectionItem, results.AuthorizationResult, secret=True
+    ),
+    OperationSpec(
+        Capability.EXCHANGE_CODE, Family.CONNECTION, items.ConnectionItem, results.CredentialsResult, secret=True
+    ),
     OperationSpec(Capability.LIST_ACCOUNTS, Family.CONNECTION, items.ConnectionItem, results.ConnectionResult),
-    OperationSpec(Capability.REFRESH_CREDENTIALS, Family.CONNECTION, items.ConnectionItem, results.CredentialsResult, secret=True),
+    OperationSpec(
+        Capability.REFRESH_CREDENTIALS, Family.CONNECTION, items.ConnectionItem, results.CredentialsResult, secret=True
+    ),
 )
 
 OPERATIONS: Mapping[Capability, OperationSpec] = MappingProxyType({row.capability: row for row in _ROWS})

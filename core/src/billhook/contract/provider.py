@@ -197,4 +197,6 @@ class Provider(Generic[SettingsT]):
         self._missing("read_webhook")
 
     def _missing(self, hook: str) -> NoReturn:
-        raise ContractViolation(f"{type(self).__name__} does not implement {hook}. Declare the capability and override the hook.")
+        raise ContractViolation(
+            f"{type(self).__name__} does not implement {hook}. Declare the capability and override the hook."
+        )

@@ -122,7 +122,9 @@ class Request:
 
     def __post_init__(self) -> None:
         if not self.step:
-            raise ContractViolation(f"A request to {self.url} has no step name. Give each request of an operation a name of its own.")
+            raise ContractViolation(
+                f"A request to {self.url} has no step name. Give each request of an operation a name of its own."
+            )
         refuse_credentials(self.step, self.url, self.headers)
         refuse_unsafe_look_ups(self.step, self.recover)
 
@@ -146,7 +148,9 @@ class Call:
 
     def __post_init__(self) -> None:
         if not self.step:
-            raise ContractViolation(f"A call of {self.function.name} has no step name. Give each step of an operation a name of its own.")
+            raise ContractViolation(
+                f"A call of {self.function.name} has no step name. Give each step of an operation a name of its own."
+            )
         refuse_unsafe_look_ups(self.step, self.recover)
 
     @property
@@ -214,7 +218,9 @@ def encode_json(value: Json) -> bytes:
 def _encode_decimal(value: object) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
-    raise ContractViolation(f"{type(value).__name__} can't be written as JSON. Turn it into a string or a number first.")
+    raise ContractViolation(
+        f"{type(value).__name__} can't be written as JSON. Turn it into a string or a number first."
+    )
 
 
 def refuse_credentials(step: str, url: str, headers: Iterable[tuple[str, str]]) -> None:
@@ -226,7 +232,9 @@ def refuse_credentials(step: str, url: str, headers: Iterable[tuple[str, str]]) 
         )
     parts = urlsplit(url)
     if parts.username or parts.password:
-        raise ContractViolation(f"Step {step!r} carries credentials in its URL. Requests are stored; add them in authenticate().")
+        raise ContractViolation(
+            f"Step {step!r} carries credentials in its URL. Requests are stored; add them in authenticate()."
+        )
 
 
 def refuse_unsafe_look_ups(step: str, recover: Iterable[Recovery]) -> None:

@@ -106,12 +106,13 @@ class RefundResult:
 
 @dataclass(frozen=True, slots=True)
 class LineTax:
-    """Tax on one line, in major units."""
+    """Tax on one line, in major units. ``taxable_amount`` None: the line before taxes. ``included``: the price holds it already."""
 
     name: str
     amount: Decimal
-    percentage: Decimal | None = None
-    code: str | None = None
+    percentage: Decimal
+    taxable_amount: Decimal | None = None
+    included: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ def dump(value: Any, type_: Any) -> bytes:
 
 def load(data: bytes | str, type_: type[T]) -> T:
     """The value that ``dump`` wrote."""
-    return adapter(type_).validate_json(data)  # type: ignore[no-any-return]
+    wanted: Any = type_
+    return adapter(wanted).validate_json(data)  # type: ignore[no-any-return]
 
 
 HEADERS: Any = Headers

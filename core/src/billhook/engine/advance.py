@@ -13,7 +13,16 @@ from billhook.contract.declaration import Capability
 from billhook.contract.items import Batch
 from billhook.contract.operations import OPERATIONS
 from billhook.domain.issue import Severity, ValidationIssue
-from billhook.domain.lifecycle import Decision, Refused, State, Trigger, decide, decide_from_outside, timers, work_needed
+from billhook.domain.lifecycle import (
+    Decision,
+    Refused,
+    State,
+    Trigger,
+    decide,
+    decide_from_outside,
+    timers,
+    work_needed,
+)
 from billhook.domain.mapping import MappedLine
 from billhook.engine import payments
 from billhook.engine.apps import AppHandle
@@ -39,7 +48,16 @@ class Advancer:
         self._settle_local = settle_local
         self.numbers = numbers
 
-    def fire(self, unit: Unit, row: InvoiceRow, trigger: Trigger, cause: str, *, outside: bool = False, note: str | None = None) -> None:
+    def fire(
+        self,
+        unit: Unit,
+        row: InvoiceRow,
+        trigger: Trigger,
+        cause: str,
+        *,
+        outside: bool = False,
+        note: str | None = None,
+    ) -> None:
         """Fire a trigger and go as far as the invoice can. Raises NotAllowed when the table has no such way; nothing changed then."""
         choose = decide_from_outside if outside else decide
         decision = choose(row.facts, trigger, unit.now, stop_at=_stop(unit))
@@ -47,7 +65,9 @@ class Advancer:
             raise NotAllowed(f"Invoice {row.id}: {decision.message}", decision.code)
         self._take(unit, row, decision, cause, note=note)
 
-    def go_on(self, unit: Unit, row: InvoiceRow, cause: str, *, operation_id: str | None = None, note: str | None = None) -> None:
+    def go_on(
+        self, unit: Unit, row: InvoiceRow, cause: str, *, operation_id: str | None = None, note: str | None = None
+    ) -> None:
         """Record what was changed on the row, and go as far as the invoice can."""
         decision = decide(row.facts, Trigger.NEXT, unit.now, stop_at=_stop(unit)) if not _holds(unit, row) else None
         if isinstance(decision, Decision):
@@ -58,7 +78,14 @@ class Advancer:
         self.ask(unit, row)
 
     def _take(
-        self, unit: Unit, row: InvoiceRow, decision: Decision, cause: str, *, operation_id: str | None = None, note: str | None = None
+        self,
+        unit: Unit,
+        row: InvoiceRow,
+        decision: Decision,
+        cause: str,
+        *,
+        operation_id: str | None = None,
+        note: str | None = None,
     ) -> None:
         row.take(decision.facts)
         _stamp(unit, row)
@@ -99,7 +126,9 @@ class Advancer:
         row.values["validated_revision"] = row.revision
         self.go_on(unit, row, "validated")
 
-    def operate(self, capability: Capability, app_column: str, passed: Callable[[Unit, InvoiceRow], None]) -> Callable[[Unit, InvoiceRow], None]:
+    def operate(
+        self, capability: Capability, app_column: str, passed: Callable[[Unit, InvoiceRow], None]
+    ) -> Callable[[Unit, InvoiceRow], None]:
         """How an operation of an app is asked for; ``passed`` grants it where the app has no such operation."""
 
         def ask(unit: Unit, row: InvoiceRow) -> None:
@@ -108,7 +137,13 @@ class Advancer:
                 passed(unit, row)
                 self.go_on(unit, row, f"{capability}_not_needed")
                 return
-            self.want(unit, app, capability, WorkRow(row.id, capability, app.id, row.id, version=row.values["version"]), row.values["customer_id"])
+            self.want(
+                unit,
+                app,
+                capability,
+                WorkRow(row.id, capability, app.id, row.id, version=row.values["version"]),
+                row.values["customer_id"],
+            )
 
         return ask
 
@@ -145,7 +180,9 @@ class Advancer:
         returned = app.handle.start(capability, batch)
         if not isinstance(returned, Mapping) or work.item_id not in returned:
             raise ContractViolation(f"The local operation {capability} of {app.type} returned no outcome for its item.")
-        self._settle_local(unit, app, capability, work._replace(operation_id=operation_id), items[0], returned[work.item_id])
+        self._settle_local(
+            unit, app, capability, work._replace(operation_id=operation_id), items[0], returned[work.item_id]
+        )
 
     def collect(self, unit: Unit, row: InvoiceRow) -> None:
         """Open a payment for what is due, and have the payment app collect it."""
@@ -158,7 +195,9 @@ class Advancer:
         self.want(unit, app, Capability.COLLECT_PAYMENT, work, row.values["customer_id"])
 
 
-def validate_content(unit: Unit, row: InvoiceRow, app: AppHandle) -> tuple[list[ValidationIssue], tuple[MappedLine, ...] | None]:
+def validate_content(
+    unit: Unit, row: InvoiceRow, app: AppHandle
+) -> tuple[list[ValidationIssue], tuple[MappedLine, ...] | None]:
     """Everything that is wrong with the present revision for that app, and where its lines go if every line has a place."""
     view = invoice_view(row.values, unit.content(row.id, row.revision))
     lines, unmapped = map_lines(unit, view, app)
@@ -268,6 +307,13 @@ _NEEDS: dict[str, Callable[[Advancer, Unit, InvoiceRow], None]] = {
 }
 
 _AWAITING_MONEY = frozenset(
-    {State.PAYMENT_PENDING, State.PAYMENT_AUTHORIZED, State.PAYMENT_FAILED, State.PAYMENT_ACTION_REQUIRED, State.OVERDUE, State.UNCOLLECTIBLE}
+    {
+        State.PAYMENT_PENDING,
+        State.PAYMENT_AUTHORIZED,
+        State.PAYMENT_FAILED,
+        State.PAYMENT_ACTION_REQUIRED,
+        State.OVERDUE,
+        State.UNCOLLECTIBLE,
+    }
 )
 _DELETING = frozenset({State.DELETE_SYNCING, State.DELETED})

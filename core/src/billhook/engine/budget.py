@@ -94,7 +94,9 @@ class Budget:
         return [window for window in self.windows if window.is_dirty]
 
     def _for(self, capability: Capability) -> list[Window]:
-        return [window for window in self.windows if not window.limit.operations or capability in window.limit.operations]
+        return [
+            window for window in self.windows if not window.limit.operations or capability in window.limit.operations
+        ]
 
 
 def scope_name(limit: RateLimit, app: AppHandle) -> str:
@@ -142,4 +144,3 @@ def _read_spent(tx: Transaction, scope: str, name: str) -> dict[int, int]:
 def is_shared(window: Window) -> bool:
     """Whether several apps count on it."""
     return window.limit.scope is not Scope.APP
-

@@ -156,7 +156,10 @@ class Commands:
     def record_payment(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """Money that came another way."""
         if row.state not in _TAKES_MONEY:
-            raise NotAllowed(f"Invoice {row.id} is in {row.state}; money is recorded once it is issued.", "invoice_action_not_available")
+            raise NotAllowed(
+                f"Invoice {row.id} is in {row.state}; money is recorded once it is issued.",
+                "invoice_action_not_available",
+            )
         app_id = row.values["payment_app_id"]
         self._settler.receive(
             unit,
@@ -174,7 +177,9 @@ def is_held(unit: Unit, invoice_id: str) -> bool:
     """Whether an operation holds work of that invoice."""
     work = schema.work
     return (
-        unit.tx.first(sa.select(work.c.item_id).where(work.c.subject_id == invoice_id, work.c.state == CLAIMED).limit(1))
+        unit.tx.first(
+            sa.select(work.c.item_id).where(work.c.subject_id == invoice_id, work.c.state == CLAIMED).limit(1)
+        )
         is not None
     )
 

@@ -27,7 +27,9 @@ PAUSES: dict[Capability, State] = {
 _confirmation = schema.confirmation
 
 
-def confirm(unit: Unit, settler: Settler, row: InvoiceRow, capability: Capability, outcome: Done[DocumentResult]) -> None:
+def confirm(
+    unit: Unit, settler: Settler, row: InvoiceRow, capability: Capability, outcome: Done[DocumentResult]
+) -> None:
     """Pass the pause that the invoice waits in.
 
     The same confirmation again changes nothing. Raises Conflict for one with other content, NotAllowed in any other state, InvalidInput
@@ -43,7 +45,10 @@ def confirm(unit: Unit, settler: Settler, row: InvoiceRow, capability: Capabilit
     item = item_of(unit, capability, work)
     strangers = unknown_ids(item.invoice, outcome.result)
     if strangers:
-        raise InvalidInput("line_unknown", f"Invoice {row.id} has no line or discount {', '.join(sorted(strangers))}. Nothing was stored.")
+        raise InvalidInput(
+            "line_unknown",
+            f"Invoice {row.id} has no line or discount {', '.join(sorted(strangers))}. Nothing was stored.",
+        )
     unit.tx.execute(
         sa.insert(_confirmation).values(
             invoice_id=row.id, stage=capability.value, revision=row.revision, content=content, at=unit.now_micros
@@ -82,8 +87,12 @@ def _accept_repeat(row: InvoiceRow, capability: Capability, known: str, content:
 def _check_state(unit: Unit, row: InvoiceRow, capability: Capability) -> None:
     app = unit.app(row.values["invoicing_app_id"])
     if not app.handle.declaration.rules(capability).local:
-        raise NotAllowed(f"Invoice {row.id} belongs to app {app.name}, which confirms {capability} itself.", "confirmation_not_awaited")
+        raise NotAllowed(
+            f"Invoice {row.id} belongs to app {app.name}, which confirms {capability} itself.",
+            "confirmation_not_awaited",
+        )
     if row.state is not PAUSES[capability]:
         raise NotAllowed(
-            f"Invoice {row.id} is not in {PAUSES[capability]} state but in {row.state}; there is nothing to confirm.", "confirmation_not_awaited"
+            f"Invoice {row.id} is not in {PAUSES[capability]} state but in {row.state}; there is nothing to confirm.",
+            "confirmation_not_awaited",
         )

@@ -54,7 +54,9 @@ class Connections:
         known = self._credentials.load(tx, credential_id)
         return self._credentials.swap(tx, credential_id, version, {**known.secrets, **fresh})
 
-    def run(self, app: AppHandle, capability: Capability, credentials: Any, parameters: Mapping[str, str] | None = None) -> Any:
+    def run(
+        self, app: AppHandle, capability: Capability, credentials: Any, parameters: Mapping[str, str] | None = None
+    ) -> Any:
         """Run one connection operation to its end. Raises ConfigError when the provider refuses or can't be reached."""
         now = self._context.clock.now()
         item = ConnectionItem(app.id, dict(parameters or {}))
@@ -69,7 +71,9 @@ class Connections:
             raise ConfigError(f"{app.name} refuses the connection: {reasons}. Check its settings and credentials.")
         raise ConfigError(f"{app.name} did not finish {capability}. Try again.")
 
-    def _drive(self, app: AppHandle, steps: Generator[Request | Call, Reply, Any], credentials: Any) -> Mapping[str, Any]:
+    def _drive(
+        self, app: AppHandle, steps: Generator[Request | Call, Reply, Any], credentials: Any
+    ) -> Mapping[str, Any]:
         try:
             step = next(steps)
             while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +33,7 @@ from billhook.store.transaction import Transaction
 Row = dict[str, Any]
 Draft = InvoiceDraft | Mapping[str, Any] | bytes
 INTAKE = 500
+Ids = list[str]
 _note = schema.credit_note
 
 
@@ -51,13 +53,12 @@ class CreditNotes:
         """
         return self.get(self.submit_many([draft])[0])
 
-    def submit_many(self, drafts: Sequence[Draft]) -> list[str]:
+    def submit_many(self, drafts: Sequence[Draft]) -> Ids:
         """Store many, some hundreds per transaction, and return their ids in order."""
         parsed = [draft if isinstance(draft, InvoiceDraft) else parse_draft(draft) for draft in drafts]
-        ids: list[str] = []
+        ids: Ids = []
         for start in range(0, len(parsed), INTAKE):
-            part = parsed[start : start + INTAKE]
-            ids.extend(self._context.database.write(lambda tx, part=part: self._take_in(tx, part)))
+            ids.extend(self._context.database.write(partial(self._take_in, drafts=parsed[start : start + INTAKE])))
         return ids
 
     def get(self, credit_note_id: str) -> InvoiceView:
@@ -66,12 +67,6 @@ class CreditNotes:
             unit = Unit(self._context, tx)
             record = unit.get_record("credit_note", credit_note_id, self._namespace)
             return credit_note_view(record, unit.content(credit_note_id, 1))
-
-    def list(self, *, limit: int = 1000) -> tuple[InvoiceView, ...]:
-        """Credit notes, the newest first."""
-        with self._context.database.read() as tx:
-            rows = tx.all(sa.select(_note.c.id).where(_note.c.namespace == self._namespace).order_by(_note.c.id.desc()).limit(limit))
-        return tuple(self.get(row.id) for row in rows)
 
     def retry(self, credit_note_id: str) -> InvoiceView:
         """Try a failed one again."""
@@ -86,7 +81,18 @@ class CreditNotes:
         self._context.database.write(act)
         return self.get(credit_note_id)
 
-    def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft]) -> list[str]:
+    def list(self, *, limit: int = 1000) -> tuple[InvoiceView, ...]:
+        """Credit notes, the newest first."""
+        with self._context.database.read() as tx:
+            rows = tx.all(
+                sa.select(_note.c.id)
+                .where(_note.c.namespace == self._namespace)
+                .order_by(_note.c.id.desc())
+                .limit(limit)
+            )
+        return tuple(self.get(row.id) for row in rows)
+
+    def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft]) -> Ids:
         unit = Unit(self._context, tx)
         submitter = Submitter(self._namespace, self._settler.advancer, self._settler.numbers)
         ids = [self._submit(unit, submitter, draft) for draft in drafts]
@@ -103,7 +109,9 @@ class CreditNotes:
         resolved = submitter.resolved(unit, draft)
         content = submitter.content(unit, draft, resolved, NO_QUANTITIES)
         if content.totals.total < 0:
-            raise InvalidInput("total_negative", "A credit note's amounts are what is owed back: positive. Turn the signs.", "/lines")
+            raise InvalidInput(
+                "total_negative", "A credit note's amounts are what is owed back: positive. Turn the signs.", "/lines"
+            )
         if draft.credited_invoice_id is not None:
             unit.invoice(draft.credited_invoice_id, self._namespace)
         id = unit.context.new_id(unit.now)
@@ -136,7 +144,11 @@ class CreditNotes:
             "updated_at": unit.now_micros,
         }
         unit.add_body(id, 1, content, content_json(content))
-        unit.record_document(unit.save_record("credit_note", record), "created", {k: v for k, v in record.items() if v is not None and k not in ("id", "namespace", "version")})
+        unit.record_document(
+            unit.save_record("credit_note", record),
+            "created",
+            {k: v for k, v in record.items() if v is not None and k not in ("id", "namespace", "version")},
+        )
         credit_notes.move(unit, record, CreditNoteTrigger.ISSUE, "issue", {})
         self._issue(unit, record)
         return id
@@ -145,7 +157,9 @@ class CreditNotes:
         if key is None:
             return None
         found = unit.tx.first(
-            sa.select(_note.c.id, _note.c.draft_hash).where(_note.c.namespace == self._namespace, _note.c.client_key == key)
+            sa.select(_note.c.id, _note.c.draft_hash).where(
+                _note.c.namespace == self._namespace, _note.c.client_key == key
+            )
         )
         if found is None:
             return None
@@ -159,7 +173,9 @@ class CreditNotes:
         lines, issues = map_lines(unit, view, app)
         issues = [*issues, *invoice_problems(view, app.handle.declaration)]
         if not app.handle.declaration.can(Capability.CREDIT):
-            raise Unsupported(f"App {app.name} can't issue credit notes: {app.handle.declaration.why_not(Capability.CREDIT)}.")
+            raise Unsupported(
+                f"App {app.name} can't issue credit notes: {app.handle.declaration.why_not(Capability.CREDIT)}."
+            )
         if lines is None or any(issue.severity is Severity.CRITICAL for issue in issues):
             credit_notes.fail(unit, record, OWN, issues)
             return
@@ -176,7 +192,9 @@ class Refunds:
         self._namespace = namespace
         self._settler = settler
 
-    def refund(self, payment_id: str, amount_to_refund: Decimal | str, *, reason: str | None = None, key: str | None = None) -> str:
+    def refund(
+        self, payment_id: str, amount_to_refund: Decimal | str, *, reason: str | None = None, key: str | None = None
+    ) -> str:
         """Have the payment's app give back so much, in major units. Returns the refund's id. The same ``key`` refunds once.
 
         Raises InvalidInput for more than is left of the payment, Unsupported where the app can't refund.
@@ -211,21 +229,34 @@ class Refunds:
         unit.save_record("refund", refund)
         unit.record(row, "refund.requested", note=reason)
         work = WorkRow(refund["id"], Capability.REFUND, payment["app_id"], row.id, version=row.values["version"])
-        self._settler.advancer.want(unit, unit.app(payment["app_id"]), Capability.REFUND, work, row.values["customer_id"])
+        self._settler.advancer.want(
+            unit, unit.app(payment["app_id"]), Capability.REFUND, work, row.values["customer_id"]
+        )
         unit.flush()
         return str(refund["id"])
 
     def _check(self, unit: Unit, tx: Transaction, payment: Row, wanted: Decimal) -> None:
         app = unit.app(payment["app_id"])
         if not app.handle.declaration.can(Capability.REFUND):
-            raise Unsupported(f"App {app.name} can't refund: {app.handle.declaration.why_not(Capability.REFUND)}. Pay it back another way.")
+            raise Unsupported(
+                f"App {app.name} can't refund: {app.handle.declaration.why_not(Capability.REFUND)}. Pay it back another way."
+            )
         if payment["state"] != "succeeded" or payment["external_id"] is None:
-            raise NotAllowed(f"Payment {payment['id']} is {payment['state']}; only money that an app received can be given back.", "refund_not_available")
+            raise NotAllowed(
+                f"Payment {payment['id']} is {payment['state']}; only money that an app received can be given back.",
+                "refund_not_available",
+            )
         refund = schema.refund
-        rows = tx.all(sa.select(refund.c.amount).where(refund.c.payment_id == payment["id"], refund.c.state != "failed"))
+        rows = tx.all(
+            sa.select(refund.c.amount).where(refund.c.payment_id == payment["id"], refund.c.state != "failed")
+        )
         left = Decimal(payment["amount_received"]) - sum((Decimal(row.amount) for row in rows), Decimal(0))
         if not 0 < wanted <= left:
-            raise InvalidInput("refund_too_large", f"{plain(wanted)} can't be refunded: {plain(left)} of the payment is left.", "/amount")
+            raise InvalidInput(
+                "refund_too_large",
+                f"{plain(wanted)} can't be refunded: {plain(left)} of the payment is left.",
+                "/amount",
+            )
 
     def _existing(self, tx: Transaction, key: str | None) -> Any:
         refund = schema.refund

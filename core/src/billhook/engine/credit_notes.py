@@ -16,7 +16,16 @@ from billhook.engine.unit import Unit
 Row = dict[str, Any]
 
 
-def move(unit: Unit, record: Row, trigger: CreditNoteTrigger, cause: str, changes: Row, *, operation_id: str | None = None, note: str | None = None) -> None:
+def move(
+    unit: Unit,
+    record: Row,
+    trigger: CreditNoteTrigger,
+    cause: str,
+    changes: Row,
+    *,
+    operation_id: str | None = None,
+    note: str | None = None,
+) -> None:
     """One step of the credit note's table, with its event. Raises NotAllowed where there is no such step."""
     state = advance(CREDIT_NOTE_TRANSITIONS, CreditNoteStatus(record["state"]), trigger)
     changed = {**changes, "state": state.value}
@@ -46,6 +55,15 @@ def fail(unit: Unit, record: Row, component: str, issues: Sequence[ValidationIss
 def _allocate(unit: Unit, record: Row, invoice: InvoiceRow, amount: Decimal) -> None:
     unit.tx.insert_many(
         tables.INSERT_ALLOCATION,
-        [(unit.context.new_id(unit.now), record["namespace"], record["id"], invoice.id, plain(amount), unit.now_micros)],
+        [
+            (
+                unit.context.new_id(unit.now),
+                record["namespace"],
+                record["id"],
+                invoice.id,
+                plain(amount),
+                unit.now_micros,
+            )
+        ],
     )
     invoice.values["amount_credited"] = plain(Decimal(invoice.values["amount_credited"]) + amount)

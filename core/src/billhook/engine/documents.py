@@ -50,7 +50,9 @@ class StoredDocuments:
 
     def __init__(self) -> None:
         self._contents: Kept[tuple[str, int], InvoiceContent] = Kept(LINES_KEPT, lambda content: len(content.lines) + 1)
-        self._mappings: Kept[tuple[str, int, str], tuple[MappedLine, ...]] = Kept(LINES_KEPT, lambda lines: len(lines) + 1)
+        self._mappings: Kept[tuple[str, int, str], tuple[MappedLine, ...]] = Kept(
+            LINES_KEPT, lambda lines: len(lines) + 1
+        )
 
     def contents(self, tx: Transaction, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], InvoiceContent]:
         """Revisions by (document id, revision)."""
@@ -58,7 +60,9 @@ class StoredDocuments:
         missing = {key for key in keys if key not in found}
         if missing:
             columns = ("document_id", "revision", "body")
-            for document_id, revision, body in tx.select_in(schema.document_body, columns, "document_id", sorted({id for id, _ in missing})):
+            for document_id, revision, body in tx.select_in(
+                schema.document_body, columns, "document_id", sorted({id for id, _ in missing})
+            ):
                 if (document_id, revision) in missing:
                     content = parse_content(body)
                     found[document_id, revision] = content
@@ -73,7 +77,9 @@ class StoredDocuments:
         missing = {key for key in keys if key not in found}
         if missing:
             columns = ("document_id", "revision", "app_id", "lines")
-            for document_id, revision, app_id, lines in tx.select_in(schema.document_mapping, columns, "document_id", sorted({key[0] for key in missing})):
+            for document_id, revision, app_id, lines in tx.select_in(
+                schema.document_mapping, columns, "document_id", sorted({key[0] for key in missing})
+            ):
                 key = (document_id, revision, app_id)
                 if key in missing:
                     found[key] = load_mapping(lines)

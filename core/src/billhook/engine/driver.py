@@ -142,7 +142,9 @@ class Driver:
                 return self._recover(attempt, now)
             case OutcomeUnknown(reason) | NotExecuted(reason):
                 attempt.refused(reason or "not executed")
-                return self._park(now + self._rhythm.backoff(attempt.sends), reason or "the provider did not execute it")
+                return self._park(
+                    now + self._rhythm.backoff(attempt.sends), reason or "the provider did not execute it"
+                )
             case Busy(after):
                 attempt.refused("busy")
                 return self._park(now + after, "the provider is busy with it")
@@ -224,7 +226,9 @@ class Driver:
         if kinds == {Absent} and not way.authoritative:
             attempt.looked[place] = "absent"
             return self._recover(attempt, now)
-        absent: Settlement = Release() if way.authoritative else Doubt("the look-up shows others of its batch, but not this item")
+        absent: Settlement = (
+            Release() if way.authoritative else Doubt("the look-up shows others of its batch, but not this item")
+        )
         outcomes = {
             id: self._outcome_of_found(attempt, id, finding.reply) if isinstance(finding, Found) else absent
             for id, finding in findings.items()
@@ -302,14 +306,18 @@ class Driver:
         known = {item.id for item in self.batch.items}
         strangers = sorted(str(id) for id in value if id not in known)
         if strangers:
-            raise ContractViolation(f"{self.spec.name} returned outcomes for {', '.join(strangers[:3])}, which are not in its batch.")
+            raise ContractViolation(
+                f"{self.spec.name} returned outcomes for {', '.join(strangers[:3])}, which are not in its batch."
+            )
         for id, outcome in value.items():
             self._check_outcome(id, outcome)
         return dict(value)
 
     def _check_outcome(self, id: str, outcome: Any) -> None:
         if not isinstance(outcome, Done | Pending | Rejected | Retry):
-            raise ContractViolation(f"{self.spec.name} returned {outcome!r} for {id}. Return Done, Pending, Rejected or Retry.")
+            raise ContractViolation(
+                f"{self.spec.name} returned {outcome!r} for {id}. Return Done, Pending, Rejected or Retry."
+            )
         if isinstance(outcome, Done) and not isinstance(outcome.result, self.spec.result):
             raise ContractViolation(
                 f"{self.spec.name} returned Done({type(outcome.result).__name__}) for {id}; it must hold a {self.spec.result.__name__}."
@@ -326,18 +334,27 @@ class Driver:
         attempt = self._effectful()
         place = None if attempt is None else _find_place(attempt)
         if attempt is None or place is None:
-            missing = {id: Doubt("the provider's answer does not mention this item, and it can't be looked up") for id in doubtful}
+            missing = {
+                id: Doubt("the provider's answer does not mention this item, and it can't be looked up")
+                for id in doubtful
+            }
             return self._settle(outcomes | missing)
         self._checking = _Check(outcomes, doubtful)
         way = attempt.step.recover[place]
-        assert isinstance(way, Find) and attempt.deadline is not None
+        assert isinstance(way, Find)
+        assert attempt.deadline is not None
         earliest = attempt.deadline + way.after if attempt.ever_unknown else now
         if now < earliest:
             return self._park(earliest, "waiting until a look-up can tell")
         return Look(attempt, place)
 
     def _check(
-        self, check: _Check, attempt: Attempt, way: Find, findings: Mapping[str, Found | Absent | Unknown], now: datetime
+        self,
+        check: _Check,
+        attempt: Attempt,
+        way: Find,
+        findings: Mapping[str, Found | Absent | Unknown],
+        now: datetime,
     ) -> Effect:
         if any(isinstance(finding, Unknown) for finding in findings.values()):
             return self._look_again(attempt, now, "the look-up can't say yet")
@@ -346,7 +363,9 @@ class Driver:
             if isinstance(finding, Found):
                 outcomes[id] = self._outcome_of_found(attempt, id, finding.reply)
             elif id not in outcomes:
-                outcomes[id] = Release() if way.authoritative else Doubt("neither the answer nor the look-up mentions this item")
+                outcomes[id] = (
+                    Release() if way.authoritative else Doubt("neither the answer nor the look-up mentions this item")
+                )
         return self._settle(outcomes)
 
     def _outcome_of_found(self, attempt: Attempt, item_id: str, reply: Reply) -> Settlement:
@@ -360,7 +379,9 @@ class Driver:
             answer = known.pop(position.step, None)
             if answer is None:
                 steps.close()
-                raise ContractViolation(f"{self.spec.name} asks for step {position.step!r} again while reading a found item.")
+                raise ContractViolation(
+                    f"{self.spec.name} asks for step {position.step!r} again while reading a found item."
+                )
             position = _advance(steps, answer)
         outcomes = position.value if isinstance(position.value, Mapping) else {}
         outcome = outcomes.get(item_id)
@@ -426,7 +447,9 @@ class Driver:
     def _match(self, way: Find, reply: Reply, wanted: tuple[str, ...]) -> dict[str, Found | Absent | Unknown]:
         found = self._registered(way.match)(reply)
         if not isinstance(found, Mapping):
-            raise ContractViolation(f"{way.match.name} returned {type(found).__name__}. A match returns a mapping from item id to a finding.")
+            raise ContractViolation(
+                f"{way.match.name} returned {type(found).__name__}. A match returns a mapping from item id to a finding."
+            )
         silent = Unknown("the look-up says nothing of it")
         return {id: found.get(id, silent) for id in wanted}
 

@@ -14,6 +14,10 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from billhook.engine.doubts import Doubts
+from billhook.engine.erase import Eraser
+from billhook.engine.prune import Pruner
+
 from billhook.clock import Clock, SystemClock
 from billhook.domain.usage import UsageSource
 from billhook.engine.app_commands import AppCommands
@@ -25,15 +29,12 @@ from billhook.engine.credentials import Credentials
 from billhook.engine.credit_note_commands import CreditNotes, Refunds
 from billhook.engine.customer_commands import CustomerCommands
 from billhook.engine.documents import StoredDocuments
-from billhook.engine.doubts import Doubts
-from billhook.engine.erase import Eraser
 from billhook.engine.gathering import GatheringCommands
 from billhook.engine.invoices import Invoices
 from billhook.engine.numbers import Numbers
 from billhook.engine.override_commands import OverrideCommands
 from billhook.engine.pending_lines import PendingLineCommands
 from billhook.engine.profile_commands import ProfileCommands
-from billhook.engine.prune import Pruner
 from billhook.engine.sending import InlineSenders, Sender, Senders, ThreadSenders
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import Submitter

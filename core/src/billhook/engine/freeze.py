@@ -15,7 +15,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
-from billhook.contract.items import Batch, CreditNoteItem, CustomerItem, CustomerLink, InvoiceItem, PaymentItem, RefundItem
+from billhook.contract.items import (
+    Batch,
+    CreditNoteItem,
+    CustomerItem,
+    CustomerLink,
+    InvoiceItem,
+    PaymentItem,
+    RefundItem,
+)
 from billhook.contract.operations import OPERATIONS, OperationSpec
 from billhook.domain.invoice import InvoiceContent, InvoiceView
 from billhook.domain.mapping import MappedLine
@@ -157,7 +165,9 @@ class Freezer:
                 "external_id": links[id]["external_id"],
                 "leftovers": links[id]["leftovers"],
             }
-            for id, party, currency, metadata, revision in (rows[work.item_id] for work in works if work.item_id in rows)
+            for id, party, currency, metadata, revision in (
+                rows[work.item_id] for work in works if work.item_id in rows
+            )
         ]
 
     def invoice_rows(self, ids: Iterable[str]) -> dict[str, Row]:
@@ -173,7 +183,9 @@ class Freezer:
     def _links(self, document_ids: Iterable[str]) -> dict[str, Row]:
         ids = list(document_ids)
         links = {id: tables.new_link(id, self._app_id) for id in ids}
-        links.update({row["document_id"]: row for row in tables.read_links(self._tx, ids) if row["app_id"] == self._app_id})
+        links.update(
+            {row["document_id"]: row for row in tables.read_links(self._tx, ids) if row["app_id"] == self._app_id}
+        )
         return links
 
     def _customer_links(self, customer_ids: Iterable[str]) -> dict[str, Row]:
@@ -214,7 +226,8 @@ class Freezer:
             "currency": row["currency"],
             "method": row["method"],
             "received_at": row["received_at"],
-            "external_id": links[row["id"]]["external_id"] or (row["external_id"] if row["app_id"] == self._app_id else None),
+            "external_id": links[row["id"]]["external_id"]
+            or (row["external_id"] if row["app_id"] == self._app_id else None),
             "invoice_external_id": links[invoice["id"]]["external_id"],
             "leftovers": links[row["id"]]["leftovers"],
             "customer": _customer(customers[invoice["customer_id"]]),
@@ -241,7 +254,13 @@ class Thawer:
 
 
 def batch_of(
-    spec: OperationSpec, operation_id: str, items: tuple[Any, ...], frozen: FrozenBatch, settings: Any, app_id: str, namespace: str
+    spec: OperationSpec,
+    operation_id: str,
+    items: tuple[Any, ...],
+    frozen: FrozenBatch,
+    settings: Any,
+    app_id: str,
+    namespace: str,
 ) -> Batch[Any, Any]:
     """The batch that the generator sees."""
     return Batch(operation_id, items, settings, frozen.now, app_id, namespace)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
+
+from billhook.engine.preview import Preview, Previewer
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Done
@@ -19,7 +22,6 @@ from billhook.domain.period import utc
 from billhook.engine import confirmations, queries
 from billhook.engine.commands import PAYMENT_TRIGGERS, Commands
 from billhook.engine.context import Context
-from billhook.engine.preview import Preview, Previewer
 from billhook.engine.queries import InvoiceDetails, InvoiceFilter
 from billhook.engine.records import Page
 from billhook.engine.settle import Settler
@@ -31,6 +33,8 @@ from billhook.errors import InvalidInput, KeyReused, StaleWrite
 from billhook.store.transaction import Transaction
 
 Draft = InvoiceDraft | Mapping[str, Any] | bytes
+Ids = list[str]
+T = TypeVar("T")
 INTAKE = 500
 """How many drafts one transaction takes in."""
 STALE_RETRIES = 5
@@ -63,19 +67,19 @@ class Invoices:
 
         return self._write(act)
 
-    def submit_many(self, drafts: Sequence[Draft]) -> list[str]:
+    def submit_many(self, drafts: Sequence[Draft]) -> Ids:
         """Store many invoices, some hundreds per transaction, and return their ids in order.
 
         When one is refused nothing of its transaction is stored, and the error's path names it: ``/17/lines/0``. What came before it is
         stored; submit all again under the same keys to go on.
         """
-        ids: list[str] = []
+        ids: Ids = []
         for start in range(0, len(drafts), INTAKE):
             parsed = [_parsed(draft, start + place) for place, draft in enumerate(drafts[start : start + INTAKE])]
-            ids.extend(self._write(lambda tx, parsed=parsed, start=start: self._take_in(tx, parsed, start)))
+            ids.extend(self._write(partial(self._take_in, drafts=parsed, start=start)))
         return ids
 
-    def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft], start: int) -> list[str]:
+    def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft], start: int) -> Ids:
         unit, submitter, rows = self._unit(tx, Lane.BULK), self._submitter(), []
         for place, draft in enumerate(drafts):
             try:
@@ -155,7 +159,11 @@ class Invoices:
         Saying again what already is changes nothing.
         """
         if trigger not in PAYMENT_TRIGGERS:
-            raise InvalidInput("trigger_unknown", f"{trigger!r} is no payment trigger. Use one of {', '.join(PAYMENT_TRIGGERS)}.", "/trigger")
+            raise InvalidInput(
+                "trigger_unknown",
+                f"{trigger!r} is no payment trigger. Use one of {', '.join(PAYMENT_TRIGGERS)}.",
+                "/trigger",
+            )
         return self._give(invoice_id, "payment_status", {"trigger": trigger})
 
     def record_payment(
@@ -174,9 +182,19 @@ class Invoices:
         """
         received = amount(amount_received)
         if received <= 0:
-            raise InvalidInput("amount_not_positive", f"A payment of {plain(received)} is no payment. Refunds have a command of their own.", "/amount")
+            raise InvalidInput(
+                "amount_not_positive",
+                f"A payment of {plain(received)} is no payment. Refunds have a command of their own.",
+                "/amount",
+            )
         at = utc(received_at) if received_at is not None else self._context.clock.now()
-        arguments = {"amount": plain(received), "received_at": at.isoformat(), "method": method, "external_id": external_id, "key": key}
+        arguments = {
+            "amount": plain(received),
+            "received_at": at.isoformat(),
+            "method": method,
+            "external_id": external_id,
+            "key": key,
+        }
         return self._give(invoice_id, "record_payment", arguments)
 
     # What callers confirm.
@@ -222,7 +240,7 @@ class Invoices:
         with self._context.database.read() as tx:
             yield tx
 
-    def _write(self, act: Any) -> Any:
+    def _write(self, act: Callable[[Transaction], T]) -> T:
         if self._bound is not None:
             return act(self._bound)
         for _ in range(STALE_RETRIES):

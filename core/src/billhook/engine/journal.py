@@ -191,10 +191,13 @@ class Attempt:
 
 def dump_step(step: Request | Call) -> bytes:
     """A step as JSON, the request's body apart. Raises ContractViolation when it can't be stored."""
+    form: Any = type(step)
     try:
-        return wire.adapter(type(step)).dump_json(step, exclude={"body"}, exclude_none=True)
+        return wire.adapter(form).dump_json(step, exclude={"body"}, exclude_none=True)
     except Exception as error:
-        raise ContractViolation(f"Step {step.step!r} can't be stored as JSON: {error}. Use JSON values only.") from error
+        raise ContractViolation(
+            f"Step {step.step!r} can't be stored as JSON: {error}. Use JSON values only."
+        ) from error
 
 
 def load_step(data: bytes, body: bytes) -> Request | Call:
@@ -254,5 +257,3 @@ def append_late_reply(tx: Transaction, id: str, attempt_id: str, reply: Reply, a
     """Keep an answer that came after somebody else had settled the step. It changes no state."""
     row = {"id": id, "attempt_id": attempt_id, "received_at": to_micros(at), "status": reply.status, "body": reply.body}
     tx.execute(sa.insert(schema.late_reply).values(**row))
-
-

@@ -14,7 +14,11 @@ from billhook.domain.money import plain
 
 def invoice_problems(invoice: InvoiceView, declaration: Declaration) -> tuple[ValidationIssue, ...]:
     """Everything wrong with the revision by our own calculation and by what the provider declares of money."""
-    return (*issues_of(invoice.content), *_document_problems(invoice, declaration), *_line_problems(invoice, declaration))
+    return (
+        *issues_of(invoice.content),
+        *_document_problems(invoice, declaration),
+        *_line_problems(invoice, declaration),
+    )
 
 
 def _document_problems(invoice: InvoiceView, declaration: Declaration) -> Iterator[ValidationIssue]:

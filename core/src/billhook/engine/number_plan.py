@@ -12,8 +12,8 @@ from billhook.contract.operations import OperationSpec
 from billhook.domain.invoice import InvoiceContent
 from billhook.domain.numbering import IssuedNumber
 from billhook.engine.apps import AppHandle
-from billhook.engine.moments import from_micros
 from billhook.engine.counters import Counter
+from billhook.engine.moments import from_micros
 from billhook.engine.numbers import NumberedDocument, Numbers, number_for
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -56,7 +56,7 @@ def numbered_document(row: Row, content: InvoiceContent, profile: str) -> Number
 def profile_names(tx: Transaction, ids: Sequence[str | None]) -> dict[str | None, str]:
     """The names of billing profiles."""
     wanted = [id for id in dict.fromkeys(ids) if id]
-    return dict(tx.select_in(schema.profile, ("id", "name"), "id", wanted))  # type: ignore[arg-type]
+    return dict(tx.select_in(schema.profile, ("id", "name"), "id", wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,9 @@ class NumberPlan:
         return NumberClaim(counter, issued)
 
 
-def take_claims(tx: Transaction, numbers: Numbers, claims: Mapping[str, Sequence[NumberClaim]], stale: set[str]) -> set[str]:
+def take_claims(
+    tx: Transaction, numbers: Numbers, claims: Mapping[str, Sequence[NumberClaim]], stale: set[str]
+) -> set[str]:
     """Take the numbers of operations, by operation id. Returns the operations whose numbers somebody else took first.
 
     When an operation before them fell away, those after it on the same counter fall away too, so that no value is skipped.

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billhook.contract.items import Batch
 from billhook.contract.declaration import Capability
+from billhook.contract.items import Batch
 from billhook.contract.operations import OPERATIONS, Family, OperationSpec, spec_of
 from billhook.engine.apps import AppHandle
 from billhook.engine.budget import Budget
@@ -24,7 +24,6 @@ from billhook.engine.tables import WORK_COLUMNS
 from billhook.engine.work import ADVANCE, WorkRow
 from billhook.store import schema
 from billhook.store.transaction import Transaction
-
 
 EVERYTHING = "*"
 WORKED: tuple[Capability, ...] = tuple(
@@ -107,15 +106,22 @@ def rhythm(context: Context) -> Rhythm:
     return Rhythm(backoff, policy.look_ups)
 
 
-def new_driver(context: Context, held: HeldApp, spec: OperationSpec, batch: Batch[Any, Any], journal: list[Attempt]) -> Driver:
+def new_driver(
+    context: Context, held: HeldApp, spec: OperationSpec, batch: Batch[Any, Any], journal: list[Attempt]
+) -> Driver:
     """A driver over that journal."""
-    return Driver(
-        held.app.handle, spec, batch, journal, lambda: context.new_id(context.clock.now()), rhythm(context)
-    )
+    return Driver(held.app.handle, spec, batch, journal, lambda: context.new_id(context.clock.now()), rhythm(context))
 
 
 def opened(
-    context: Context, tx: Transaction, held: HeldApp, spec: OperationSpec, works: list[WorkRow], items: list[Frozen], operation_id: str, now: datetime
+    context: Context,
+    tx: Transaction,
+    held: HeldApp,
+    spec: OperationSpec,
+    works: list[WorkRow],
+    items: list[Frozen],
+    operation_id: str,
+    now: datetime,
 ) -> OpenOperation:
     """A fresh operation over frozen items."""
     frozen = FrozenBatch(tuple(items), held.app.settings_json, now)
@@ -164,7 +170,9 @@ def read_open(context: Context, tx: Transaction, held: HeldApp) -> list[OpenOper
     return found
 
 
-def _batch(context: Context, tx: Transaction, held: HeldApp, spec: OperationSpec, operation_id: str, frozen: FrozenBatch) -> Batch[Any, Any]:
+def _batch(
+    context: Context, tx: Transaction, held: HeldApp, spec: OperationSpec, operation_id: str, frozen: FrozenBatch
+) -> Batch[Any, Any]:
     items = Thawer(context, tx, held.app.id).items(spec, frozen.items)
     settings = held.app.handle.settings(frozen.settings)
     return Batch(operation_id, items, settings, frozen.now, held.app.id, held.app.namespace)

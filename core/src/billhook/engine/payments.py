@@ -9,8 +9,7 @@ from typing import Any
 from billhook.contract.results import PaymentResult, PaymentStatus, RefundResult, RefundStatus
 from billhook.domain.lifecycle import Trigger
 from billhook.domain.money import plain
-from billhook.domain.payment import PAYMENT_TRANSITIONS, PaymentTrigger
-from billhook.domain.payment import PaymentStatus as DomainStatus
+from billhook.domain.payment import PAYMENT_TRANSITIONS, PaymentStatus as DomainStatus, PaymentTrigger
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.unit import Unit
@@ -119,7 +118,11 @@ def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) 
         return
     if result.status is RefundStatus.SUCCEEDED:
         row.values["amount_refunded"] = plain(Decimal(row.values["amount_refunded"]) + Decimal(refund["amount"]))
-    refund |= {"state": result.status.value, "external_id": result.external_id or refund["external_id"], "message": result.message}
+    refund |= {
+        "state": result.status.value,
+        "external_id": result.external_id or refund["external_id"],
+        "message": result.message,
+    }
     unit.save_record("refund", refund)
 
 

@@ -34,6 +34,7 @@ _DUE = (
     .limit(sa.bindparam("most"))
 )
 
+
 def due_work(tx: Transaction, app_id: str, operation: str, now: datetime, most: int) -> list[WorkRow]:
     """What is due of one operation, the most urgent lane and the oldest first."""
     rows = tx.all(_DUE, {"app": app_id, "name": operation, "now": to_micros(now), "most": most})
@@ -78,7 +79,9 @@ class Preparer:
             if operation is not None:
                 yield operation
 
-    def _open(self, tx: Transaction, held: HeldApp, spec: OperationSpec, works: Sequence[WorkRow]) -> OpenOperation | None:
+    def _open(
+        self, tx: Transaction, held: HeldApp, spec: OperationSpec, works: Sequence[WorkRow]
+    ) -> OpenOperation | None:
         freezer = Freezer(self._context, tx, held.app.id)
         items = freezer.freeze(spec, works, {})
         present = {item["id"] for item in items}
@@ -91,7 +94,9 @@ class Preparer:
         operation.claims = claims
         return operation
 
-    def _number(self, tx: Transaction, held: HeldApp, spec: OperationSpec, items: list[Frozen]) -> tuple[NumberClaim, ...]:
+    def _number(
+        self, tx: Transaction, held: HeldApp, spec: OperationSpec, items: list[Frozen]
+    ) -> tuple[NumberClaim, ...]:
         series = wants_number(spec, held.app)
         wanting = [item for item in items if series is not None and _is_unnumbered(item)]
         if series is None or not wanting:
@@ -100,7 +105,8 @@ class Preparer:
         contents = self._context.documents.contents(tx, keys)
         profiles = self._profiles(tx, spec, [key[0] for key in keys])
         documents = [
-            numbered_document(item["row"], contents[key], profiles.get(key[0], "")) for item, key in zip(wanting, keys, strict=True)
+            numbered_document(item["row"], contents[key], profiles.get(key[0], ""))
+            for item, key in zip(wanting, keys, strict=True)
         ]
         assigned, claims = self._plan.assign(tx, held.app, series, documents)
         for item in wanting:
@@ -110,7 +116,7 @@ class Preparer:
     def _profiles(self, tx: Transaction, spec: OperationSpec, ids: list[str]) -> dict[str, str]:
         if spec.item is CreditNoteItem:
             return {}
-        of_invoice = dict(tx.select_in(schema.invoice, ("id", "profile_id"), "id", ids))  # type: ignore[arg-type]
+        of_invoice = dict(tx.select_in(schema.invoice, ("id", "profile_id"), "id", ids))
         names = profile_names(tx, list(of_invoice.values()))
         return {id: names.get(profile, "") for id, profile in of_invoice.items()}
 

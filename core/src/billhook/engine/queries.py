@@ -104,7 +104,10 @@ def details(unit: Unit, namespace: str, invoice_id: str) -> InvoiceDetails:
         immutable=not is_mutable(row.state),
         failed=is_failed(row.state),
         issues=issues_of(unit.tx, invoice_id),
-        payments=tuple(payment_view(payment) for payment in sorted(unit.payments_of(invoice_id), key=lambda payment: str(payment["id"]))),
+        payments=tuple(
+            payment_view(payment)
+            for payment in sorted(unit.payments_of(invoice_id), key=lambda payment: str(payment["id"]))
+        ),
         pending_command=_pending_command(unit.tx, invoice_id),
         in_doubt=_doubt(unit.tx, invoice_id),
         apps={role: row.values[f"{role}_app_id"] for role in ("tax", "invoicing", "payment")},
@@ -114,7 +117,9 @@ def details(unit: Unit, namespace: str, invoice_id: str) -> InvoiceDetails:
 def issues_of(tx: Transaction, document_id: str) -> tuple[ValidationIssue, ...]:
     """The open issues of a document."""
     rows = tx.all(
-        sa.select(_issue).where(_issue.c.document_id == document_id, _issue.c.superseded_at.is_(None)).order_by(_issue.c.id)
+        sa.select(_issue)
+        .where(_issue.c.document_id == document_id, _issue.c.superseded_at.is_(None))
+        .order_by(_issue.c.id)
     )
     return tuple(
         ValidationIssue(
@@ -192,7 +197,9 @@ def _known(unit: Unit, row: InvoiceRow) -> dict[str, Any]:
 
 
 def _pending_command(tx: Transaction, invoice_id: str) -> str | None:
-    name = tx.scalar(sa.select(_command.c.command).where(_command.c.invoice_id == invoice_id).order_by(_command.c.id).limit(1))
+    name = tx.scalar(
+        sa.select(_command.c.command).where(_command.c.invoice_id == invoice_id).order_by(_command.c.id).limit(1)
+    )
     return None if name is None else str(name)
 
 
@@ -211,5 +218,3 @@ def require_invoice(tx: Transaction, namespace: str, invoice_id: str) -> None:
     found = tx.scalar(sa.select(_invoice.c.id).where(_invoice.c.namespace == namespace, _invoice.c.id == invoice_id))
     if found is None:
         raise NotFound("invoice", invoice_id, namespace)
-
-

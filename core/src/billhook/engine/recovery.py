@@ -1,15 +1,15 @@
 """What to do about a step that has no answer: one pure decision from what was declared and what is known.
 
-    every send was refused                  send it (again)
-    else, of the declared ways, in order:
-      Repeat   the key is honoured, the window is open   send the same bytes under the same key
-               the key is burnt, but nothing else is declared  the same, until the window is over
-               else                                      the next way
-      Find     it is too early                           wait until deadline + after
-               not looked yet                            look
-               absent, and absence proves it             send the same bytes; a new key only if the old one is spent
-               absent, and absence proves nothing        the next way
-    no way is left                          in doubt
+every send was refused                  send it (again)
+else, of the declared ways, in order:
+  Repeat   the key is honoured, the window is open   send the same bytes under the same key
+           the key is burnt, but nothing else is declared  the same, until the window is over
+           else                                      the next way
+  Find     it is too early                           wait until deadline + after
+           not looked yet                            look
+           absent, and absence proves it             send the same bytes; a new key only if the old one is spent
+           absent, and absence proves nothing        the next way
+no way is left                          in doubt
 """
 
 from __future__ import annotations
@@ -76,7 +76,11 @@ def next_move(state: Unanswered, ways: Sequence[Repeat | Find], now: datetime) -
     if not state.unknown:
         return Resend()
     for place, way in enumerate(ways):
-        move = _try_repeat(state, way, ways[place + 1 :], now) if isinstance(way, Repeat) else _try_find(state, way, place, ways, now)
+        move = (
+            _try_repeat(state, way, ways[place + 1 :], now)
+            if isinstance(way, Repeat)
+            else _try_find(state, way, place, ways, now)
+        )
         if move is not None:
             return move
     return InDoubt(_why(ways))

@@ -29,7 +29,19 @@ from billhook.store import schema
 from billhook.store.statements import Insert, Update
 from billhook.store.transaction import Transaction
 
-OPERATION_COLUMNS = ("id", "app_id", "name", "status", "plugin_version", "frozen", "due", "reason", "faults", "created_at", "settled_at")
+OPERATION_COLUMNS = (
+    "id",
+    "app_id",
+    "name",
+    "status",
+    "plugin_version",
+    "frozen",
+    "due",
+    "reason",
+    "faults",
+    "created_at",
+    "settled_at",
+)
 INSERT_OPERATION = Insert(schema.operation, OPERATION_COLUMNS)
 UPDATE_OPERATION = Update(schema.operation, key=("id",), set=("status", "due", "reason", "faults", "settled_at"))
 
@@ -159,7 +171,14 @@ class Round:
             case Settle(outcomes):
                 doubts = [outcome.reason for outcome in outcomes.values() if isinstance(outcome, Doubt)]
                 status = "in_doubt" if doubts else "settled"
-                return (operation.id, status, None, doubts[0] if doubts else None, operation.faults, None if doubts else now)
+                return (
+                    operation.id,
+                    status,
+                    None,
+                    doubts[0] if doubts else None,
+                    operation.faults,
+                    None if doubts else now,
+                )
             case _:
                 return (operation.id, "open", now, None, operation.faults, None)
 
@@ -222,7 +241,9 @@ def preload(unit: Unit, settled: Sequence[Settled]) -> None:
     by_kind: dict[str, list[Settled]] = {}
     for one in settled:
         by_kind.setdefault(type(one.item).__name__, []).append(one)
-    invoices = [one.work.subject_id for kind in ("InvoiceItem", "PaymentItem", "RefundItem") for one in by_kind.get(kind, ())]
+    invoices = [
+        one.work.subject_id for kind in ("InvoiceItem", "PaymentItem", "RefundItem") for one in by_kind.get(kind, ())
+    ]
     unit.load_invoices(invoices)
     unit.load_payments_of(invoices)
     unit.load_links((one.work.item_id, one.app.id) for one in settled if type(one.item).__name__ != "CustomerItem")
@@ -244,6 +265,7 @@ def _is_same(present: WorkRow | None, prepared: WorkRow) -> bool:
 
 def _plugin_fault(operation: OpenOperation, reason: str) -> Rejected:
     app = operation.held.app
-    message = f"The provider {app.type} failed before anything was sent ({reason}). Mend the plugin or the data, then retry."
+    message = (
+        f"The provider {app.type} failed before anything was sent ({reason}). Mend the plugin or the data, then retry."
+    )
     return Rejected.because("provider_fault", message)
-

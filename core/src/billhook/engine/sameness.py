@@ -45,7 +45,8 @@ def difference(stored: Request | Call, replayed: Request | Call) -> str | None:
         return f"the journal has step {stored.step!r}, the code now yields {replayed.step!r}"
     if isinstance(stored, Call) and isinstance(replayed, Call):
         return _call_difference(stored, replayed)
-    assert isinstance(stored, Request) and isinstance(replayed, Request)
+    assert isinstance(stored, Request)
+    assert isinstance(replayed, Request)
     return _request_difference(stored, replayed)
 
 
@@ -97,6 +98,8 @@ def _canonical_json(value: object) -> str:
 
 
 def _first_difference(before: str, after: str) -> str:
-    at = next((place for place, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after)))
+    at = next(
+        (place for place, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
+    )
     start = max(at - 40, 0)
     return f"...{before[start : at + 40]!r} became ...{after[start : at + 40]!r}"

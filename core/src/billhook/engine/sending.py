@@ -135,7 +135,9 @@ class Sender:
         telemetry = self._context.telemetry
         with telemetry.sending(held.app.type, held.app.id, sending.operation.spec.name, sending.step.step):
             came = self._transmit(sending, left_seconds)
-        telemetry.called(held.app.type, sending.operation.spec.name, type(came).__name__.lower(), clock.monotonic() - began)
+        telemetry.called(
+            held.app.type, sending.operation.spec.name, type(came).__name__.lower(), clock.monotonic() - began
+        )
         self._context.faults.reach("send.after")
         return came
 

@@ -15,6 +15,7 @@ from billhook.contract.outcomes import Done, Pending, Rejected, Retry
 from billhook.contract.results import (
     CustomerResult,
     DocumentResult,
+    LineTax,
     PaymentResult,
     RefundResult,
     SendResult,
@@ -22,11 +23,11 @@ from billhook.contract.results import (
     TaxResult,
 )
 from billhook.domain.calculation import apply_taxes
-from billhook.domain.invoice import content_json
+from billhook.domain.invoice import Line, content_json
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Decision, State, Trigger, decide
 from billhook.domain.money import plain
-from billhook.domain.tax import TaxAmount
+from billhook.domain.tax import TaxAmount, TaxBehavior
 from billhook.engine import credit_notes, payments, totals
 from billhook.engine.advance import Advancer, waiting_name
 from billhook.engine.apps import AppHandle
@@ -70,13 +71,17 @@ class Settler:
         _OUTCOMES[type(settled.outcome)](self, unit, settled)
         self._announce(unit, settled)
 
-    def _settle_local(self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow, item: Any, outcome: Any) -> None:
+    def _settle_local(
+        self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow, item: Any, outcome: Any
+    ) -> None:
         self.settle(unit, Settled(app, capability, work, item, outcome))
 
     def _announce(self, unit: Unit, settled: Settled) -> None:
         observers = unit.context.observers
         name = _NAMES[type(settled.outcome)]
-        event = OperationSettled(settled.app.namespace, settled.app.id, settled.capability.value, settled.work.item_id, name, unit.now)
+        event = OperationSettled(
+            settled.app.namespace, settled.app.id, settled.capability.value, settled.work.item_id, name, unit.now
+        )
         unit.after_commit(lambda: observers.notify_operation_settled(event))
 
     # Outcomes.
@@ -94,7 +99,10 @@ class Settler:
         give_up_at = outcome.give_up_at or maybe_from_micros(settled.work.give_up_at)
         if give_up_at is not None and unit.now >= give_up_at:
             message = f"{settled.app.name} did not finish in time ({outcome.reason}). Look there, then retry."
-            self.rejected(unit, replace(settled, outcome=Rejected.because("gave_up_waiting", message, external_id=outcome.external_id)))
+            self.rejected(
+                unit,
+                replace(settled, outcome=Rejected.because("gave_up_waiting", message, external_id=outcome.external_id)),
+            )
             return
         unit.drop(*settled.work.key)
         _PENDING[OPERATIONS[settled.capability].item.__name__](self, unit, settled, outcome)
@@ -168,7 +176,9 @@ class Settler:
         unit.report(settled.work.subject_id, settled.component, [issue])
         if settled.work.subject_id in _invoice_ids(unit, settled):
             row = unit.invoice(settled.work.subject_id)
-            unit.record(row, f"{settled.capability}.in_doubt", operation_id=settled.work.operation_id, note=outcome.reason)
+            unit.record(
+                row, f"{settled.capability}.in_doubt", operation_id=settled.work.operation_id, note=outcome.reason
+            )
 
     # Documents.
 
@@ -221,8 +231,11 @@ class Settler:
     def taxed(self, unit: Unit, settled: Settled, result: TaxResult) -> None:
         """Tax by line, from outside: a revision of its own, with the same lines."""
         row = unit.invoice(settled.work.subject_id)
-        taxes = {id: tuple(_tax_amount(tax) for tax in found) for id, found in result.lines.items()}
-        content = apply_taxes(unit.content(row.id, row.revision), taxes)
+        before = unit.content(row.id, row.revision)
+        taxes = {
+            line.id: tuple(_tax_amount(tax, line) for tax in result.lines.get(line.id, ())) for line in before.lines
+        }
+        content = apply_taxes(before, taxes)
         row.values["revision"] = row.values["taxed_revision"] = row.revision + 1
         row.values["total"] = plain(content.totals.total)
         unit.add_body(row.id, row.revision, content, content_json(content))
@@ -256,7 +269,9 @@ class Settler:
         link["discount_ids"] |= {id: remote for id, remote in result.discount_ids.items() if id not in strangers}
         link["leftovers"] = {}
         if result.totals is not None:
-            link["evidence"] = (link["evidence"] or {}) | {"totals": totals.evidence(settled.item.invoice, result.totals)}
+            link["evidence"] = (link["evidence"] or {}) | {
+                "totals": totals.evidence(settled.item.invoice, result.totals)
+            }
         unit.save_link(link)
         unit.match_inbox(settled.app.id, link["external_id"], settled.work.subject_id, "document")
 
@@ -275,7 +290,9 @@ class Settler:
         self._remember(unit, settled, outcome.external_id)
         unit.record(row, f"{settled.capability}.pending", operation_id=settled.work.operation_id, note=outcome.reason)
 
-    def document_rejected(self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None) -> None:
+    def document_rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
         """The provider refuses the document."""
         row = unit.invoice(settled.work.subject_id)
         self._remember(unit, settled, external_id)
@@ -302,7 +319,9 @@ class Settler:
         if payment["state"] == "succeeded":
             self.mirror_payment(unit, row, payment)
 
-    def _after_money(self, unit: Unit, row: InvoiceRow, trigger: Trigger | None, cause: str, operation_id: str | None) -> None:
+    def _after_money(
+        self, unit: Unit, row: InvoiceRow, trigger: Trigger | None, cause: str, operation_id: str | None
+    ) -> None:
         if trigger is not None and can_fire(row, trigger, unit.now):
             self.advancer.fire(unit, row, trigger, cause)
             return
@@ -323,7 +342,15 @@ class Settler:
     ) -> Row:
         """Money that came another way: it counts, closes the invoice when nothing is left, and is noted at the invoicing app."""
         payment = payments.received_payment(
-            unit, row, app_id, amount, received_at=received_at, method=method, external_id=external_id, client_key=client_key, origin=origin
+            unit,
+            row,
+            app_id,
+            amount,
+            received_at=received_at,
+            method=method,
+            external_id=external_id,
+            client_key=client_key,
+            origin=origin,
         )
         trigger = Trigger.PAID if row.facts.fully_paid else None
         self._after_money(unit, row, trigger, f"payment.{origin}", None)
@@ -362,19 +389,25 @@ class Settler:
             unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
         unit.record(row, f"{settled.capability}.pending", operation_id=settled.work.operation_id, note=outcome.reason)
 
-    def payment_rejected(self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None) -> None:
+    def payment_rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
         """The provider refuses the payment, or refuses to note it."""
         row = unit.invoice(settled.work.subject_id)
         note = issues[0].message if issues else None
         self._remember(unit, settled, external_id)
         if settled.capability is Capability.RECORD_PAYMENT:
-            unit.report(row.id, settled.component, [issue.model_copy(update={"severity": Severity.WARNING}) for issue in issues])
+            unit.report(
+                row.id, settled.component, [issue.model_copy(update={"severity": Severity.WARNING}) for issue in issues]
+            )
             unit.record(row, "record_payment.rejected", operation_id=settled.work.operation_id, note=note)
             return
         payment = unit.get_record("payment", settled.work.item_id)
         payment |= {"state": "failed", "code": issues[0].code if issues else None, "message": note}
         unit.save_record("payment", payment)
-        unit.report(row.id, settled.component, [issue.model_copy(update={"severity": Severity.WARNING}) for issue in issues])
+        unit.report(
+            row.id, settled.component, [issue.model_copy(update={"severity": Severity.WARNING}) for issue in issues]
+        )
         self._after_money(unit, row, Trigger.FAILED, f"{settled.capability}.rejected", settled.work.operation_id)
 
     def refund_done(self, unit: Unit, settled: Settled, result: RefundResult) -> None:
@@ -389,14 +422,26 @@ class Settler:
         refund = unit.get_record("refund", settled.work.item_id)
         refund |= {"state": "processing", "external_id": outcome.external_id or refund["external_id"]}
         unit.save_record("refund", refund)
-        unit.record(unit.invoice(settled.work.subject_id), "refund.pending", operation_id=settled.work.operation_id, note=outcome.reason)
+        unit.record(
+            unit.invoice(settled.work.subject_id),
+            "refund.pending",
+            operation_id=settled.work.operation_id,
+            note=outcome.reason,
+        )
 
-    def refund_rejected(self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None) -> None:
+    def refund_rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
         """The provider refuses the refund."""
         refund = unit.get_record("refund", settled.work.item_id)
         refund |= {"state": "failed", "message": issues[0].message if issues else None}
         unit.save_record("refund", refund)
-        unit.record(unit.invoice(settled.work.subject_id), "refund.rejected", operation_id=settled.work.operation_id, note=refund["message"])
+        unit.record(
+            unit.invoice(settled.work.subject_id),
+            "refund.rejected",
+            operation_id=settled.work.operation_id,
+            note=refund["message"],
+        )
 
     # Credit notes.
 
@@ -412,7 +457,9 @@ class Settler:
         number = result.number or self._final_credit_number(unit, settled.app, record, settled.item)
         invoice = credit_notes.issued(unit, record, number, settled.work.operation_id)
         if invoice is not None:
-            self._after_money(unit, invoice, Trigger.PAID if invoice.facts.fully_paid else None, "credit_note.allocated", None)
+            self._after_money(
+                unit, invoice, Trigger.PAID if invoice.facts.fully_paid else None, "credit_note.allocated", None
+            )
 
     def _keep_credit_note(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
         link = unit.link(settled.work.item_id, settled.app.id)
@@ -434,7 +481,9 @@ class Settler:
         self._remember(unit, settled, outcome.external_id)
         unit.record_document(unit.save_record("credit_note", record), "credit.pending", {}, note=outcome.reason)
 
-    def credit_rejected(self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None) -> None:
+    def credit_rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
         """The provider refuses the credit note."""
         self._remember(unit, settled, external_id)
         credit_notes.fail(unit, unit.get_record("credit_note", settled.work.item_id), settled.component, issues)
@@ -478,7 +527,9 @@ class Settler:
         link["external_id"] = outcome.external_id or link["external_id"]
         unit.save_customer_link(link)
 
-    def customer_rejected(self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None) -> None:
+    def customer_rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
         """The provider refuses the customer; every invoice that waits for it stops, and says why."""
         link = unit.customer_link(settled.work.item_id, settled.app.id)
         link["failure"] = [issue.model_dump(mode="json") for issue in issues]
@@ -486,7 +537,9 @@ class Settler:
         link["leftovers"] = {**link["leftovers"], **settled.leftovers}
         unit.save_customer_link(link)
         reason = issues[0].message if issues else "the provider gave no reason"
-        outcome = Rejected.because("customer_rejected", f"{settled.app.name} refuses the customer: {reason} Mend the customer, then retry.")
+        outcome = Rejected.because(
+            "customer_rejected", f"{settled.app.name} refuses the customer: {reason} Mend the customer, then retry."
+        )
         for work in unit.waiting_for(waiting_name(settled.work.item_id, settled.app.id)):
             self.settle(unit, Settled(settled.app, Capability(work.operation), work, None, outcome))
 
@@ -520,12 +573,22 @@ def _differing(app: AppHandle, differences: Sequence[str]) -> ValidationIssue:
     )
 
 
-def _tax_amount(tax: Any) -> TaxAmount:
-    return TaxAmount(name=tax.name, code=tax.code, percentage=tax.percentage, amount=tax.amount)
+def _tax_amount(tax: LineTax, line: Line) -> TaxAmount:
+    return TaxAmount(
+        name=tax.name,
+        percentage=tax.percentage,
+        behavior=TaxBehavior.INCLUSIVE if tax.included else TaxBehavior.EXCLUSIVE,
+        taxable_amount=line.totals.before_taxes if tax.taxable_amount is None else tax.taxable_amount,
+        amount=tax.amount,
+    )
 
 
 def _invoice_ids(unit: Unit, settled: Settled) -> set[str]:
-    return set() if OPERATIONS[settled.capability].item.__name__ in ("CustomerItem", "CreditNoteItem") else {settled.work.subject_id}
+    return (
+        set()
+        if OPERATIONS[settled.capability].item.__name__ in ("CustomerItem", "CreditNoteItem")
+        else {settled.work.subject_id}
+    )
 
 
 _OUTCOMES: dict[type, Callable[[Settler, Unit, Settled], None]] = {
@@ -537,7 +600,15 @@ _OUTCOMES: dict[type, Callable[[Settler, Unit, Settled], None]] = {
     Alone: Settler.alone,
     Doubt: Settler.doubt,
 }
-_NAMES: dict[type, str] = {Done: "done", Pending: "pending", Rejected: "rejected", Retry: "retry", Release: "retry", Alone: "retry", Doubt: "in_doubt"}
+_NAMES: dict[type, str] = {
+    Done: "done",
+    Pending: "pending",
+    Rejected: "rejected",
+    Retry: "retry",
+    Release: "retry",
+    Alone: "retry",
+    Doubt: "in_doubt",
+}
 
 _DONE: dict[Capability, Callable[[Settler, Unit, Settled, Any], None]] = {
     Capability.SYNC_CUSTOMER: Settler.customer_done,
@@ -545,7 +616,9 @@ _DONE: dict[Capability, Callable[[Settler, Unit, Settled, Any], None]] = {
     Capability.ISSUE: Settler.document_done,
     Capability.SEND: Settler.sent,
     Capability.VOID: lambda settler, unit, settled, result: settler.removed("void_confirmed")(unit, settled, result),
-    Capability.DELETE: lambda settler, unit, settled, result: settler.removed("delete_confirmed")(unit, settled, result),
+    Capability.DELETE: lambda settler, unit, settled, result: settler.removed("delete_confirmed")(
+        unit, settled, result
+    ),
     Capability.CREDIT: Settler.credited,
     Capability.CALCULATE_TAX: Settler.taxed,
     Capability.COLLECT_PAYMENT: Settler.payment_done,

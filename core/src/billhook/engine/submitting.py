@@ -45,7 +45,12 @@ class Submitter:
         self._resolved: dict[tuple[str | None, str | None], ResolvedProfile] = {}
 
     def submit(
-        self, unit: Unit, draft: InvoiceDraft, *, quantities: Mapping[str, Decimal] = NO_QUANTITIES, mirrored: bool = False
+        self,
+        unit: Unit,
+        draft: InvoiceDraft,
+        *,
+        quantities: Mapping[str, Decimal] = NO_QUANTITIES,
+        mirrored: bool = False,
     ) -> InvoiceRow:
         """The invoice of that draft; the one that is there already when the key was used with the same content.
 
@@ -91,7 +96,9 @@ class Submitter:
                 return self._same(row.id, row.values["draft_hash"], key, digest, unit)
         invoice = schema.invoice
         found = unit.tx.first(
-            sa.select(invoice.c.id, invoice.c.draft_hash).where(invoice.c.namespace == self._namespace, invoice.c.client_key == key)
+            sa.select(invoice.c.id, invoice.c.draft_hash).where(
+                invoice.c.namespace == self._namespace, invoice.c.client_key == key
+            )
         )
         return None if found is None else self._same(found.id, found.draft_hash, key, digest, unit)
 
@@ -101,7 +108,14 @@ class Submitter:
         return unit.invoice(id)
 
     def _new_row(
-        self, unit: Unit, draft: InvoiceDraft, digest: str, resolved: ResolvedProfile, content: InvoiceContent, *, mirrored: bool
+        self,
+        unit: Unit,
+        draft: InvoiceDraft,
+        digest: str,
+        resolved: ResolvedProfile,
+        content: InvoiceContent,
+        *,
+        mirrored: bool,
     ) -> InvoiceRow:
         id = unit.context.new_id(unit.now)
         values: dict[str, Any] = dict.fromkeys(COLUMNS)
@@ -188,6 +202,8 @@ def refuse_wrong_kind(draft: InvoiceDraft, *, mirrored: bool) -> None:
 
 def _collection_at(unit: Unit, draft: InvoiceDraft, workflow: WorkflowConfig) -> Any:
     metered = [
-        line.invoice_at or unit.now for line in draft.lines if line.quantity is None and not isinstance(line.price, FlatPrice)
+        line.invoice_at or unit.now
+        for line in draft.lines
+        if line.quantity is None and not isinstance(line.price, FlatPrice)
     ]
     return collection_time(metered, workflow.collection_interval)

@@ -19,10 +19,14 @@ Row = dict[str, Any]
 
 INSERT_INVOICE = Insert(schema.invoice, COLUMNS)
 UPDATE_INVOICE = Update(schema.invoice, key=("id", "version"), set=MUTABLE)
-INSERT_EVENT = Insert(schema.event, ("document_id", "version", "at", "cause", "hops", "changes", "operation_id", "note"))
+INSERT_EVENT = Insert(
+    schema.event, ("document_id", "version", "at", "cause", "hops", "changes", "operation_id", "note")
+)
 INSERT_BODY = Insert(schema.document_body, ("document_id", "revision", "body"))
 UPSERT_MAPPING = Upsert(
-    schema.document_mapping, key=("document_id", "revision", "app_id"), columns=("document_id", "revision", "app_id", "lines")
+    schema.document_mapping,
+    key=("document_id", "revision", "app_id"),
+    columns=("document_id", "revision", "app_id", "lines"),
 )
 INSERT_ISSUE = Insert(
     schema.validation_issue,

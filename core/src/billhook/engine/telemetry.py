@@ -20,15 +20,28 @@ class Telemetry:
     def __init__(self, meters: MeterProvider | None = None, tracers: TracerProvider | None = None) -> None:
         meter = (meters or metrics.get_meter_provider()).get_meter("billhook")
         self._tracer = (tracers or trace.get_tracer_provider()).get_tracer("billhook")
-        self._calls = meter.create_counter("billhook.provider.calls", unit="{call}", description="Requests sent to providers")
-        self._settled = meter.create_counter("billhook.items.settled", unit="{item}", description="Items settled, by outcome")
-        self._call_seconds = meter.create_histogram("billhook.provider.call.duration", unit="s", description="Time of one request")
-        self._rounds = meter.create_counter("billhook.commits", unit="{commit}", description="Group commits of the worker")
+        self._calls = meter.create_counter(
+            "billhook.provider.calls", unit="{call}", description="Requests sent to providers"
+        )
+        self._settled = meter.create_counter(
+            "billhook.items.settled", unit="{item}", description="Items settled, by outcome"
+        )
+        self._call_seconds = meter.create_histogram(
+            "billhook.provider.call.duration", unit="s", description="Time of one request"
+        )
+        self._rounds = meter.create_counter(
+            "billhook.commits", unit="{commit}", description="Group commits of the worker"
+        )
 
     @contextmanager
     def sending(self, provider: str, app_id: str, operation: str, step: str) -> Iterator[None]:
         """Around one request to a provider."""
-        attributes = {"billhook.provider": provider, "billhook.app": app_id, "billhook.operation": operation, "billhook.step": step}
+        attributes = {
+            "billhook.provider": provider,
+            "billhook.app": app_id,
+            "billhook.operation": operation,
+            "billhook.step": step,
+        }
         with self._tracer.start_as_current_span(f"{provider} {operation}", kind=SpanKind.CLIENT, attributes=attributes):
             yield
 
@@ -40,7 +53,9 @@ class Telemetry:
 
     def settled(self, provider: str, operation: str, outcome: str, count: int) -> None:
         """So many items of an operation ended with this outcome."""
-        self._settled.add(count, {"billhook.provider": provider, "billhook.operation": operation, "billhook.outcome": outcome})
+        self._settled.add(
+            count, {"billhook.provider": provider, "billhook.operation": operation, "billhook.outcome": outcome}
+        )
 
     def committed(self) -> None:
         """One group commit of the worker."""

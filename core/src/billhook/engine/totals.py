@@ -15,7 +15,11 @@ def differences(document: InvoiceView, held: ProviderTotals | None) -> list[str]
     """What differs, each with both figures; nothing where the provider tells nothing."""
     if held is None:
         return []
-    return [f"{what} is {plain(ours)} here and {plain(theirs)} there" for what, ours, theirs in _pairs(document, held) if ours != theirs]
+    return [
+        f"{what} is {plain(ours)} here and {plain(theirs)} there"
+        for what, ours, theirs in _pairs(document, held)
+        if ours != theirs
+    ]
 
 
 def evidence(document: InvoiceView, held: ProviderTotals) -> dict[str, Any]:

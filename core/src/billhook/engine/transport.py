@@ -39,7 +39,13 @@ class HttpTransport:
                 content=request.body or None,
                 timeout=timeout_seconds,
             )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        except (
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.PoolTimeout,
+            httpx.UnsupportedProtocol,
+            httpx.InvalidURL,
+        ) as error:
             return NotSent(f"{type(error).__name__}: {error}")
         except httpx.HTTPError as error:
             return Lost(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)

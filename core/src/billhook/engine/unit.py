@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -148,11 +149,22 @@ class Unit:
             moves = tuple((trigger, state) for trigger, state in path)
             self._transitions.append(InvoiceTransitioned(row.namespace, row.id, values["version"], moves, self.now))
 
-    def record_document(self, record: Row, cause: str, changes: Row, *, operation_id: str | None = None, note: str | None = None) -> None:
+    def record_document(
+        self, record: Row, cause: str, changes: Row, *, operation_id: str | None = None, note: str | None = None
+    ) -> None:
         """Append an event of a credit note, and count its version up."""
         record["version"] += 1
         self._events.append(
-            (record["id"], record["version"], self.now_micros, cause, None, tables.dump_text(changes), operation_id, note)
+            (
+                record["id"],
+                record["version"],
+                self.now_micros,
+                cause,
+                None,
+                tables.dump_text(changes),
+                operation_id,
+                note,
+            )
         )
 
     # Issues.
@@ -357,11 +369,15 @@ class Unit:
             row for row in self.invoices.values() if not row.is_new and row.values["version"] != row.loaded_version
         ]
         if fresh:
-            self.tx.insert_many(tables.INSERT_INVOICE, [tuple(row.values.get(name) for name in COLUMNS) for row in fresh])
+            self.tx.insert_many(
+                tables.INSERT_INVOICE, [tuple(row.values.get(name) for name in COLUMNS) for row in fresh]
+            )
         if changed:
             rows = [(row.id, row.loaded_version, *(row.values[name] for name in MUTABLE)) for row in changed]
             if self.tx.update_many(tables.UPDATE_INVOICE, rows) != len(rows):
-                raise StaleWrite("An invoice was changed by somebody else meanwhile. Nothing was written; read it again.")
+                raise StaleWrite(
+                    "An invoice was changed by somebody else meanwhile. Nothing was written; read it again."
+                )
         for row in (*fresh, *changed):
             row.loaded_version, row.is_new = row.values["version"], False
         if self._events:
@@ -374,7 +390,9 @@ class Unit:
         if self._mapping_rows:
             self.tx.upsert_many(tables.UPSERT_MAPPING, self._mapping_rows)
         if self._dirty_links:
-            self.tx.upsert_many(tables.UPSERT_LINK, [tables.link_tuple(self.links[key]) for key in sorted(self._dirty_links)])
+            self.tx.upsert_many(
+                tables.UPSERT_LINK, [tables.link_tuple(self.links[key]) for key in sorted(self._dirty_links)]
+            )
         if self._dirty_customer_links:
             rows = [tables.customer_link_tuple(self.customer_links[key]) for key in sorted(self._dirty_customer_links)]
             self.tx.upsert_many(tables.UPSERT_CUSTOMER_LINK, rows)
@@ -384,7 +402,10 @@ class Unit:
     def _flush_records(self) -> None:
         for kind, ids in self._dirty_records.items():
             if ids:
-                self.tx.upsert_many(tables.UPSERT_RECORD[kind], [tables.record_tuple(kind, self.records[kind][id]) for id in sorted(ids)])
+                self.tx.upsert_many(
+                    tables.UPSERT_RECORD[kind],
+                    [tables.record_tuple(kind, self.records[kind][id]) for id in sorted(ids)],
+                )
                 self._dirty_records[kind] = set()
 
     def _flush_issues(self) -> None:
@@ -414,6 +435,5 @@ class Unit:
             self.tx.after_commit(act)
         observers = self.context.observers
         for event in self._transitions:
-            self.tx.after_commit(lambda event=event: observers.notify_invoice_transitioned(event))
+            self.tx.after_commit(partial(observers.notify_invoice_transitioned, event))
         self._later, self._transitions = [], []
-

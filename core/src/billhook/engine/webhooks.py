@@ -55,7 +55,9 @@ class Webhooks:
         credentials = app.handle.credentials(secrets) if secrets else None
         read = app.handle.read_webhook(lowered, body, credentials, now)
         if isinstance(read, Refusal):
-            raise WebhookRefused(f"A webhook for app {app.name} is refused: {read.reason}. Check the app's webhook secret.")
+            raise WebhookRefused(
+                f"A webhook for app {app.name} is refused: {read.reason}. Check the app's webhook secret."
+            )
         return read
 
     def _keep(self, tx: Transaction, app: AppHandle, events: Sequence[WebhookEvent], now: datetime) -> int:

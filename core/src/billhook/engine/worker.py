@@ -90,7 +90,9 @@ class Worker:
             if isinstance(step.effect, Send | Look):
                 step.operation.driver.withdraw(step.effect)
         work.steps = [
-            Step(step.operation, Park(now, "the worker is stopping"), step.came) if isinstance(step.effect, Send | Look) else step
+            Step(step.operation, Park(now, "the worker is stopping"), step.came)
+            if isinstance(step.effect, Send | Look)
+            else step
             for step in work.steps
         ]
         self._commit(work, now)
@@ -148,7 +150,6 @@ class Worker:
         waiting = any(operation.due is not None and operation.due <= now for operation in held.operations.values())
         return over or (not waiting and held.found_nothing(now))
 
-
     def _let_go(self, held: HeldApp, now: datetime) -> None:
         for operation in held.operations.values():
             operation.driver.close()
@@ -188,9 +189,14 @@ class Worker:
             return
         lease.failures += 1
         if lease.failures >= policy.circuit_failures:
-            pause = min(policy.first_backoff * 2 ** min(lease.failures - policy.circuit_failures + 2, 16), policy.longest_backoff)
+            pause = min(
+                policy.first_backoff * 2 ** min(lease.failures - policy.circuit_failures + 2, 16),
+                policy.longest_backoff,
+            )
             lease.circuit_until = now + pause
-            self._context.telemetry.log(logging.WARNING, "The circuit of an app opened.", {"app": held.app.id, "failures": lease.failures})
+            self._context.telemetry.log(
+                logging.WARNING, "The circuit of an app opened.", {"app": held.app.id, "failures": lease.failures}
+            )
 
     # What goes on.
 
@@ -230,7 +236,9 @@ class Worker:
         if work.is_empty:
             return
         work.leases = [held.lease for held in self._held.values()]
-        work.windows = [window for held in self._held.values() for window in held.budget.dirty() if not is_shared(window)]
+        work.windows = [
+            window for held in self._held.values() for window in held.budget.dirty() if not is_shared(window)
+        ]
         self._context.faults.reach("round.before")
         result = self._write(work)
         self._context.faults.reach("round.after")
@@ -348,7 +356,12 @@ class Worker:
                 held.look_again(operation)
 
     def _log_fault(self, operation: OpenOperation, fault: Fault) -> None:
-        fields = {"app": operation.held.app.id, "operation": operation.spec.name, "operation_id": operation.id, "reason": fault.reason}
+        fields = {
+            "app": operation.held.app.id,
+            "operation": operation.spec.name,
+            "operation_id": operation.id,
+            "reason": fault.reason,
+        }
         self._context.telemetry.log(logging.ERROR, "A provider's operation failed. It will run again.", fields)
 
     def _count_settled(self, step: Step) -> None:
