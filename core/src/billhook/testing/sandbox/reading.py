@@ -55,7 +55,7 @@ _IN_PROGRESS = frozenset({"draft_pending", "issue_pending", "processing"})
 def verdict_of(reply: Reply) -> Verdict | None:
     """What the sandbox documents beyond HTTP: a key in flight is busy, and a success is one JSON object."""
     if reply.status == 409 and _body(reply).get("error", {}).get("code") == "request_in_flight":
-        return Busy(timedelta(seconds=1))
+        return Busy(timedelta(seconds=5))
     if 200 <= reply.status < 300:
         return Answered() if _body(reply) else OutcomeUnknown("the answer is no JSON object")
     return None
