@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from billhook.domain.issue import ValidationIssue
     from billhook.domain.money import Money
     from billhook.engine.context import Policy
-    from billhook.engine.engine import Engine, Namespace, RunningWorker
+    from billhook.engine.engine import Engine, Namespace
     from billhook.engine.queries import InvoiceDetails, InvoiceFilter
+    from billhook.engine.running import RunningWorker
     from billhook.errors import BillhookError
     from billhook.plugins.catalog import ProviderCatalog
 
@@ -41,7 +42,7 @@ _HOMES = {
     "Policy": "billhook.engine.context",
     "Provider": "billhook.contract",
     "ProviderCatalog": "billhook.plugins.catalog",
-    "RunningWorker": "billhook.engine.engine",
+    "RunningWorker": "billhook.engine.running",
     "SystemClock": "billhook.clock",
     "ValidationIssue": "billhook.domain.issue",
     "hookimpl": "billhook.contract",

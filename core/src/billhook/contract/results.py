@@ -106,13 +106,14 @@ class RefundResult:
 
 @dataclass(frozen=True, slots=True)
 class LineTax:
-    """Tax on one line, in major units. ``taxable_amount`` None: the line before taxes. ``included``: the price holds it already."""
+    """Tax on one line, in major units. ``taxable_amount`` None: the line before taxes. ``included``: whether the price holds it
+    already (None: as the line's own tax configuration says)."""
 
     name: str
     amount: Decimal
     percentage: Decimal
     taxable_amount: Decimal | None = None
-    included: bool = False
+    included: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from billhook.domain.transitions import STATES, TRANSITIONS_FROM, Guard, Operati
 
 __all__ = [
     "STATES",
+    "TIMED_STATES",
     "Action",
     "CollectionMethod",
     "Decision",
@@ -311,6 +312,9 @@ _TIMER_OF_STATE: dict[State, Callable[[InvoiceFacts], datetime | None]] = {
     State.DRAFT_WAITING_AUTO_APPROVAL: _draft_timer,
     **dict.fromkeys(_OVERDUE_TIMER_STATES, _overdue_timer),
 }
+
+TIMED_STATES = frozenset(_TIMER_OF_STATE)
+"""The states that time alone may end."""
 
 
 # The table, laid out for looking up.

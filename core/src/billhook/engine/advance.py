@@ -14,6 +14,7 @@ from billhook.contract.items import Batch
 from billhook.contract.operations import OPERATIONS
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import (
+    TIMED_STATES,
     Decision,
     Refused,
     State,
@@ -31,7 +32,7 @@ from billhook.engine.invoice_row import InvoiceRow, invoice_view
 from billhook.engine.limits import invoice_problems
 from billhook.engine.numbers import Numbers
 from billhook.engine.unit import Unit
-from billhook.engine.work import READY, WAITING, WorkRow
+from billhook.engine.work import ADVANCE, READY, WAITING, WorkRow
 from billhook.errors import ContractViolation, NotAllowed
 
 OWN = "openmeter"
@@ -75,7 +76,7 @@ class Advancer:
             return
         if row.changes():
             unit.record(row, cause, operation_id=operation_id, note=note)
-        self.ask(unit, row)
+        self.ask(unit, row, entered=False)
 
     def _take(
         self,
@@ -87,19 +88,24 @@ class Advancer:
         operation_id: str | None = None,
         note: str | None = None,
     ) -> None:
+        if decision.hops[0].from_state in TIMED_STATES:
+            unit.drop(row.id, ADVANCE, row.values["invoicing_app_id"])
         row.take(decision.facts)
         _stamp(unit, row)
         unit.record(row, cause, decision.hops, operation_id=operation_id, note=note)
         self.ask(unit, row)
 
-    def ask(self, unit: Unit, row: InvoiceRow) -> None:
-        """Ask for what the invoice's state waits for. Done at once where it can be, else it becomes work."""
+    def ask(self, unit: Unit, row: InvoiceRow, *, entered: bool = True) -> None:
+        """Ask for what the invoice's state waits for. Done at once where it can be, else it becomes work.
+
+        Money is collected only when its state was just ``entered``: what a partial payment leaves open is not taken by itself.
+        """
         if _holds(unit, row):
             unit.wake_at(row, unit.now)
             return
         facts = row.facts
         need = work_needed(facts)
-        if need is None:
+        if need is None or (need.operation == "collect_payment" and not entered):
             unit.wake_at(row, timers(facts))
             self._finish_money(unit, row)
             return
@@ -154,9 +160,9 @@ class Advancer:
             return
         ready = work._replace(lane=unit.lane, due=unit.now_micros, state=READY)
         if needs_customer(capability) and not self._customer_stands(unit, app, customer_id):
-            unit.want(ready._replace(state=WAITING, waits_for=waiting_name(customer_id, app.id)))
+            unit.want_if_free(ready._replace(state=WAITING, waits_for=waiting_name(customer_id, app.id)))
             return
-        unit.want(ready)
+        unit.want_if_free(ready)
 
     def _customer_stands(self, unit: Unit, app: AppHandle, customer_id: str) -> bool:
         if not app.handle.declaration.can(Capability.SYNC_CUSTOMER):
@@ -165,8 +171,8 @@ class Advancer:
         if link["synced_revision"] is not None and link["failure"] is None:
             return True
         work = WorkRow(customer_id, Capability.SYNC_CUSTOMER, app.id, customer_id, lane=unit.lane, due=unit.now_micros)
-        if unit.pending_work(*work.key) is None and not unit.is_claimed(work):
-            unit.want(work)
+        if unit.pending_work(*work.key) is None:
+            unit.want_if_free(work)
         return False
 
     def run_local(self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow) -> None:

@@ -15,12 +15,13 @@ from billhook.domain.invoice import content_json
 from billhook.domain.lifecycle import State, Trigger, is_mutable
 from billhook.domain.money import plain
 from billhook.domain.parsing import parse
+from billhook.engine import payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.settle import Settler, can_fire
 from billhook.engine.submitting import workflow_columns
 from billhook.engine.unit import Unit
 from billhook.engine.work import CLAIMED
-from billhook.errors import BillhookError, NotAllowed
+from billhook.errors import BillhookError, KeyReused, NotAllowed
 from billhook.store import schema
 
 Arguments = Mapping[str, Any]
@@ -101,6 +102,13 @@ class Commands:
         """A command that is one trigger."""
         return lambda unit, row, _arguments: self._advancer.fire(unit, row, trigger, name, outside=True)
 
+    def advance(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
+        """Go on if the invoice can. A pause that its app no longer asks for ends."""
+        before = row.values["version"]
+        self._advancer.go_on(unit, row, "advance")
+        if row.values["version"] == before:
+            self._advancer.fire(unit, row, Trigger.NEXT, "advance", outside=True)
+
     def retry(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
         """Try again; what was critical is only a warning from here on."""
         self._advancer.fire(unit, row, Trigger.RETRY, "retry", outside=True)
@@ -116,6 +124,7 @@ class Commands:
         """Make the invoice void here and at its app."""
         if row.state is State.VOIDED:
             return
+        payments.cancel_open(unit, row)
         unit.drop_open(row.id)
         self._advancer.fire(unit, row, Trigger.VOID, "void", outside=True)
 
@@ -153,6 +162,18 @@ class Commands:
         if not can_fire(row, trigger, unit.now):
             self._advancer.fire(unit, row, trigger, "payment_status", outside=True)
 
+    def _is_recorded(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> bool:
+        key = arguments.get("key")
+        if key is None:
+            return False
+        payment = schema.payment
+        known = unit.tx.first(
+            sa.select(payment).where(payment.c.namespace == row.namespace, payment.c.client_key == key)
+        )
+        if known is not None and not _same_payment(known, row, arguments):
+            raise KeyReused(key, f"payment {known.id}")
+        return known is not None
+
     def record_payment(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """Money that came another way."""
         if row.state not in _TAKES_MONEY:
@@ -160,6 +181,8 @@ class Commands:
                 f"Invoice {row.id} is in {row.state}; money is recorded once it is issued.",
                 "invoice_action_not_available",
             )
+        if self._is_recorded(unit, row, arguments):
+            return
         app_id = row.values["payment_app_id"]
         self._settler.receive(
             unit,
@@ -171,6 +194,10 @@ class Commands:
             external_id=arguments.get("external_id"),
             client_key=arguments.get("key"),
         )
+
+
+def _same_payment(known: Any, row: InvoiceRow, arguments: Arguments) -> bool:
+    return bool(known.invoice_id == row.id and Decimal(known.amount) == Decimal(arguments["amount"]))
 
 
 def is_held(unit: Unit, invoice_id: str) -> bool:
@@ -189,7 +216,7 @@ def _trigger(trigger: Trigger, name: str) -> Callable[[Commands, Unit, InvoiceRo
 
 
 _COMMANDS: dict[str, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = {
-    "advance": _trigger(Trigger.NEXT, "advance"),
+    "advance": Commands.advance,
     "approve": _trigger(Trigger.APPROVE, "approve"),
     "snapshot_quantities": _trigger(Trigger.FORCE_COLLECT, "snapshot_quantities"),
     "retry": Commands.retry,

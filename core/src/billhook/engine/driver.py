@@ -123,7 +123,11 @@ class Driver:
 
     def take(self, attempt: Attempt, came: Transmission, now: datetime) -> Effect:
         """Go on after a step was sent."""
-        return self._guarded(lambda: self._take(attempt, came, now))
+        effect = self._guarded(lambda: self._take(attempt, came, now))
+        if isinstance(effect, Fault) and attempt.is_sending and attempt.step.effectful:
+            # It was sent, and what came back could not even be classified.
+            attempt.lost(effect.reason)
+        return effect
 
     def _take(self, attempt: Attempt, came: Transmission, now: datetime) -> Effect:
         verdict, reply = self._verdict(attempt.step, came)
@@ -172,7 +176,7 @@ class Driver:
         attempt.looked_up(place, None)
         if not isinstance(verdict, Answered) or reply is None:
             return self._look_again(attempt, now, "the look-up failed")
-        wanted = self._checking.items if self._checking else self._items_of(attempt)
+        wanted = self._checking.items if self._checking else self._all_items()
         findings = self._match(way, reply, wanted)
         if self._checking is not None:
             return self._check(self._checking, attempt, way, findings, now)
@@ -457,8 +461,9 @@ class Driver:
         target = self.handle.registered_function(function.name)
         return lambda reply: target(reply, **function.args)
 
-    def _items_of(self, attempt: Attempt) -> tuple[str, ...]:
-        return attempt.step.items or tuple(item.id for item in self.batch.items)
+    def _all_items(self) -> tuple[str, ...]:
+        # A batch makes one request that changes something, so an unknown outcome concerns every item.
+        return tuple(item.id for item in self.batch.items)
 
     def _effectful(self) -> Attempt | None:
         return next((attempt for attempt in reversed(self.journal) if attempt.step.effectful), None)

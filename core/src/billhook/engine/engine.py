@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import secrets
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
-from billhook.engine.doubts import Doubts
+import sqlalchemy as sa
 from billhook.engine.erase import Eraser
-from billhook.engine.prune import Pruner
 
 from billhook.clock import Clock, SystemClock
 from billhook.domain.usage import UsageSource
@@ -29,12 +26,16 @@ from billhook.engine.credentials import Credentials
 from billhook.engine.credit_note_commands import CreditNotes, Refunds
 from billhook.engine.customer_commands import CustomerCommands
 from billhook.engine.documents import StoredDocuments
+from billhook.engine.doubts import Doubts
 from billhook.engine.gathering import GatheringCommands
 from billhook.engine.invoices import Invoices
+from billhook.engine.moments import maybe_from_micros
 from billhook.engine.numbers import Numbers
 from billhook.engine.override_commands import OverrideCommands
 from billhook.engine.pending_lines import PendingLineCommands
 from billhook.engine.profile_commands import ProfileCommands
+from billhook.engine.prune import Pruner
+from billhook.engine.running import RunningWorker
 from billhook.engine.sending import InlineSenders, Sender, Senders, ThreadSenders
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import Submitter
@@ -46,13 +47,13 @@ from billhook.engine.worker import Worker
 from billhook.faults import NO_FAULTS, Faults
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.plugins.observers import Observers
-from billhook.store import migrate
+from billhook.store import migrate, schema
 from billhook.store.database import Database
 from billhook.store.transaction import Transaction
 
 DEFAULT_NAMESPACE = "default"
 SEND_THREADS = 16
-LONGEST_SLEEP = timedelta(seconds=1)
+IDLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,6 @@ class Namespace:
 
     engine: Engine
     name: str
-    bound: Transaction | None = None
 
     @cached_property
     def apps(self) -> AppCommands:
@@ -86,7 +86,7 @@ class Namespace:
     @cached_property
     def invoices(self) -> Invoices:
         """Invoices."""
-        return Invoices(self.engine.context, self.name, self.engine.settler, self.bound)
+        return Invoices(self.engine.context, self.name, self.engine.settler)
 
     @cached_property
     def credit_notes(self) -> CreditNotes:
@@ -121,6 +121,20 @@ class Namespace:
     def erase_customer(self, customer_id: str) -> Any:
         """Erase a customer's personal data. Amounts and numbers stay."""
         return Eraser(self.engine.context).erase_customer(self.name, customer_id)
+
+
+@dataclass(frozen=True)
+class BoundNamespace:
+    """What can be done inside a host's own transaction: invoices, and nothing that needs a transaction of ours."""
+
+    engine: Engine
+    name: str
+    transaction: Transaction
+
+    @cached_property
+    def invoices(self) -> Invoices:
+        """Invoices, stored when the host commits."""
+        return Invoices(self.engine.context, self.name, self.engine.settler, self.transaction)
 
 
 class Engine:
@@ -205,7 +219,7 @@ class Engine:
         return Namespace(self, name)
 
     @contextmanager
-    def bind(self, connection: object, namespace: str = DEFAULT_NAMESPACE) -> Iterator[Namespace]:
+    def bind(self, connection: object, namespace: str = DEFAULT_NAMESPACE) -> Iterator[BoundNamespace]:
         """Take part in a host's own transaction, on its SQLAlchemy, sqlite3 or psycopg connection.
 
         What is submitted here is stored when the host commits and gone when it rolls back. No final number is taken: invoices stop at
@@ -213,7 +227,7 @@ class Engine:
         leave it to the sweep.
         """
         with self.database.bind(connection) as tx:
-            yield Namespace(self, namespace, tx)
+            yield BoundNamespace(self, namespace, tx)
 
     def wake(self) -> None:
         """Something may be due: tell the worker."""
@@ -256,11 +270,6 @@ class Engine:
 
     def next_due(self) -> datetime | None:
         """When something is due next in this database, None when nothing is."""
-        import sqlalchemy as sa
-
-        from billhook.engine.moments import maybe_from_micros
-        from billhook.store import schema
-
         with self.database.read() as tx:
             return maybe_from_micros(tx.scalar(sa.select(sa.func.min(schema.app_lease.c.next_due))))
 
@@ -291,89 +300,9 @@ class Engine:
         self.close()
 
 
-class RunningWorker:
-    """A worker thread. ``stop`` lets what is in flight land, gives the apps back, and returns."""
-
-    def __init__(self, engine: Engine, new_worker: Callable[[], Worker]) -> None:
-        self._engine = engine
-        self._new_worker = new_worker
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="billhook-worker", daemon=True)
-        self._failure: BaseException | None = None
-
-    def start(self) -> Self:
-        """Begin to work."""
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Finish what is in flight and stop. Raises what the worker died of, if it did."""
-        self._stopping.set()
-        self._engine.wake()
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it is at work."""
-        return self._thread.is_alive()
-
-    def stop_on_signals(self, *signals: signal.Signals) -> None:
-        """Stop gracefully on these (SIGTERM and SIGINT when none is named). To be called in the main thread."""
-        for number in signals or (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-
-    def wait(self) -> None:
-        """Until it was told to stop."""
-        while not self._stopping.wait(0.5) and self.is_alive:
-            continue
-        self.stop()
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._stopping.set()
-        self._engine.wake()
-
-    def _run(self) -> None:
-        context = self._engine.context
-        worker = self._new_worker()
-        try:
-            with context.database.liveness.claim(worker.owner):
-                self._work(worker)
-        except BaseException as failure:  # noqa: BLE001 - raised again where somebody waits for the worker
-            self._failure = failure
-
-    def _work(self, worker: Worker) -> None:
-        context = self._engine.context
-        while not self._stopping.is_set():
-            seen = context.wakeups.count
-            if worker.tick(wait_seconds=0.05):
-                continue
-            if not worker.in_flight:
-                context.wakeups.wait(context.clock, seen, self._pause_seconds())
-        while worker.in_flight:
-            worker.drain(wait_seconds=0.05)
-        worker.close()
-
-    def _pause_seconds(self) -> float:
-        due = self._engine.next_due()
-        longest = LONGEST_SLEEP.total_seconds()
-        if due is None:
-            return longest
-        return min(max((due - self._engine.context.clock.now()).total_seconds(), 0.001), longest)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-
 def _until_idle(worker: Worker, at_most: int | None) -> int:
     rounds = 0
-    while worker.tick(wait_seconds=1.0) or worker.in_flight:
+    while worker.tick(wait_seconds=IDLE_SECONDS) or worker.in_flight:
         rounds += 1
         if at_most is not None and rounds >= at_most:
             break

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from billhook.engine.preview import Preview, Previewer
+from sqlalchemy.exc import IntegrityError
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Done
@@ -246,7 +247,8 @@ class Invoices:
         for _ in range(STALE_RETRIES):
             try:
                 return self._context.database.write(act)
-            except StaleWrite:
+            except (StaleWrite, IntegrityError):
+                # Somebody else changed the row, or stored the same key, at the same moment: look again.
                 continue
         return self._context.database.write(act)
 

@@ -98,6 +98,11 @@ class Attempt:
         """An answer that the operation may read is journalled."""
         return self.status == ANSWERED
 
+    @property
+    def is_sending(self) -> bool:
+        """A send began, and nothing is known of its end."""
+        return self.status == SENDING
+
     def about_to_send(self, now: datetime, longest: timedelta) -> None:
         """Note, before it is committed, that a send begins."""
         self.changed = True
@@ -190,10 +195,10 @@ class Attempt:
 
 
 def dump_step(step: Request | Call) -> bytes:
-    """A step as JSON, the request's body apart. Raises ContractViolation when it can't be stored."""
+    """A step as JSON, the request's body apart and its sample left out. Raises ContractViolation when it can't be stored."""
     form: Any = type(step)
     try:
-        return wire.adapter(form).dump_json(step, exclude={"body"}, exclude_none=True)
+        return wire.adapter(form).dump_json(step, exclude={"body", "sample"}, exclude_none=True)
     except Exception as error:
         raise ContractViolation(
             f"Step {step.step!r} can't be stored as JSON: {error}. Use JSON values only."

@@ -13,6 +13,7 @@ from billhook.domain.payment import PAYMENT_TRANSITIONS, PaymentStatus as Domain
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.unit import Unit
+from billhook.errors import NotAllowed
 
 Row = dict[str, Any]
 
@@ -110,6 +111,20 @@ def trigger_of(row: InvoiceRow, status: PaymentStatus) -> Trigger | None:
 def count_received(row: InvoiceRow, amount: Decimal) -> None:
     """So much more money was received for the invoice."""
     row.values["amount_paid"] = plain(Decimal(row.values["amount_paid"]) + amount)
+
+
+def cancel_open(unit: Unit, row: InvoiceRow) -> None:
+    """Cancel payments that were not sent yet. Raises NotAllowed when one is under way at its app: its money may still come."""
+    for payment in unit.payments_of(row.id):
+        if payment["state"] not in OPEN:
+            continue
+        if payment["state"] != "pending" or payment["external_id"] is not None:
+            raise NotAllowed(
+                f"Payment {payment['id']} of invoice {row.id} is {payment['state']} at its app. Wait for its end, then try again.",
+                "payment_under_way",
+            )
+        payment["state"] = "canceled"
+        unit.save_record("payment", payment)
 
 
 def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) -> None:

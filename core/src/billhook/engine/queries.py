@@ -66,7 +66,8 @@ class PaymentView:
 class InvoiceDetails:
     """An invoice with what can be done now and what stands in the way.
 
-    ``pending_command`` waits until the operation under way ends. ``in_doubt`` says what nobody knows, and a person must settle.
+    ``pending_command`` waits until the operation under way ends. ``in_doubt`` says what nobody knows, and a person must settle;
+    ``waiting_for`` why an operation under way does not go on.
     """
 
     invoice: InvoiceView
@@ -77,6 +78,7 @@ class InvoiceDetails:
     payments: tuple[PaymentView, ...] = ()
     pending_command: str | None = None
     in_doubt: str | None = None
+    waiting_for: str | None = None
     apps: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -109,7 +111,8 @@ def details(unit: Unit, namespace: str, invoice_id: str) -> InvoiceDetails:
             for payment in sorted(unit.payments_of(invoice_id), key=lambda payment: str(payment["id"]))
         ),
         pending_command=_pending_command(unit.tx, invoice_id),
-        in_doubt=_doubt(unit.tx, invoice_id),
+        in_doubt=_reason(unit.tx, invoice_id, "in_doubt"),
+        waiting_for=_reason(unit.tx, invoice_id, "open"),
         apps={role: row.values[f"{role}_app_id"] for role in ("tax", "invoicing", "payment")},
     )
 
@@ -203,11 +206,11 @@ def _pending_command(tx: Transaction, invoice_id: str) -> str | None:
     return None if name is None else str(name)
 
 
-def _doubt(tx: Transaction, invoice_id: str) -> str | None:
+def _reason(tx: Transaction, invoice_id: str, status: str) -> str | None:
     reason = tx.scalar(
         sa.select(_operation.c.reason)
         .join(_work, _work.c.operation_id == _operation.c.id)
-        .where(_work.c.subject_id == invoice_id, _operation.c.status == "in_doubt")
+        .where(_work.c.subject_id == invoice_id, _operation.c.status == status)
         .limit(1)
     )
     return None if reason is None else str(reason)

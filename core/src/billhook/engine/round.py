@@ -89,7 +89,8 @@ class Round:
         """Write it all."""
         result = RoundResult()
         held = leases.held(tx, self.leases)
-        result.lost = {lease.app_id for lease in self.leases} - held
+        concerned = {lease.app_id for lease in self.leases} | {step.operation.held.app.id for step in self.steps}
+        result.lost = concerned - held
         self._keep_late_replies(tx, held)
         steps = [step for step in self.steps if step.operation.held.app.id in held]
         fresh = [step.operation for step in steps if step.operation.is_new]

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import sqlalchemy as sa
+
 from billhook.contract.declaration import Capability, NumberOwner
 from billhook.contract.events import OperationSettled
 from billhook.contract.operations import OPERATIONS
@@ -22,8 +24,8 @@ from billhook.contract.results import (
     Snapshot,
     TaxResult,
 )
-from billhook.domain.calculation import apply_taxes
-from billhook.domain.invoice import Line, content_json
+from billhook.domain.calculation import apply_taxes, tax_config_of
+from billhook.domain.invoice import InvoiceContent, Line, content_json
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Decision, State, Trigger, decide
 from billhook.domain.money import plain
@@ -38,6 +40,7 @@ from billhook.engine.number_plan import CREDIT_NOTE, INVOICE, is_draft_number, n
 from billhook.engine.numbers import Numbers
 from billhook.engine.unit import Unit
 from billhook.engine.work import CLAIMED, READY, WorkRow
+from billhook.store import schema
 
 Row = dict[str, Any]
 
@@ -191,7 +194,7 @@ class Settler:
             self._fail_invoice(unit, settled, row, [_differing(settled.app, differences)])
             return
         row.values["critical_issues"] = 0
-        unit.report(row.id, settled.component, [])
+        unit.report(row.id, settled.component, _strangers(settled, result))
         _PASSED[settled.capability](self, unit, settled, row, result)
         self.advancer.go_on(unit, row, f"{settled.capability}.done", operation_id=settled.work.operation_id)
 
@@ -232,9 +235,7 @@ class Settler:
         """Tax by line, from outside: a revision of its own, with the same lines."""
         row = unit.invoice(settled.work.subject_id)
         before = unit.content(row.id, row.revision)
-        taxes = {
-            line.id: tuple(_tax_amount(tax, line) for tax in result.lines.get(line.id, ())) for line in before.lines
-        }
+        taxes = {line.id: _taxes_of(line, before, result) for line in before.lines}
         content = apply_taxes(before, taxes)
         row.values["revision"] = row.values["taxed_revision"] = row.revision + 1
         row.values["total"] = plain(content.totals.total)
@@ -520,6 +521,9 @@ class Settler:
         unit.save_customer_link(link)
         unit.release_waiting(waiting_name(settled.work.item_id, settled.app.id))
         unit.wake(settled.app.id, unit.now_micros)
+        if customer_revision(unit, settled.work.item_id) > settled.item.revision:
+            # It was edited while it was under way.
+            unit.want(settled.work._replace(state=READY, due=unit.now_micros, operation_id=None))
 
     def customer_pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The customer waits at the provider; so does everything that needs it."""
@@ -542,6 +546,12 @@ class Settler:
         )
         for work in unit.waiting_for(waiting_name(settled.work.item_id, settled.app.id)):
             self.settle(unit, Settled(settled.app, Capability(work.operation), work, None, outcome))
+
+
+def customer_revision(unit: Unit, customer_id: str) -> int:
+    """How often the customer was changed."""
+    customer = schema.customer
+    return int(unit.tx.scalar(sa.select(customer.c.revision).where(customer.c.id == customer_id)) or 0)
 
 
 def check_of(app: AppHandle, capability: Capability) -> Capability:
@@ -568,16 +578,37 @@ def _differing(app: AppHandle, differences: Sequence[str]) -> ValidationIssue:
     return ValidationIssue(
         severity=Severity.CRITICAL,
         code="totals_differ",
-        message=f"{app.name} holds other amounts than this invoice: {'; '.join(differences)}. Nothing was issued. Find the cause, then retry.",
+        message=f"{app.name} holds other amounts than this invoice: {'; '.join(differences)}. Find the cause, then retry.",
         path="/totals/total",
     )
 
 
-def _tax_amount(tax: LineTax, line: Line) -> TaxAmount:
+def _strangers(settled: Settled, result: DocumentResult) -> list[ValidationIssue]:
+    if not (result.line_ids or result.discount_ids):
+        return []
+    return [
+        ValidationIssue(
+            severity=Severity.WARNING,
+            code="line_unknown",
+            message=f"{settled.app.name} returned an id for {id}, which is no line or discount of this invoice. It was not kept.",
+            component=settled.component,
+        )
+        for id in sorted(unknown_ids(settled.item.invoice, result))
+    ]
+
+
+def _taxes_of(line: Line, content: InvoiceContent, result: TaxResult) -> tuple[TaxAmount, ...]:
+    config = tax_config_of(line, content.workflow)
+    stated = config.behavior if config is not None else TaxBehavior.EXCLUSIVE
+    return tuple(_tax_amount(tax, line, stated) for tax in result.lines.get(line.id, ()))
+
+
+def _tax_amount(tax: LineTax, line: Line, stated: TaxBehavior) -> TaxAmount:
+    told = TaxBehavior.INCLUSIVE if tax.included else TaxBehavior.EXCLUSIVE
     return TaxAmount(
         name=tax.name,
         percentage=tax.percentage,
-        behavior=TaxBehavior.INCLUSIVE if tax.included else TaxBehavior.EXCLUSIVE,
+        behavior=stated if tax.included is None else told,
         taxable_amount=line.totals.before_taxes if tax.taxable_amount is None else tax.taxable_amount,
         amount=tax.amount,
     )

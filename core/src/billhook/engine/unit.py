@@ -57,6 +57,7 @@ class Unit:
         self._bodies: list[tuple[Any, ...]] = []
         self._mapping_rows: list[tuple[Any, ...]] = []
         self._work: dict[tuple[str, str, str], WorkRow | None] = {}
+        self._guarded: set[tuple[str, str, str]] = set()
         self._wakes: dict[str, int] = {}
         self._released: list[tuple[str, int, int]] = []
         self.named: list[tuple[str, str, str, str]] = []
@@ -294,6 +295,12 @@ class Unit:
         if work.is_ready:
             self.wake(work.app_id, work.due)
 
+    def want_if_free(self, work: WorkRow) -> None:
+        """As ``want``, unless an operation holds that very work: then it is being done."""
+        if work.key not in self._work:
+            self._guarded.add(work.key)
+        self.want(work)
+
     def drop(self, item_id: str, operation: str, app_id: str) -> None:
         """It is no longer to be done."""
         self._work[item_id, operation, app_id] = None
@@ -326,11 +333,9 @@ class Unit:
         self._wakes[app_id] = min(due, self._wakes.get(app_id, due))
 
     def wake_at(self, row: InvoiceRow, at: datetime | None) -> None:
-        """Set or clear the invoice's timer."""
+        """Set the invoice's timer; None sets none."""
         app_id = row.values["invoicing_app_id"]
         if at is None:
-            if not row.is_new:
-                self.drop(row.id, ADVANCE, app_id)
             return
         due = max(to_micros(at), self.now_micros)
         self.want(WorkRow(row.id, ADVANCE, app_id, row.id, lane=Lane.BULK, due=due, version=row.values["version"]))
@@ -416,6 +421,7 @@ class Unit:
         self._superseded, self._issues = [], []
 
     def _flush_work(self) -> None:
+        self._leave_claimed()
         gone = [key for key, work in self._work.items() if work is None]
         wanted = [work for work in self._work.values() if work is not None]
         if gone:
@@ -429,6 +435,17 @@ class Unit:
             due = min(self._wakes.values())
             self._later.append(lambda: self.context.wakeups.wake(from_micros(due)))
         self._work, self._wakes, self._released = {}, {}, []
+
+    def _leave_claimed(self) -> None:
+        if not self._guarded:
+            return
+        stored = self.tx.select_in(
+            schema.work, tables.WORK_COLUMNS, "item_id", sorted({item_id for item_id, _, _ in self._guarded})
+        )
+        claimed = {work.key for work in (WorkRow(*row) for row in stored) if work.is_claimed}
+        for key in claimed & self._guarded:
+            del self._work[key]
+        self._guarded = set()
 
     def _announce(self) -> None:
         for act in self._later:

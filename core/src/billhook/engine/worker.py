@@ -58,6 +58,7 @@ class Worker:
         self._held: dict[str, HeldApp] = {}
         self._next_claim: datetime | None = None
         self._seen_wakeups = -1
+        self._now_seconds: float = 0
 
     @property
     def in_flight(self) -> int:
@@ -67,7 +68,7 @@ class Worker:
     def tick(self, wait_seconds: float | None = None) -> bool:
         """One round. Returns whether anything was done. Waits up to that long for an answer when some are in flight."""
         landed = self._senders.landed(wait_seconds if self.in_flight else None)
-        now = self._context.clock.now()
+        now = self._now()
         self._notice_wakeups()
         claimed = self._claim(now)
         work = Round(self._context, self._settler, self._apply_commands, now)
@@ -79,10 +80,15 @@ class Worker:
         released = self._release_idle(now)
         return bool(landed or claimed or released or not work.is_empty)
 
+    def _now(self) -> datetime:
+        # Deadlines count from the same instant on both clocks.
+        self._now_seconds = self._context.clock.monotonic()
+        return self._context.clock.now()
+
     def drain(self, wait_seconds: float) -> None:
         """Take in what lands and store it; begin nothing new."""
         landed = self._senders.landed(wait_seconds)
-        now = self._context.clock.now()
+        now = self._now()
         work = Round(self._context, self._settler, self._apply_commands, now)
         for answer in landed:
             self._take(answer, work, now)
@@ -146,9 +152,16 @@ class Worker:
             return False
         if held.lease.blocked_until(now) is not None:
             return True
-        over = now - held.began_at >= self._context.policy.slice
+        over = self._is_over(held, now)
         waiting = any(operation.due is not None and operation.due <= now for operation in held.operations.values())
         return over or (not waiting and held.found_nothing(now))
+
+    def _is_over(self, held: HeldApp, now: datetime) -> bool:
+        """Its turn is over: nothing new begins, and it is given back when what is in flight has landed."""
+        return now - held.began_at >= self._context.policy.slice
+
+    def _is_usable(self, held: HeldApp, now: datetime) -> bool:
+        return held.lease.blocked_until(now) is None and not self._is_over(held, now)
 
     def _let_go(self, held: HeldApp, now: datetime) -> None:
         for operation in held.operations.values():
@@ -203,7 +216,7 @@ class Worker:
     def _resume(self, work: Round, now: datetime) -> None:
         stepped = {step.operation.id for step in work.steps}
         for held in self._held.values():
-            if held.lease.blocked_until(now) is not None:
+            if not self._is_usable(held, now):
                 continue
             for operation in held.operations.values():
                 due = operation.due is not None and operation.due <= now
@@ -211,7 +224,7 @@ class Worker:
                     work.steps.append(Step(operation, operation.driver.resume(now)))
 
     def _prepare(self, work: Round, now: datetime) -> None:
-        usable = [held for held in self._held.values() if held.lease.blocked_until(now) is None]
+        usable = [held for held in self._held.values() if self._is_usable(held, now)]
         if not usable:
             return
         preparer = Preparer(self._context, NumberPlan(self._numbers), now)
@@ -290,9 +303,9 @@ class Worker:
         operation.is_new = False
         match step.effect:
             case Send(attempt):
-                self._dispatch(operation, Sending(operation, attempt, None, self._context.clock.monotonic()))
+                self._dispatch(operation, Sending(operation, attempt, None, self._now_seconds))
             case Look(attempt, place):
-                self._dispatch(operation, Sending(operation, attempt, place, self._context.clock.monotonic()))
+                self._dispatch(operation, Sending(operation, attempt, place, self._now_seconds))
             case Park():
                 self._park(operation, step.effect, now)
             case Fault() if not is_dissolved(step):
