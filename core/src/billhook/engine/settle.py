@@ -25,7 +25,7 @@ from billhook.contract.results import (
     TaxResult,
 )
 from billhook.domain.calculation import apply_taxes, tax_config_of
-from billhook.domain.invoice import InvoiceContent, Line, content_json
+from billhook.domain.invoice import InvoiceContent, Line, content_json, discounts_of
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Decision, State, Trigger, decide
 from billhook.domain.money import plain
@@ -564,8 +564,7 @@ def unknown_ids(invoice: Any, result: DocumentResult) -> set[str]:
     """Line and discount ids in a result that the invoice does not have."""
     known = {line.id for line in invoice.lines}
     known |= {detail.id for line in invoice.lines for detail in line.detailed_lines}
-    known |= {discount.id for line in invoice.lines for discount in (*line.discounts, *line.agreed_discounts)}
-    known |= {discount.id for line in invoice.lines for detail in line.detailed_lines for discount in detail.discounts}
+    known |= {discount.id for line in invoice.lines for discount in discounts_of(line)}
     return {id for id in (*result.line_ids, *result.discount_ids) if id not in known}
 
 
