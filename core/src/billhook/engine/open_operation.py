@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ from billhook.engine.apps import AppHandle
 from billhook.engine.budget import Budget
 from billhook.engine.context import Context
 from billhook.engine.driver import Driver, Rhythm
-from billhook.engine.freeze import Frozen, FrozenBatch, Thawer
+from billhook.engine.freeze import FrozenBatch, Thawer
 from billhook.engine.journal import SENDING, Attempt, read_attempts
 from billhook.engine.leases import Lease
 from billhook.engine.moments import maybe_from_micros
@@ -115,17 +116,16 @@ def new_driver(
 
 def opened(
     context: Context,
-    tx: Transaction,
     held: HeldApp,
     spec: OperationSpec,
-    works: list[WorkRow],
-    items: list[Frozen],
-    operation_id: str,
-    now: datetime,
+    works: Sequence[WorkRow],
+    frozen: FrozenBatch,
+    items: tuple[Any, ...],
+    claims: tuple[NumberClaim, ...],
 ) -> OpenOperation:
-    """A fresh operation over frozen items."""
-    frozen = FrozenBatch(tuple(items), held.app.settings_json, now)
-    batch = _batch(context, tx, held, spec, operation_id, frozen)
+    """A fresh operation over these items."""
+    operation_id = context.new_id(frozen.now)
+    batch = Batch(operation_id, items, held.app.settings, frozen.now, held.app.id, held.app.namespace)
     return OpenOperation(
         id=operation_id,
         held=held,
@@ -135,7 +135,8 @@ def opened(
         batch=batch,
         driver=new_driver(context, held, spec, batch, []),
         is_new=True,
-        due=now,
+        due=frozen.now,
+        claims=claims,
     )
 
 

@@ -12,7 +12,7 @@ from billhook.contract.declaration import Capability
 from billhook.contract.items import CreditNoteItem
 from billhook.contract.operations import OPERATIONS, OperationSpec
 from billhook.engine.context import Context
-from billhook.engine.freeze import Freezer, Frozen
+from billhook.engine.freeze import Freezer, Frozen, FrozenBatch, Thawer
 from billhook.engine.moments import to_micros
 from billhook.engine.number_plan import NumberClaim, NumberPlan, numbered_document, profile_names, wants_number
 from billhook.engine.open_operation import WORKED, HeldApp, OpenOperation, opened
@@ -74,33 +74,34 @@ class Preparer:
         if not works:
             held.empty.add(capability)
             return
-        for batch in batches(works, rules.batch)[:slots]:
-            operation = self._open(tx, held, spec, batch)
-            if operation is not None:
-                yield operation
+        yield from self._open(tx, held, spec, batches(works, rules.batch)[:slots])
 
     def _open(
-        self, tx: Transaction, held: HeldApp, spec: OperationSpec, works: Sequence[WorkRow]
-    ) -> OpenOperation | None:
-        freezer = Freezer(self._context, tx, held.app.id)
-        items = freezer.freeze(spec, works, {})
-        present = {item["id"] for item in items}
-        claims = self._number(tx, held, spec, items)
-        operation_id = self._context.new_id(self._now)
-        works = [work for work in works if work.item_id in present]
-        if not works:
-            return None
-        operation = opened(self._context, tx, held, spec, list(works), items, operation_id, self._now)
-        operation.claims = claims
-        return operation
+        self, tx: Transaction, held: HeldApp, spec: OperationSpec, groups: Sequence[Sequence[WorkRow]]
+    ) -> Iterator[OpenOperation]:
+        """An operation for each group; what they need is read for all of them together."""
+        works = [work for group in groups for work in group]
+        frozen = Freezer(self._context, tx, held.app.id).freeze(spec, works, {})
+        claims = self._number(tx, held, spec, frozen)
+        items = Thawer(self._context, tx, held.app.id).items(spec, frozen)
+        by_id = {item.id: (plain, item) for plain, item in zip(frozen, items, strict=True)}
+        for group in groups:
+            present = [work for work in group if work.item_id in by_id]
+            if not present:
+                continue
+            pairs = [by_id[work.item_id] for work in present]
+            batch = FrozenBatch(tuple(plain for plain, _ in pairs), held.app.settings_json, self._now)
+            needed = tuple(claims[work.subject_id] for work in present if work.subject_id in claims)
+            yield opened(self._context, held, spec, present, batch, tuple(item for _, item in pairs), needed)
 
     def _number(
         self, tx: Transaction, held: HeldApp, spec: OperationSpec, items: list[Frozen]
-    ) -> tuple[NumberClaim, ...]:
+    ) -> dict[str, NumberClaim]:
+        """Give the items their final numbers where they need one. Returns what must be taken for it, by document id."""
         series = wants_number(spec, held.app)
         wanting = [item for item in items if series is not None and _is_unnumbered(item)]
         if series is None or not wanting:
-            return ()
+            return {}
         keys = [_key(spec, item["row"]) for item in wanting]
         contents = self._context.documents.contents(tx, keys)
         profiles = self._profiles(tx, spec, [key[0] for key in keys])
@@ -111,7 +112,7 @@ class Preparer:
         assigned, claims = self._plan.assign(tx, held.app, series, documents)
         for item in wanting:
             item["number"] = assigned[item["row"]["id"]]
-        return claims
+        return {claim.issued.document_id: claim for claim in claims}
 
     def _profiles(self, tx: Transaction, spec: OperationSpec, ids: list[str]) -> dict[str, str]:
         if spec.item is CreditNoteItem:
