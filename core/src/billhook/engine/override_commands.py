@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import sqlalchemy as sa
 
 from billhook.domain.parsing import parse
@@ -31,13 +34,18 @@ class OverrideCommands:
         self._namespace = namespace
 
     def set(
-        self, customer_id: str, *, profile_id: str | None = None, workflow: WorkflowConfig | None = None
+        self,
+        customer_id: str,
+        *,
+        profile_id: str | None = None,
+        workflow: WorkflowConfig | Mapping[str, Any] | None = None,
     ) -> CustomerOverride:
         """Give the customer another profile, another workflow, or both. Replaces the override that was there.
 
         Of the workflow only what is stated counts. Raises NotFound, or Conflict where either is deleted.
         """
-        return self._context.database.write(lambda tx: self._set(tx, customer_id, profile_id, workflow))
+        stated = parse(WorkflowConfig, workflow) if isinstance(workflow, Mapping) else workflow
+        return self._context.database.write(lambda tx: self._set(tx, customer_id, profile_id, stated))
 
     def get(self, customer_id: str) -> CustomerOverride:
         """The customer's override. Raises NotFound with code ``customer_override_not_found``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,13 +44,16 @@ class PendingLineCommands:
         self._namespace = namespace
         self._numbers = numbers
 
-    def add(self, customer_id: str, currency: str, lines: Sequence[LineDraft]) -> Gathered:
+    def add(self, customer_id: str, currency: str, lines: Sequence[LineDraft | Mapping[str, Any]]) -> Gathered:
         """Keep lines until they are invoiced. A line keeps its id, given here where it brings none.
 
         Raises InvalidInput that lists every line that could never be invoiced, Conflict with code ``line_id_taken``.
         """
-        check_pending_lines(lines)
-        return self._context.database.write(lambda tx: self._add(Unit(self._context, tx), customer_id, currency, lines))
+        drafts = [line if isinstance(line, LineDraft) else parse(LineDraft, line) for line in lines]
+        check_pending_lines(drafts)
+        return self._context.database.write(
+            lambda tx: self._add(Unit(self._context, tx), customer_id, currency, drafts)
+        )
 
     def list(self, *, customer_id: str | None = None, page: int = 1, page_size: int = PAGE_SIZE) -> Page[PendingLine]:
         """The pending lines of all customers or of one, in the order of their ids."""

@@ -26,6 +26,9 @@ _profile, _override = schema.profile, schema.customer_override
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 OPENMETER_DEFAULTS = WorkflowConfig()
 
+Json = Mapping[str, Any]
+"""A value in its JSON form; it is validated like the value itself."""
+
 
 class ProfileCommands:
     """The billing profiles of one namespace. At most one is the default; it serves customers without an override."""
@@ -38,12 +41,12 @@ class ProfileCommands:
         self,
         name: str,
         *,
-        supplier: Supplier,
+        supplier: Supplier | Json,
         tax_app_id: str,
         invoicing_app_id: str,
         payment_app_id: str,
         is_default: bool = False,
-        workflow: WorkflowConfig = OPENMETER_DEFAULTS,
+        workflow: WorkflowConfig | Json = OPENMETER_DEFAULTS,
         description: str | None = None,
         metadata: Mapping[str, str] = NO_METADATA,
     ) -> BillingProfile:
@@ -102,8 +105,8 @@ class ProfileCommands:
         name: str | Unchanged = UNCHANGED,
         description: str | Unchanged | None = UNCHANGED,
         is_default: bool | Unchanged = UNCHANGED,
-        supplier: Supplier | Unchanged = UNCHANGED,
-        workflow: WorkflowConfig | Unchanged = UNCHANGED,
+        supplier: Supplier | Json | Unchanged = UNCHANGED,
+        workflow: WorkflowConfig | Json | Unchanged = UNCHANGED,
         metadata: Mapping[str, str] | Unchanged = UNCHANGED,
     ) -> BillingProfile:
         """Change what is given. The apps stay; invoices that are there keep the workflow they were made with.
