@@ -81,8 +81,8 @@ def canonical_body(request: Request) -> str:
     if "x-www-form-urlencoded" in content_type:
         return "&".join(f"{name}={value}" for name, value in sorted(parse_qsl(text, keep_blank_values=True)))
     try:
-        # Numbers stay text: 1.0 and 1.00 are different requests.
-        return _canonical_json(json.loads(text, parse_float=str, parse_int=str))
+        # Numbers keep their spelling, and stay numbers: 1.0, 1.00 and "1.0" are different requests.
+        return _canonical_json(json.loads(text, parse_float=_spelled, parse_int=_spelled))
     except ValueError:
         return text
 
@@ -91,6 +91,10 @@ def _meaningful_headers(request: Request) -> list[tuple[str, str]]:
     key = request.key.name.lower() if request.key and request.key.place == "header" else ""
     pairs = ((name.lower(), value) for name, value in request.headers)
     return sorted(pair for pair in pairs if pair[0] not in VOLATILE_HEADERS and pair[0] != key)
+
+
+def _spelled(number: str) -> dict[str, str]:
+    return {"number": number}
 
 
 def _canonical_json(value: object) -> str:
