@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -35,6 +35,10 @@ class Documents(Protocol):
         self, tx: Transaction, keys: Sequence[tuple[str, int, str]]
     ) -> dict[tuple[str, int, str], tuple[MappedLine, ...]]:
         """Mapped lines by (document id, revision, app id); a key without a mapping is absent."""
+        ...
+
+    def forget(self, document_ids: Collection[str]) -> None:
+        """Read these documents anew: their personal data were erased."""
         ...
 
 

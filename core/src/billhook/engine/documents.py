@@ -1,10 +1,10 @@
-"""Immutable revisions and mappings, kept in memory as far as there is room. They never change, so a kept one is always right."""
+"""Revisions and mappings, kept in memory as far as there is room. Only erasure ever changes one, so a kept one is right until then."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from billhook.domain.invoice import InvoiceContent, parse_content
@@ -43,6 +43,12 @@ class Kept(Generic[K, V]):
             self._weight += self._weigh(value)
             while self._weight > self._most and len(self._values) > 1:
                 self._weight -= self._weigh(self._values.popitem(last=False)[1])
+
+    def forget(self, is_gone: Callable[[K], bool]) -> None:
+        """Let go of the values whose keys are gone."""
+        with self._lock:
+            for key in [key for key in self._values if is_gone(key)]:
+                self._weight -= self._weigh(self._values.pop(key))
 
 
 class StoredDocuments:
@@ -85,3 +91,9 @@ class StoredDocuments:
                     found[key] = load_mapping(lines)
                     self._mappings.keep(key, found[key])
         return found
+
+    def forget(self, document_ids: Collection[str]) -> None:
+        """Read these documents anew: their personal data were erased, the one thing that ever changes a revision."""
+        gone = frozenset(document_ids)
+        self._contents.forget(lambda key: key[0] in gone)
+        self._mappings.forget(lambda key: key[0] in gone)

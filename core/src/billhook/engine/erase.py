@@ -1,0 +1,224 @@
+"""Erasing a customer's personal data: who it was is gone, what was billed and under which number stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.domain.invoice import content_json, parse_content
+from billhook.domain.party import CustomerSnapshot
+from billhook.engine.context import Context
+from billhook.engine.locks import hold
+from billhook.engine.open_documents import needs_customer
+from billhook.engine.prune import drop_bodies, drop_frozen
+from billhook.engine.scrub import MARKER, Scrub, scrub_mappings, scrub_texts
+from billhook.engine.unit import Unit
+from billhook.engine.work import ADVANCE
+from billhook.engine.writing import write_afresh
+from billhook.errors import InUse, NotFound
+from billhook.store import schema
+from billhook.store.statements import Update
+from billhook.store.transaction import Transaction
+
+CHUNK = 200
+
+_customer, _link, _override = schema.customer, schema.customer_link, schema.customer_override
+_invoice, _note, _body = schema.invoice, schema.credit_note, schema.document_body
+_operation, _attempt, _late, _inbox = schema.operation, schema.attempt, schema.late_reply, schema.inbox
+
+_REWRITE = Update(_body, key=("document_id", "revision"), set=("body",))
+
+
+@dataclass(frozen=True, slots=True)
+class EraseResult:
+    """What was erased here. ``remote_customers`` are the ids by app under which providers know the customer: erase it there too."""
+
+    customer_id: str
+    invoices: int = 0
+    credit_notes: int = 0
+    operations: int = 0
+    remote_customers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Traces:
+    """Where the customer appears."""
+
+    scrub: Scrub
+    invoice_ids: Sequence[str]
+    credit_note_ids: Sequence[str]
+    app_ids: Sequence[str]
+    remote_customers: Mapping[str, str]
+
+
+class Eraser:
+    """Erases customers of one database."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def erase_customer(self, namespace: str, customer_id: str) -> EraseResult:
+        """Replace the customer's name, key, address, email, tax id and metadata by a marker, wherever they are kept, and delete it.
+
+        Documents keep their lines, amounts and numbers; the journal keeps digests and statuses. Texts that a host wrote into lines and
+        metadata of a document stay as they are. Each document's timeline notes the erasure. It is done in several transactions; doing
+        it again finishes what was interrupted, and changes nothing that is done.
+
+        Raises InUse while something open needs the customer, NotFound for an unknown one.
+        """
+        traces = self._context.database.write(lambda tx: self._find(tx, namespace, customer_id))
+        operations = self._erase_journal(customer_id, traces)
+        invoices = sum(self._erase_documents(customer_id, traces, ids, ()) for ids in _chunks(traces.invoice_ids))
+        notes = sum(self._erase_documents(customer_id, traces, (), ids) for ids in _chunks(traces.credit_note_ids))
+        # Last, because it tells what to look for: an interrupted erasure can begin again.
+        self._context.database.write(lambda tx: self._erase_row(tx, namespace, customer_id))
+        return EraseResult(customer_id, invoices, notes, operations, traces.remote_customers)
+
+    def _find(self, tx: Transaction, namespace: str, customer_id: str) -> _Traces:
+        row = _require_idle(tx, namespace, customer_id)
+        links = tx.all(sa.select(_link.c.app_id, _link.c.external_id).where(_link.c.customer_id == customer_id))
+        invoices = tx.all(sa.select(_invoice).where(_invoice.c.customer_id == customer_id))
+        notes = tx.all(sa.select(_note).where(_note.c.customer_id == customer_id))
+        apps = {link.app_id for link in links} | {note.app_id for note in notes}
+        apps |= {id for one in invoices for id in (one.tax_app_id, one.invoicing_app_id, one.payment_app_id)}
+        return _Traces(
+            scrub=Scrub.of(CustomerSnapshot.model_validate_json(row.party)),
+            invoice_ids=[one.id for one in invoices],
+            credit_note_ids=[one.id for one in notes],
+            app_ids=sorted(apps),
+            remote_customers={link.app_id: link.external_id for link in links if link.external_id is not None},
+        )
+
+    # The journal: bodies go, digests stay.
+
+    def _erase_journal(self, customer_id: str, traces: _Traces) -> int:
+        found = 0
+        for app_id in traces.app_ids:
+            for ids in _chunks(list(self._operations_about(customer_id, app_id))):
+                self._context.database.write(partial(_drop_operations, ids))
+                found += len(ids)
+        return found
+
+    def _operations_about(self, customer_id: str, app_id: str) -> Iterator[str]:
+        wanted, last = customer_id.encode(), ""
+        while rows := self._frozen_after(app_id, last):
+            yield from (row.id for row in rows if wanted in row.frozen)
+            last = rows[-1].id
+
+    def _frozen_after(self, app_id: str, last: str) -> Sequence[Any]:
+        settled = sa.and_(_operation.c.status == "settled", sa.func.length(_operation.c.frozen) > 0)
+        select = sa.select(_operation.c.id, _operation.c.frozen).where(_operation.c.app_id == app_id, settled)
+        with self._context.database.read() as tx:
+            return tx.all(select.where(_operation.c.id > last).order_by(_operation.c.id).limit(CHUNK))
+
+    # Documents: the customer goes, the figures stay.
+
+    def _erase_documents(self, customer_id: str, traces: _Traces, invoices: Sequence[str], notes: Sequence[str]) -> int:
+        return write_afresh(self._context, lambda tx: self._blank_documents(tx, customer_id, traces, invoices, notes))
+
+    def _blank_documents(
+        self, tx: Transaction, customer_id: str, traces: _Traces, invoices: Sequence[str], notes: Sequence[str]
+    ) -> int:
+        unit = Unit(self._context, tx)
+        blanked, scrub = _blank_bodies(tx, customer_id, [*invoices, *notes], traces.scrub)
+        scrub_mappings(tx, blanked, scrub)
+        scrub_texts(tx, blanked, scrub)
+        _blank_inbox(tx, traces.app_ids, blanked)
+        unit.load_invoices(id for id in invoices if id in blanked)
+        for row in unit.invoices.values():
+            unit.record(row, "erased")
+        for id in (id for id in notes if id in blanked):
+            unit.record_document(unit.save_record("credit_note", unit.get_record("credit_note", id)), "erased", {})
+        unit.flush()
+        tx.after_commit(lambda: self._context.documents.forget(blanked))
+        return len(blanked)
+
+    # The customer itself.
+
+    def _erase_row(self, tx: Transaction, namespace: str, customer_id: str) -> None:
+        _require_idle(tx, namespace, customer_id)
+        now = Unit(self._context, tx).now_micros
+        blank = {
+            "key": None,
+            "name": MARKER,
+            "party": _blank(customer_id).model_dump_json(exclude_defaults=True),
+            "metadata": "{}",
+        }
+        deleted = sa.func.coalesce(_customer.c.deleted_at, now)
+        tx.execute(
+            sa.update(_customer)
+            .where(_customer.c.id == customer_id)
+            .values(**blank, updated_at=now, deleted_at=deleted)
+        )
+        known = {"payment_method": None, "app_data": "{}", "leftovers": "{}", "failure": None}
+        tx.execute(sa.update(_link).where(_link.c.customer_id == customer_id).values(**known))
+        tx.execute(sa.delete(_override).where(_override.c.customer_id == customer_id))
+
+
+def _require_idle(tx: Transaction, namespace: str, customer_id: str) -> Any:
+    """The customer's row, once nothing open needs it and nothing is being done for it."""
+    hold(tx, namespace, f"customer/{customer_id}")
+    row = tx.first(sa.select(_customer).where(_customer.c.namespace == namespace, _customer.c.id == customer_id))
+    if row is None:
+        raise NotFound("customer", customer_id, namespace)
+    needing = needs_customer(tx, namespace, customer_id) or _work_about(tx, customer_id)
+    if needing is not None:
+        raise InUse(f"The customer {customer_id} can't be erased: {needing} is open. Finish, void or delete it first.")
+    return row
+
+
+def _work_about(tx: Transaction, customer_id: str) -> str | None:
+    work = schema.work
+    documents = sa.union_all(
+        sa.select(_invoice.c.id).where(_invoice.c.customer_id == customer_id),
+        sa.select(_note.c.id).where(_note.c.customer_id == customer_id),
+        sa.select(sa.literal(customer_id)),
+    )
+    select = sa.select(work.c.operation, work.c.subject_id).where(
+        work.c.subject_id.in_(documents), work.c.operation != ADVANCE
+    )
+    row = tx.first(select.limit(1))
+    return None if row is None else f"{row.operation} of {row.subject_id}"
+
+
+def _blank(customer_id: str) -> CustomerSnapshot:
+    return CustomerSnapshot(id=customer_id, name=MARKER)
+
+
+def _blank_bodies(tx: Transaction, customer_id: str, ids: Sequence[str], scrub: Scrub) -> tuple[set[str], Scrub]:
+    """Blank the customer in every revision; which documents still showed it, and everything by which they named it."""
+    blanked, rewritten = set(), []
+    for document_id, revision, body in tx.select_in(_body, ("document_id", "revision", "body"), "document_id", ids):
+        content = parse_content(body)
+        if content.customer.name == MARKER:
+            continue
+        scrub |= Scrub.of(content.customer)
+        blanked.add(document_id)
+        rewritten.append(
+            (document_id, revision, content_json(content.model_copy(update={"customer": _blank(customer_id)})))
+        )
+    tx.update_many(_REWRITE, rewritten)
+    return blanked, scrub
+
+
+def _blank_inbox(tx: Transaction, app_ids: Sequence[str], document_ids: set[str]) -> None:
+    money = [row[0] for row in tx.select_in(schema.payment, ("id",), "invoice_id", sorted(document_ids))]
+    for ids in _chunks([*sorted(document_ids), *money]):
+        matched = sa.and_(_inbox.c.app_id.in_(app_ids), _inbox.c.matched_id.in_(ids))
+        tx.execute(sa.update(_inbox).where(matched).values(details="{}"))
+
+
+def _drop_operations(ids: Sequence[str], tx: Transaction) -> None:
+    attempts = tx.all(sa.select(_attempt.c.id, _attempt.c.reply_headers).where(_attempt.c.operation_id.in_(ids)))
+    drop_bodies(tx, attempts)
+    for late in _chunks([row.id for row in attempts]):
+        tx.execute(sa.update(_late).where(_late.c.attempt_id.in_(late)).values(body=b""))
+    drop_frozen(tx, tx.all(sa.select(_operation.c.id).where(_operation.c.id.in_(ids))))
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))

@@ -1,0 +1,48 @@
+"""What caused an event, as the beginning of a sentence for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_WHOLE: Mapping[str, str] = {
+    "created": "The invoice was created",
+    "validated": "It was validated",
+    "validation_failed": "It can't be sent as it is",
+    "time_passed": "Its time came",
+    "due_date_passed": "The due date passed",
+    "paid_in_full": "Nothing is left to pay",
+    "advance": "It was told to go on",
+    "approve": "It was approved",
+    "retry": "A retry was asked for",
+    "update": "It was edited",
+    "delete": "Its deletion was asked for",
+    "void": "It was made void",
+    "snapshot_quantities": "Its quantities were taken before their time",
+    "erased": "Personal data of the customer were erased",
+    "credit_note.allocated": "A credit note was put against it",
+    "payment.recorded": "A payment was noted",
+    "payment.outside": "A payment came in elsewhere",
+    "refund.requested": "A refund was asked for",
+}
+_ENDINGS: Mapping[str, str] = {
+    "done": "{what} is done",
+    "pending": "{what} is under way",
+    "rejected": "{what} was refused",
+    "in_doubt": "It is not known whether {what} was done",
+    "recorded": "The command {what} waits for the operation under way",
+    "refused": "The command {what} is no longer possible",
+    "found": "An operator found {what} done",
+    "absent": "An operator found {what} not done",
+    "look_again": "An operator had {what} looked up again",
+}
+_NOT_NEEDED = "_not_needed"
+
+
+def phrase_of(cause: str) -> str:
+    """The cause in words; a cause without words of its own speaks for itself."""
+    if cause in _WHOLE:
+        return _WHOLE[cause]
+    if cause.endswith(_NOT_NEEDED):
+        return f"{cause.removesuffix(_NOT_NEEDED)} is not needed here"
+    what, _, ending = cause.rpartition(".")
+    return _ENDINGS.get(ending, "{what}: {ending}").format(what=what, ending=ending) if what else cause
