@@ -187,6 +187,7 @@ class DetailedLine(Value):
 class Line(Value):
     """A calculated line.
 
+    `metered` lines got their quantity from a usage source, and are asked again when the invoice is collected.
     `detailed_lines` is empty where the line is plainly quantity times price; `details_of` gives that one detail too.
     `discounts` stand on the line itself there, else on the details, but for usage discounts, always here.
     """
@@ -200,6 +201,7 @@ class Line(Value):
     invoice_at: UtcDatetime | None = None
     quantity: Amount = ONE
     metered_quantity: Amount | None = None
+    metered: bool = False
     price: Price
     tax_config: TaxConfig | None = None
     agreed_discounts: tuple[Discount, ...] = ()

@@ -20,6 +20,7 @@ from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.settle import Settler, can_fire
 from billhook.engine.submitting import workflow_columns
 from billhook.engine.unit import Unit
+from billhook.engine.usage import snapshot
 from billhook.engine.work import CLAIMED
 from billhook.errors import BillhookError, KeyReused, NotAllowed
 from billhook.store import schema
@@ -108,6 +109,13 @@ class Commands:
         self._advancer.go_on(unit, row, "advance")
         if row.values["version"] == before:
             self._advancer.fire(unit, row, Trigger.NEXT, "advance", outside=True)
+
+    def snapshot_quantities(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
+        """Collect now, with the usage as it was asked for."""
+        quantities = {id: Decimal(quantity) for id, quantity in arguments.get("quantities", {}).items()}
+        if quantities and row.state is State.DRAFT_WAITING_FOR_COLLECTION:
+            snapshot(unit, row, quantities)
+        self._advancer.fire(unit, row, Trigger.FORCE_COLLECT, "snapshot_quantities", outside=True)
 
     def retry(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
         """Try again; what was critical is only a warning from here on."""
@@ -218,7 +226,7 @@ def _trigger(trigger: Trigger, name: str) -> Callable[[Commands, Unit, InvoiceRo
 _COMMANDS: dict[str, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = {
     "advance": Commands.advance,
     "approve": _trigger(Trigger.APPROVE, "approve"),
-    "snapshot_quantities": _trigger(Trigger.FORCE_COLLECT, "snapshot_quantities"),
+    "snapshot_quantities": Commands.snapshot_quantities,
     "retry": Commands.retry,
     "delete": Commands.delete,
     "void": Commands.void,

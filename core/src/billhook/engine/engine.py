@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
-from billhook.engine.erase import Eraser
 
 from billhook.clock import Clock, SystemClock
 from billhook.domain.usage import UsageSource
@@ -27,6 +26,7 @@ from billhook.engine.credit_note_commands import CreditNotes, Refunds
 from billhook.engine.customer_commands import CustomerCommands
 from billhook.engine.documents import StoredDocuments
 from billhook.engine.doubts import Doubts
+from billhook.engine.erase import Eraser
 from billhook.engine.gathering import GatheringCommands
 from billhook.engine.invoices import Invoices
 from billhook.engine.moments import maybe_from_micros
@@ -42,6 +42,7 @@ from billhook.engine.submitting import Submitter
 from billhook.engine.telemetry import Telemetry
 from billhook.engine.transport import HttpTransport, Transport
 from billhook.engine.unit import Unit
+from billhook.engine.usage import UsageSnapshots
 from billhook.engine.webhooks import Webhooks
 from billhook.engine.worker import Worker
 from billhook.faults import NO_FAULTS, Faults
@@ -86,7 +87,7 @@ class Namespace:
     @cached_property
     def invoices(self) -> Invoices:
         """Invoices."""
-        return Invoices(self.engine.context, self.name, self.engine.settler)
+        return Invoices(self.engine.context, self.name, self.engine.settler, self.engine.usage_snapshots)
 
     @cached_property
     def credit_notes(self) -> CreditNotes:
@@ -134,7 +135,9 @@ class BoundNamespace:
     @cached_property
     def invoices(self) -> Invoices:
         """Invoices, stored when the host commits."""
-        return Invoices(self.engine.context, self.name, self.engine.settler, self.transaction)
+        return Invoices(
+            self.engine.context, self.name, self.engine.settler, self.engine.usage_snapshots, self.transaction
+        )
 
 
 class Engine:
@@ -176,6 +179,7 @@ class Engine:
         self.credentials = Credentials(clock)
         self.transport = transport
         self.connections = Connections(self.context, transport, self.credentials)
+        self.usage_snapshots = UsageSnapshots(self.context, usage)
         self._commands = Commands(self.settler)
         self._webhooks = Webhooks(self.context, self.credentials)
 
@@ -283,6 +287,7 @@ class Engine:
             senders,
             Sender(self.context, self.transport),
             self._commands.apply_recorded,
+            self.usage_snapshots,
             self.context.new_id(self.context.clock.now()),
         )
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
-from billhook.engine.preview import Preview, Previewer
 from sqlalchemy.exc import IntegrityError
 
 from billhook.contract.declaration import Capability
@@ -23,12 +22,14 @@ from billhook.domain.period import utc
 from billhook.engine import confirmations, queries
 from billhook.engine.commands import PAYMENT_TRIGGERS, Commands
 from billhook.engine.context import Context
+from billhook.engine.preview import Preview, Previewer
 from billhook.engine.queries import InvoiceDetails, InvoiceFilter
 from billhook.engine.records import Page
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import Submitter
 from billhook.engine.timeline import TimelineEntry, timeline
 from billhook.engine.unit import Unit
+from billhook.engine.usage import UsageSnapshots
 from billhook.engine.work import Lane
 from billhook.errors import InvalidInput, KeyReused, StaleWrite
 from billhook.store.transaction import Transaction
@@ -44,10 +45,18 @@ STALE_RETRIES = 5
 class Invoices:
     """What a host does with invoices. Every call is one transaction; every id of another namespace is not found."""
 
-    def __init__(self, context: Context, namespace: str, settler: Settler, bound: Transaction | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        namespace: str,
+        settler: Settler,
+        usage: UsageSnapshots,
+        bound: Transaction | None = None,
+    ) -> None:
         self._context = context
         self._namespace = namespace
         self._settler = settler
+        self._usage = usage
         self._commands = Commands(settler)
         self._bound = bound
 
@@ -143,8 +152,10 @@ class Invoices:
         return self._give(invoice_id, "retry")
 
     def snapshot_quantities(self, invoice_id: str) -> InvoiceDetails:
-        """Don't wait for the collection time."""
-        return self._give(invoice_id, "snapshot_quantities")
+        """Don't wait for the collection time: ask for the usage now."""
+        answers, _ = self._usage.ask([invoice_id])
+        quantities = {line_id: plain(quantity) for line_id, quantity in answers.get(invoice_id, {}).items()}
+        return self._give(invoice_id, "snapshot_quantities", {"quantities": quantities})
 
     def delete(self, invoice_id: str) -> InvoiceDetails:
         """Delete a draft, here and at its app."""

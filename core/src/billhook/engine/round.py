@@ -21,7 +21,7 @@ from billhook.engine.moments import maybe_micros, to_micros
 from billhook.engine.number_plan import take_claims
 from billhook.engine.open_operation import OpenOperation
 from billhook.engine.settle import Settled, Settler
-from billhook.engine.timers import advance_due
+from billhook.engine.timers import DueTimers, advance_due
 from billhook.engine.unit import Unit
 from billhook.engine.webhooks import match_named
 from billhook.engine.work import CLAIMED, READY, WorkRow
@@ -76,14 +76,14 @@ class Round:
         self._apply_commands = apply_commands
         self.now = now
         self.steps: list[Step] = []
-        self.timers: list[WorkRow] = []
+        self.timers = DueTimers()
         self.leases: list[Lease] = []
         self.windows: list[budget.Window] = []
 
     @property
     def is_empty(self) -> bool:
         """Nothing is to be written."""
-        return not (self.steps or self.timers)
+        return not (self.steps or self.timers.works)
 
     def __call__(self, tx: Transaction) -> RoundResult:
         """Write it all."""
@@ -102,7 +102,8 @@ class Round:
         self._write_operations(tx, steps)
         self._write_attempts(tx, steps)
         self._settle(unit, steps)
-        advance_due(unit, self._settler.advancer, [work for work in self.timers if work.app_id in held])
+        ours = [work for work in self.timers.works if work.app_id in held]
+        advance_due(unit, self._settler.advancer, self.timers, ours)
         match_named(unit, unit.named)
         result.wanted = unit.wanted()
         unit.flush()

@@ -22,6 +22,7 @@ from billhook.engine.prepare import Preparer, due_timers
 from billhook.engine.round import Commands, Round, RoundResult, Step, is_dissolved
 from billhook.engine.sending import Landed, Sender, Senders, Sending
 from billhook.engine.settle import Settler
+from billhook.engine.usage import UsageSnapshots
 from billhook.engine.work import ADVANCE
 from billhook.errors import StaleWrite
 from billhook.store.transaction import Transaction
@@ -44,6 +45,7 @@ class Worker:
         senders: Senders,
         sender: Sender,
         apply_commands: Commands,
+        usage: UsageSnapshots,
         owner: str,
     ) -> None:
         self._context = context
@@ -54,6 +56,7 @@ class Worker:
         self._senders = senders
         self._sender = sender
         self._apply_commands = apply_commands
+        self._usage = usage
         self.owner = owner
         self._held: dict[str, HeldApp] = {}
         self._next_claim: datetime | None = None
@@ -233,6 +236,8 @@ class Worker:
                 self._collect_timers(tx, held, work, now)
                 for operation in preparer.prepare(tx, held):
                     work.steps.append(Step(operation, operation.driver.resume(now)))
+        asked = self._usage.ask([timer.subject_id for timer in work.timers.works])
+        work.timers.quantities, work.timers.unanswered = asked
 
     def _collect_timers(self, tx: Transaction, held: HeldApp, work: Round, now: datetime) -> None:
         if ADVANCE in held.empty:
@@ -240,7 +245,7 @@ class Worker:
         timers = due_timers(tx, held, now, self._context.policy.largest_round)
         if not timers:
             held.empty.add(ADVANCE)
-        work.timers.extend(timers)
+        work.timers.works.extend(timers)
 
     # Committing and sending.
 
