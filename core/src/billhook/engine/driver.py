@@ -227,7 +227,8 @@ class Driver:
         kinds = {type(finding) for finding in findings.values()}
         if Unknown in kinds:
             return self._look_again(attempt, now, "the look-up can't say yet for every item")
-        if kinds == {Absent} and not way.authoritative:
+        if kinds == {Absent}:
+            # The whole batch goes again under its own key: a request that is only late then lands on that key.
             attempt.looked[place] = "absent"
             return self._recover(attempt, now)
         absent: Settlement = (
