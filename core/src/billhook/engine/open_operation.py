@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from billhook.contract.declaration import Capability
 from billhook.contract.items import Batch
 from billhook.contract.operations import OPERATIONS, Family, OperationSpec, spec_of
+from billhook.contract.outcomes import Rejected
 from billhook.engine.apps import AppHandle
 from billhook.engine.budget import Budget
-from billhook.engine.context import Context
+from billhook.engine.context import Context, Policy
 from billhook.engine.driver import Driver, Rhythm
 from billhook.engine.freeze import FrozenBatch, Thawer
 from billhook.engine.journal import SENDING, Attempt, read_attempts
@@ -89,6 +90,12 @@ class OpenOperation:
     in_flight: bool = False
     faults: int = 0
     claims: tuple[NumberClaim, ...] = ()
+    refused: Mapping[str, Rejected] = field(default_factory=dict)
+    """Items that can't even be numbered, and why; such an operation never runs."""
+
+    def next_try(self, policy: Policy, now: datetime) -> datetime:
+        """When it runs again after one more fault of its plugin."""
+        return now + policy.first_backoff * 2 ** min(self.faults + 1, 8)
 
     def item(self, item_id: str) -> Any:
         """What the operation was given for that item."""

@@ -80,6 +80,20 @@ class Round:
         self.leases: list[Lease] = []
         self.windows: list[budget.Window] = []
 
+    def by_app(self) -> dict[str, Round]:
+        """The same work in a round for each app."""
+        parts: dict[str, Round] = {}
+        for step in self.steps:
+            self._part(parts, step.operation.held.app.id).steps.append(step)
+        for timer in self.timers.works:
+            part = self._part(parts, timer.app_id)
+            part.timers.works.append(timer)
+            part.timers.quantities, part.timers.unanswered = self.timers.quantities, self.timers.unanswered
+        return parts
+
+    def _part(self, parts: dict[str, Round], app_id: str) -> Round:
+        return parts.setdefault(app_id, Round(self._context, self._settler, self._apply_commands, self.now))
+
     @property
     def is_empty(self) -> bool:
         """Nothing is to be written."""
@@ -169,7 +183,14 @@ class Round:
             case Fault(reason) if is_dissolved(step):
                 return (operation.id, "settled", None, reason, operation.faults + 1, now)
             case Fault(reason):
-                return (operation.id, "open", to_micros(operation.due or self.now), reason, operation.faults + 1, None)
+                return (
+                    operation.id,
+                    "open",
+                    to_micros(operation.next_try(self._context.policy, self.now)),
+                    reason,
+                    operation.faults + 1,
+                    None,
+                )
             case Settle(outcomes):
                 doubts = [outcome.reason for outcome in outcomes.values() if isinstance(outcome, Doubt)]
                 status = "in_doubt" if doubts else "settled"

@@ -30,7 +30,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Decision, State, Trigger, decide
 from billhook.domain.money import plain
 from billhook.domain.tax import TaxAmount, TaxBehavior
-from billhook.engine import credit_notes, payments, totals
+from billhook.engine import credit_notes, payments, tables, totals
 from billhook.engine.advance import Advancer, waiting_name
 from billhook.engine.apps import AppHandle
 from billhook.engine.effects import Alone, Doubt, Release, Settlement
@@ -249,8 +249,11 @@ class Settler:
         link = unit.link(row.id, settled.app.id)
         link["evidence"] = (link["evidence"] or {}) | {"seen": {"status": result.status, "at": unit.now_micros}}
         unit.save_link(link)
-        waiting = _WAITING_FOR_DOCUMENT.get(row.state)
-        if result.found and waiting is not None:
+        waiting = self._pending_document(unit, settled, row)
+        if waiting is not None and not result.found:
+            self.pending(unit, replace(settled, outcome=Pending("the provider does not show it yet")))
+            return
+        if waiting is not None:
             document = DocumentResult(external_id=result.external_id, number=result.number, totals=result.totals)
             self.document_done(unit, replace(settled, capability=waiting), document)
             return
@@ -259,6 +262,13 @@ class Settler:
             self.receive(unit, row, settled.app.id, paid - row.amount_kept, unit.now, origin="outside")
             return
         self.advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
+
+    def _pending_document(self, unit: Unit, settled: Settled, row: InvoiceRow) -> Capability | None:
+        """The operation that the provider has not finished for that document. One that is still to be sent is not pending."""
+        waiting = _WAITING_FOR_DOCUMENT.get(row.state)
+        if waiting is None or any(work.operation == waiting for work in tables.read_item_work(unit.tx, row.id)):
+            return None
+        return waiting
 
     def _keep_document(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
         strangers = unknown_ids(settled.item.invoice, result)
@@ -297,7 +307,8 @@ class Settler:
         """The provider refuses the document."""
         row = unit.invoice(settled.work.subject_id)
         self._remember(unit, settled, external_id)
-        self._fail_invoice(unit, settled, row, issues)
+        waited_for = self._pending_document(unit, settled, row) if settled.capability is Capability.FETCH else None
+        self._fail_invoice(unit, replace(settled, capability=waited_for or settled.capability), row, issues)
 
     def _fail_invoice(self, unit: Unit, settled: Settled, row: InvoiceRow, issues: Sequence[ValidationIssue]) -> None:
         critical = unit.report(row.id, settled.component, issues)

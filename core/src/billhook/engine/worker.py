@@ -24,7 +24,7 @@ from billhook.engine.sending import Landed, Sender, Senders, Sending
 from billhook.engine.settle import Settler
 from billhook.engine.usage import UsageSnapshots
 from billhook.engine.work import ADVANCE
-from billhook.errors import StaleWrite
+from billhook.errors import StaleWrite, StoreError
 from billhook.store.transaction import Transaction
 
 POLL = timedelta(seconds=1)
@@ -130,6 +130,21 @@ class Worker:
         return bool(taken)
 
     def _hold(self, lease: Lease, now: datetime) -> None:
+        try:
+            self._open_app(lease, now)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one app that can't be opened must not stop the others
+            self._set_aside(lease, now, error)
+
+    def _set_aside(self, lease: Lease, now: datetime, error: Exception) -> None:
+        """Leave an app alone for a while: its provider is gone, or its data can't be read by it."""
+        fields = {"app": lease.app_id, "reason": f"{type(error).__name__}: {error}"}
+        self._context.telemetry.log(logging.ERROR, "An app can't be worked on; it is tried again later.", fields)
+        again = now + self._context.policy.longest_backoff
+        self._context.database.write(lambda tx: leases.release(tx, lease, now, again))
+
+    def _open_app(self, lease: Lease, now: datetime) -> None:
         with self._context.database.read() as tx:
             app = self._context.apps.get(tx, lease.app_id)
             held = HeldApp(app, lease, read_budget(tx, app), None, None, now)
@@ -187,19 +202,17 @@ class Worker:
         sending, operation = answer.sending, answer.sending.operation
         self._context.faults.reach("reply.received")
         operation.in_flight = False
-        self._observe(operation.held, sending, answer.came, now)
         if sending.place is None:
             effect = operation.driver.take(sending.attempt, answer.came, now)
         else:
             effect = operation.driver.take_finding(sending.attempt, sending.place, answer.came, now)
+        operation.held.budget.observe(operation.driver.remaining, now)
+        self._observe(operation.held, answer.came, now)
         work.steps.append(Step(operation, effect, (sending.attempt, answer.came)))
 
-    def _observe(self, held: HeldApp, sending: Sending, came: Transmission, now: datetime) -> None:
+    def _observe(self, held: HeldApp, came: Transmission, now: datetime) -> None:
         lease, policy = held.lease, self._context.policy
         usable = isinstance(came, Arrived) and came.reply.status < 500
-        if isinstance(came, Arrived):
-            remaining = getattr(held.app.handle.classify(sending.step, came.reply), "remaining", None)
-            held.budget.observe(remaining or {}, now)
         if usable:
             lease.failures, lease.circuit_until = 0, None
             return
@@ -235,7 +248,8 @@ class Worker:
             for held in usable:
                 self._collect_timers(tx, held, work, now)
                 for operation in preparer.prepare(tx, held):
-                    work.steps.append(Step(operation, operation.driver.resume(now)))
+                    effect = Settle(operation.refused) if operation.refused else operation.driver.resume(now)
+                    work.steps.append(Step(operation, effect))
         asked = self._usage.ask([timer.subject_id for timer in work.timers.works])
         work.timers.quantities, work.timers.unanswered = asked
 
@@ -253,10 +267,16 @@ class Worker:
         self._withhold(work, now)
         if work.is_empty:
             return
-        work.leases = [held.lease for held in self._held.values()]
-        work.windows = [
-            window for held in self._held.values() for window in held.budget.dirty() if not is_shared(window)
-        ]
+        try:
+            self._commit_together(work, list(self._held.values()), now)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - found by app below, so that one app's trouble stays its own
+            self._commit_apart(work, now, error)
+
+    def _commit_together(self, work: Round, held: Sequence[HeldApp], now: datetime) -> None:
+        work.leases = [one.lease for one in held]
+        work.windows = [window for one in held for window in one.budget.dirty() if not is_shared(window)]
         self._context.faults.reach("round.before")
         result = self._write(work)
         self._context.faults.reach("round.after")
@@ -268,6 +288,21 @@ class Worker:
         for step in work.steps:
             if step.operation.id not in result.stale and step.operation.held.app.id not in result.lost:
                 self._follow(step, now)
+
+    def _commit_apart(self, work: Round, now: datetime, error: Exception) -> None:
+        """Commit each app's part by itself. An app whose part fails is set aside; its journal tells what is open."""
+        for app_id, part in work.by_app().items():
+            held = self._held.get(app_id)
+            if held is None:
+                continue
+            try:
+                self._commit_together(part, [held], now)
+            except StoreError:
+                raise
+            except Exception as own:  # noqa: BLE001 - logged, and its app set aside
+                del self._held[app_id]
+                self._set_aside(held.lease, now, own)
+        self._context.telemetry.log(logging.ERROR, "A round could not be committed as a whole.", {"reason": str(error)})
 
     def _write(self, work: Round) -> RoundResult:
         for _ in range(STALE_RETRIES):
@@ -314,8 +349,8 @@ class Worker:
             case Park():
                 self._park(operation, step.effect, now)
             case Fault() if not is_dissolved(step):
+                operation.due = operation.next_try(self._context.policy, now)
                 operation.faults += 1
-                operation.due = now + self._context.policy.first_backoff * 2 ** min(operation.faults, 8)
                 held.operations[operation.id] = operation
                 self._log_fault(operation, step.effect)
             case Settle() | Fault():
