@@ -12,6 +12,7 @@ from typing import Any
 from billhook.contract.declaration import Capability
 from billhook.contract.items import Batch
 from billhook.contract.operations import OPERATIONS
+from billhook.contract.outcomes import Done, Pending, Rejected, Retry
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import (
     TIMED_STATES,
@@ -33,7 +34,7 @@ from billhook.engine.limits import invoice_problems
 from billhook.engine.numbers import Numbers
 from billhook.engine.unit import Unit
 from billhook.engine.work import ADVANCE, READY, WAITING, WorkRow
-from billhook.errors import ContractViolation, NotAllowed
+from billhook.errors import ContractViolation, NotAllowed, StoreError
 
 OWN = "openmeter"
 """The component of our own findings, as OpenMeter names it."""
@@ -121,7 +122,7 @@ class Advancer:
     def validate(self, unit: Unit, row: InvoiceRow) -> None:
         """Map every line, check the invoice against the declaration, and ask the provider what it would refuse."""
         app = unit.app(row.values["invoicing_app_id"])
-        issues, lines = validate_content(unit, row, app)
+        issues, lines = self._validated(unit, row, app)
         if lines is not None:
             unit.keep_mapping(row.id, row.revision, app.id, lines)
         if issues or not row.is_new:
@@ -131,6 +132,16 @@ class Advancer:
             return
         row.values["validated_revision"] = row.revision
         self.go_on(unit, row, "validated")
+
+    def _validated(
+        self, unit: Unit, row: InvoiceRow, app: AppHandle
+    ) -> tuple[list[ValidationIssue], tuple[MappedLine, ...] | None]:
+        try:
+            return validate_content(unit, row, app)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
+            return [_provider_fault(app, error)], None
 
     def operate(
         self, capability: Capability, app_column: str, passed: Callable[[Unit, InvoiceRow], None]
@@ -183,12 +194,8 @@ class Advancer:
         items = Thawer(unit.context, unit.tx, app.id).items(spec, frozen)
         operation_id = unit.context.new_id(unit.now)
         batch = Batch(operation_id, items, app.settings, unit.now, app.id, app.namespace)
-        returned = app.handle.start(capability, batch)
-        if not isinstance(returned, Mapping) or work.item_id not in returned:
-            raise ContractViolation(f"The local operation {capability} of {app.type} returned no outcome for its item.")
-        self._settle_local(
-            unit, app, capability, work._replace(operation_id=operation_id), items[0], returned[work.item_id]
-        )
+        outcome = _local_outcome(app, capability, batch)
+        self._settle_local(unit, app, capability, work._replace(operation_id=operation_id), items[0], outcome)
 
     def collect(self, unit: Unit, row: InvoiceRow) -> None:
         """Open a payment for what is due, and have the payment app collect it."""
@@ -199,6 +206,27 @@ class Advancer:
         payment = payments.open_payment(unit, row, app.id)
         work = WorkRow(payment["id"], Capability.COLLECT_PAYMENT, app.id, row.id, version=row.values["version"])
         self.want(unit, app, Capability.COLLECT_PAYMENT, work, row.values["customer_id"])
+
+
+def _local_outcome(app: AppHandle, capability: Capability, batch: Batch[Any, Any]) -> Any:
+    try:
+        returned = app.handle.start(capability, batch)
+    except Exception as error:  # noqa: BLE001 - the plugin's fault stops this invoice alone
+        return Rejected((_provider_fault(app, error),))
+    outcome = returned.get(batch.only.id) if isinstance(returned, Mapping) else None
+    if not isinstance(outcome, Done | Pending | Rejected | Retry):
+        fault = ContractViolation(f"the local operation {capability} returned no outcome for its item")
+        return Rejected((_provider_fault(app, fault),))
+    return outcome
+
+
+def _provider_fault(app: AppHandle, error: Exception) -> ValidationIssue:
+    return ValidationIssue(
+        severity=Severity.CRITICAL,
+        code="provider_fault",
+        message=f"The provider {app.type} failed ({type(error).__name__}: {error}). Mend the plugin, then retry.",
+        component=OWN,
+    )
 
 
 def validate_content(

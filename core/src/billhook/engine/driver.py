@@ -77,6 +77,8 @@ class Driver:
         self._rules: OperationRules = handle.declaration.rules(spec.capability)
         self._steps: Steps | None = None
         self._checking: _Check | None = None
+        self.remaining: Mapping[str, int] = {}
+        """What the last answer said is left of named rate limits."""
 
     # Starting, and going on after a crash or a pause.
 
@@ -443,7 +445,9 @@ class Driver:
     def _verdict(self, step: Request | Call, came: Transmission) -> tuple[Verdict, Reply | None]:
         match came:
             case Arrived(reply):
-                return self.handle.classify(step, reply), reply
+                verdict = self.handle.classify(step, reply)
+                self.remaining = verdict.remaining if isinstance(verdict, Answered) else {}
+                return verdict, reply
             case NotSent(reason):
                 return NotExecuted(reason), None
             case _:

@@ -9,12 +9,14 @@ from typing import Any
 from billhook.contract.declaration import Capability, NumberOwner
 from billhook.contract.items import CreditNoteItem, InvoiceItem
 from billhook.contract.operations import OperationSpec
+from billhook.contract.outcomes import Rejected
 from billhook.domain.invoice import InvoiceContent
 from billhook.domain.numbering import IssuedNumber
 from billhook.engine.apps import AppHandle
 from billhook.engine.counters import Counter
 from billhook.engine.moments import from_micros
 from billhook.engine.numbers import NumberedDocument, Numbers, number_for
+from billhook.errors import InvalidInput
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -68,6 +70,20 @@ class NumberClaim:
 
 
 @dataclass(slots=True)
+class Assigned:
+    """Numbers, claims and refusals, each by document id."""
+
+    numbers: dict[str, str] = field(default_factory=dict)
+    claims: dict[str, NumberClaim] = field(default_factory=dict)
+    refused: dict[str, Rejected] = field(default_factory=dict)
+
+
+def _refusal(app: AppHandle, error: Exception) -> Rejected:
+    code = error.code if isinstance(error, InvalidInput) else "number_failed"
+    return Rejected.because(code, f"No number can be made for app {app.name}: {error}")
+
+
+@dataclass(slots=True)
 class NumberPlan:
     """The numbers of everything that one round prepares, each counter counted on in memory."""
 
@@ -76,17 +92,21 @@ class NumberPlan:
 
     def assign(
         self, tx: Transaction, app: AppHandle, series_name: str, documents: Sequence[NumberedDocument]
-    ) -> tuple[dict[str, str], tuple[NumberClaim, ...]]:
-        """The number of each document, and the claims for those that have none yet."""
+    ) -> Assigned:
+        """The number of each document, the claims for those that have none yet, and those that can't be numbered."""
         bound = self.numbers.bound(tx, [document.id for document in documents])
-        assigned = {id: issued.number for id, issued in bound.items()}
-        claims = []
+        assigned = Assigned({id: issued.number for id, issued in bound.items()})
         for document in documents:
-            if document.id not in bound:
+            if document.id in bound:
+                continue
+            try:
                 claim = self._next(tx, app, series_name, document)
-                claims.append(claim)
-                assigned[document.id] = claim.issued.number
-        return assigned, tuple(claims)
+            except Exception as error:  # noqa: BLE001 - the host's or the plugin's code; only this document stops
+                assigned.refused[document.id] = _refusal(app, error)
+                continue
+            assigned.claims[document.id] = claim
+            assigned.numbers[document.id] = claim.issued.number
+        return assigned
 
     def _next(self, tx: Transaction, app: AppHandle, series_name: str, document: NumberedDocument) -> NumberClaim:
         series, counter = self.numbers.counter(tx, series_name, document)

@@ -95,7 +95,8 @@ class OpenOperation:
 
     def next_try(self, policy: Policy, now: datetime) -> datetime:
         """When it runs again after one more fault of its plugin."""
-        return now + policy.first_backoff * 2 ** min(self.faults + 1, 8)
+        doublings = min(self.faults + 1, 8)
+        return now + policy.first_backoff * int(2**doublings)
 
     def item(self, item_id: str) -> Any:
         """What the operation was given for that item."""

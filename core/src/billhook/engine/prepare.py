@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from billhook.contract.declaration import Capability
 from billhook.contract.items import CreditNoteItem
 from billhook.contract.operations import OPERATIONS, OperationSpec
+from billhook.contract.outcomes import Rejected
 from billhook.engine.context import Context
 from billhook.engine.freeze import Freezer, Frozen, FrozenBatch, Thawer
 from billhook.engine.moments import to_micros
-from billhook.engine.number_plan import NumberClaim, NumberPlan, numbered_document, profile_names, wants_number
+from billhook.engine.number_plan import Assigned, NumberPlan, numbered_document, profile_names, wants_number
 from billhook.engine.open_operation import WORKED, HeldApp, OpenOperation, opened
 from billhook.engine.tables import WORK_COLUMNS
 from billhook.engine.work import ADVANCE, WorkRow
@@ -82,26 +83,30 @@ class Preparer:
         """An operation for each group; what they need is read for all of them together."""
         works = [work for group in groups for work in group]
         frozen = Freezer(self._context, tx, held.app.id).freeze(spec, works, {})
-        claims = self._number(tx, held, spec, frozen)
+        assigned = self._number(tx, held, spec, frozen)
         items = Thawer(self._context, tx, held.app.id).items(spec, frozen)
         by_id = {item.id: (plain, item) for plain, item in zip(frozen, items, strict=True)}
-        for group in groups:
+        for group in _told_apart(groups, assigned.refused):
             present = [work for work in group if work.item_id in by_id]
             if not present:
                 continue
             pairs = [by_id[work.item_id] for work in present]
             batch = FrozenBatch(tuple(plain for plain, _ in pairs), held.app.settings_json, self._now)
-            needed = tuple(claims[work.subject_id] for work in present if work.subject_id in claims)
-            yield opened(self._context, held, spec, present, batch, tuple(item for _, item in pairs), needed)
+            claims = tuple(assigned.claims[work.subject_id] for work in present if work.subject_id in assigned.claims)
+            operation = opened(self._context, held, spec, present, batch, tuple(item for _, item in pairs), claims)
+            operation.refused = {
+                work.item_id: assigned.refused[work.subject_id]
+                for work in present
+                if work.subject_id in assigned.refused
+            }
+            yield operation
 
-    def _number(
-        self, tx: Transaction, held: HeldApp, spec: OperationSpec, items: list[Frozen]
-    ) -> dict[str, NumberClaim]:
-        """Give the items their final numbers where they need one. Returns what must be taken for it, by document id."""
+    def _number(self, tx: Transaction, held: HeldApp, spec: OperationSpec, items: list[Frozen]) -> Assigned:
+        """Give the items their final numbers where they need one."""
         series = wants_number(spec, held.app)
         wanting = [item for item in items if series is not None and _is_unnumbered(item)]
         if series is None or not wanting:
-            return {}
+            return Assigned()
         keys = [_key(spec, item["row"]) for item in wanting]
         contents = self._context.documents.contents(tx, keys)
         profiles = self._profiles(tx, spec, [key[0] for key in keys])
@@ -109,10 +114,10 @@ class Preparer:
             numbered_document(item["row"], contents[key], profiles.get(key[0], ""))
             for item, key in zip(wanting, keys, strict=True)
         ]
-        assigned, claims = self._plan.assign(tx, held.app, series, documents)
+        assigned = self._plan.assign(tx, held.app, series, documents)
         for item in wanting:
-            item["number"] = assigned[item["row"]["id"]]
-        return {claim.issued.document_id: claim for claim in claims}
+            item["number"] = assigned.numbers.get(item["row"]["id"], item["number"])
+        return assigned
 
     def _profiles(self, tx: Transaction, spec: OperationSpec, ids: list[str]) -> dict[str, str]:
         if spec.item is CreditNoteItem:
@@ -127,6 +132,13 @@ def batches(works: Sequence[WorkRow], most: int) -> list[list[WorkRow]]:
     alone = [[work] for work in works if work.alone]
     together = [work for work in works if not work.alone]
     return alone + [together[start : start + most] for start in range(0, len(together), most)]
+
+
+def _told_apart(groups: Sequence[Sequence[WorkRow]], refused: Mapping[str, Rejected]) -> Iterator[Sequence[WorkRow]]:
+    """The groups without what is refused, which makes groups of its own."""
+    for group in groups:
+        yield [work for work in group if work.subject_id not in refused]
+        yield [work for work in group if work.subject_id in refused]
 
 
 def _is_unnumbered(item: Frozen) -> bool:

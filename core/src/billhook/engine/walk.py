@@ -121,9 +121,11 @@ class Walk:
         row, profile_id = self._row, self._row.values["profile_id"]
         profile = profile_names(self._unit.tx, [profile_id]).get(profile_id, "")
         document = numbered_document(row.values, self._unit.content(row.id, row.revision), profile)
-        assigned, claims = self._plan.assign(self._unit.tx, app, series, [document])
-        number = assigned[row.id]
-        if claims:
+        assigned = self._plan.assign(self._unit.tx, app, series, [document])
+        if row.id in assigned.refused:
+            raise Ended(assigned.refused[row.id].issues[0].message)
+        number = assigned.numbers[row.id]
+        if assigned.claims:
             self.notes.append(f"The number {number} is only the next one; another document may take it first.")
         return number
 
