@@ -30,7 +30,8 @@ LAYERS: dict[str, set[str]] = {
     "runners": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine"},
     "server": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine", "runners"},
     "testing": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine", "runners", "providers"},
-    "cli": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine", "runners", "server", "testing"},
+    "demo": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine", "runners", "testing"},
+    "cli": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine", "runners", "server", "testing", "demo"},
     "__main__": {"cli"},
 }
 DOOR = INNER | TIME_AND_FAULTS | {"plugins", "store", "engine"}

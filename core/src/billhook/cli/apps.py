@@ -1,0 +1,152 @@
+"""The command group `apps`: installing, configuring and switching apps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from billhook.cli.command import command
+from billhook.cli.inputs import json_object, pairs, secrets, settings
+from billhook.cli.output import fields, table
+from billhook.cli.session import Session
+
+if TYPE_CHECKING:
+    from billhook.engine.records import App
+
+group = typer.Typer(help="Installed providers: settings, credentials, switches.", no_args_is_help=True)
+
+AppId = Annotated[str, typer.Argument(metavar="APP_ID", help="As in `apps list`.")]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the provider. Repeatable.", default_factory=list),
+]
+SettingsFile = Annotated[Path | None, typer.Option(help="Settings as a JSON object; --set wins.")]
+MappingFile = Annotated[Path | None, typer.Option(help="Mapping rules as JSON.")]
+Label = Annotated[list[str], typer.Option("--label", metavar="NAME=VALUE", help="Repeatable.", default_factory=list)]
+Asked = Annotated[
+    list[str],
+    typer.Option(
+        "--credential", metavar="NAME=-", help="Ask for it, or read a line of standard input.", default_factory=list
+    ),
+]
+FromEnvironment = Annotated[
+    list[str],
+    typer.Option(
+        "--credential-env", metavar="NAME=VARIABLE", help="Take it from the environment.", default_factory=list
+    ),
+]
+
+
+@command(group, "list")
+def list_apps(session: Session, deleted: Annotated[bool, typer.Option(help="Uninstalled ones too.")] = False) -> None:
+    """The apps in the order of their installation."""
+    with session.billing() as billing:
+        found = billing.apps.list(include_deleted=deleted, page_size=1000)
+    rows = [(app.id, app.type, app.name, app.status, app.enabled, app.has_credentials) for app in found.items]
+    session.answer(found, lambda: table(("id", "type", "name", "status", "enabled", "credentials"), rows))
+
+
+@command(group, "install")
+def install(
+    session: Session,
+    type: Annotated[str, typer.Argument(metavar="TYPE", help="A provider, as in `providers list`.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="The provider's own where none is given.")] = None,
+    description: Annotated[str | None, typer.Option()] = None,
+    set: Set,
+    settings_file: SettingsFile = None,
+    mapping_file: MappingFile = None,
+    label: Label,
+    credential: Asked,
+    credential_env: FromEnvironment,
+) -> None:
+    """Install a provider as an app."""
+    given = secrets(credential, credential_env)
+    with session.billing(create=True) as billing:
+        app = billing.apps.install(
+            type,
+            name=name,
+            description=description,
+            settings=settings(set, settings_file),
+            credentials=given,
+            labels=pairs(label, "--label"),
+            mapping=json_object(mapping_file) if mapping_file else None,
+        )
+    _answer(session, app)
+
+
+@command(group, "show")
+def show(session: Session, app_id: AppId) -> None:
+    """One app. Its credentials are never shown."""
+    with session.billing() as billing:
+        _answer(session, billing.apps.get(app_id))
+
+
+@command(group, "update")
+def update(
+    session: Session,
+    app_id: AppId,
+    *,
+    name: Annotated[str | None, typer.Option()] = None,
+    description: Annotated[str | None, typer.Option()] = None,
+    set: Set,
+    settings_file: SettingsFile = None,
+    mapping_file: MappingFile = None,
+    label: Label,
+) -> None:
+    """Change what is given. Settings and labels that are not named stay; mapping rules are replaced as a whole."""
+    with session.billing() as billing:
+        app = billing.apps.get(app_id)
+        changes: dict[str, Any] = {"name": name, "description": description}
+        changes["settings"] = {**app.settings, **settings(set, settings_file)} if set or settings_file else None
+        changes["labels"] = {**app.labels, **pairs(label, "--label")} if label else None
+        changes["mapping"] = json_object(mapping_file) if mapping_file else None
+        stated = {field: value for field, value in changes.items() if value is not None}
+        _answer(session, billing.apps.update(app_id, **stated))
+
+
+@command(group, "enable")
+def enable(session: Session, app_id: AppId) -> None:
+    """Go on with what waits for the app."""
+    with session.billing() as billing:
+        _answer(session, billing.apps.enable(app_id))
+
+
+@command(group, "disable")
+def disable(session: Session, app_id: AppId) -> None:
+    """Send nothing to the app until it is enabled. Its work waits."""
+    with session.billing() as billing:
+        _answer(session, billing.apps.disable(app_id))
+
+
+@command(group, "credentials")
+def set_credentials(session: Session, app_id: AppId, *, credential: Asked, credential_env: FromEnvironment) -> None:
+    """Give the app new credentials. Work that was held for want of them goes on."""
+    given = secrets(credential, credential_env)
+    if given is None:
+        raise typer.BadParameter("Name at least one.", param_hint="--credential")
+    with session.billing() as billing:
+        _answer(session, billing.apps.set_credentials(app_id, given))
+
+
+@command(group, "check")
+def check(session: Session, app_id: AppId) -> None:
+    """Whether the app's credentials work, and which accounts they reach. Sends a request to the provider."""
+    with session.engine() as engine:
+        engine.namespace(session.namespace).apps.get(app_id)
+        result = engine.check_connection(app_id)
+    session.answer(result, lambda: "The connection works.")
+
+
+@command(group, "uninstall")
+def uninstall(session: Session, app_id: AppId) -> None:
+    """Take the app away with its credentials. Refused while anything open needs it."""
+    with session.billing() as billing:
+        billing.apps.uninstall(app_id)
+        _answer(session, billing.apps.get(app_id))
+
+
+def _answer(session: Session, app: App) -> None:
+    session.answer(app, lambda: fields(app.model_dump(mode="json")))

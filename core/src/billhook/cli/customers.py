@@ -1,0 +1,142 @@
+"""The command group `customers`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from billhook.cli.command import command
+from billhook.cli.inputs import pairs
+from billhook.cli.output import fields, table
+from billhook.cli.session import Session
+
+if TYPE_CHECKING:
+    from billhook.domain.party import Address
+    from billhook.engine.records import Customer
+
+group = typer.Typer(help="Who is invoiced.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id or key.")]
+Text = Annotated[str | None, typer.Option()]
+AddressParts = Annotated[
+    list[str],
+    typer.Option(
+        "--address",
+        metavar="PART=TEXT",
+        help="country, postal_code, state, city, line1, line2. Repeatable.",
+        default_factory=list,
+    ),
+]
+Metadata = Annotated[
+    list[str], typer.Option("--metadata", metavar="NAME=VALUE", help="Repeatable.", default_factory=list)
+]
+
+
+@command(group, "create")
+def create(
+    session: Session,
+    name: Annotated[str, typer.Argument()],
+    *,
+    key: Annotated[str | None, typer.Option(help="What your own system calls the customer.")] = None,
+    email: Text = None,
+    tax_id: Text = None,
+    currency: Text = None,
+    address: AddressParts,
+    metadata: Metadata,
+) -> None:
+    """Create a customer."""
+    with session.billing(create=True) as billing:
+        customer = billing.customers.create(
+            name,
+            key=key,
+            email=email,
+            tax_id=tax_id,
+            currency=currency,
+            addresses=_addresses(address),
+            metadata=pairs(metadata, "--metadata"),
+        )
+    _answer(session, customer)
+
+
+@command(group, "list")
+def list_customers(
+    session: Session,
+    page: Annotated[int, typer.Option()] = 1,
+    page_size: Annotated[int, typer.Option()] = 100,
+    deleted: Annotated[bool, typer.Option(help="Deleted ones too.")] = False,
+) -> None:
+    """The customers in the order in which they were made."""
+    with session.billing() as billing:
+        found = billing.customers.list(include_deleted=deleted, page=page, page_size=page_size)
+    rows = [(entry.id, entry.key, entry.name, entry.party.email, entry.currency) for entry in found.items]
+    session.answer(found, lambda: table(("id", "key", "name", "email", "currency"), rows))
+
+
+@command(group, "show")
+def show(session: Session, customer: Id) -> None:
+    """One customer, with the profile that the next invoice gets."""
+    with session.billing() as billing:
+        _answer(session, billing.customers.get(customer))
+
+
+@command(group, "update")
+def update(
+    session: Session,
+    customer: Id,
+    *,
+    name: Text = None,
+    key: Text = None,
+    email: Text = None,
+    tax_id: Text = None,
+    currency: Text = None,
+    address: AddressParts,
+    metadata: Metadata,
+) -> None:
+    """Change what is given, and bring it to every app that knows the customer."""
+    changes: dict[str, Any] = {"name": name, "key": key, "email": email, "tax_id": tax_id, "currency": currency}
+    with session.billing() as billing:
+        if address:
+            changes["addresses"] = _addresses(address)
+        if metadata:
+            changes["metadata"] = {**billing.customers.get(customer).metadata, **pairs(metadata, "--metadata")}
+        stated = {field: value for field, value in changes.items() if value is not None}
+        _answer(session, billing.customers.update(customer, **stated))
+
+
+@command(group, "delete")
+def delete(session: Session, customer: Id) -> None:
+    """Delete a customer. Refused while an invoice of the customer is open."""
+    with session.billing() as billing:
+        found = billing.customers.get(customer)
+        billing.customers.delete(found.id)
+        _answer(session, billing.customers.get(found.id))
+
+
+@command(group, "erase")
+def erase(
+    session: Session, customer: Id, yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False
+) -> None:
+    """Erase a customer's personal data for good. Amounts, lines and numbers stay."""
+    with session.billing() as billing:
+        found = billing.customers.get(customer)
+        if not yes:
+            typer.confirm(
+                f"Erase name, addresses and e-mail of {found.name} everywhere? This can't be undone",
+                abort=True,
+                err=True,
+            )
+        result = billing.erase_customer(found.id)
+    session.answer(result, lambda: f"The personal data of {found.id} were erased.")
+
+
+def _addresses(parts: list[str]) -> tuple[Address, ...]:
+    from billhook.domain.parsing import parse
+    from billhook.domain.party import Address
+
+    return (parse(Address, pairs(parts, "--address")),) if parts else ()
+
+
+def _answer(session: Session, customer: Customer) -> None:
+    shown = customer.model_dump(mode="json")
+    session.answer(customer, lambda: fields({**shown.pop("party"), **shown}))

@@ -1,0 +1,116 @@
+"""Invoices for machines and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from billhook.cli.output import fields, table
+from billhook.cli.plain import plain
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from billhook.domain.invoice import InvoiceView
+    from billhook.engine.preview import Preview
+    from billhook.engine.queries import InvoiceDetails
+    from billhook.engine.timeline import TimelineEntry
+
+
+def invoice_json(view: InvoiceView, *, whole: bool = False) -> dict[str, Any]:
+    """The invoice as one JSON object; its lines and everything else of its content where the whole is wanted."""
+    head = {
+        "id": view.id,
+        "key": view.key,
+        "number": view.number,
+        "type": view.type.value,
+        "status": view.status,
+        "customer": {"id": view.customer_id, "key": view.customer.key, "name": view.customer.name},
+        "currency": view.currency,
+        "total": money(view.total, view.currency),
+    }
+    rest: dict[str, Any] = plain(view)
+    content = rest.pop("content")
+    amounts = {name: money(getattr(view, name), view.currency) for name in rest if name.startswith("amount_")}
+    return {**head, **rest, **amounts, **({"content": content} if whole else {}), **head}
+
+
+def invoice_row(view: InvoiceView) -> tuple[object, ...]:
+    """The invoice as a row of a list."""
+    due = money(view.amount_due, view.currency)
+    total = money(view.total, view.currency)
+    return (view.id, view.key, view.number, view.status, view.customer.name, total, due, view.currency)
+
+
+def money(value: Any, currency: str) -> str:
+    """The amount with all of its currency's decimals."""
+    from billhook.domain.currency import exponent
+    from billhook.domain.money import round_to
+
+    return f"{round_to(value, currency):.{exponent(currency)}f}"
+
+
+def invoice_page(details: InvoiceDetails, timeline: Sequence[TimelineEntry] = ()) -> RenderableType:
+    """Everything about one invoice."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = [fields(_head(details)), _lines(details.invoice)]
+    if details.issues:
+        rows = [(issue.severity, issue.code, issue.message, issue.path) for issue in details.issues]
+        parts.append(table(("severity", "code", "issue", "where"), rows))
+    if details.payments:
+        paid = [
+            (entry.id, entry.status, entry.amount_received, entry.currency, entry.external_id)
+            for entry in details.payments
+        ]
+        parts.append(table(("payment", "status", "received>", "currency", "external id"), paid))
+    if timeline:
+        parts.append(table(("when", "what happened"), [(entry.at, entry.summary) for entry in timeline]))
+    return Group(*parts)
+
+
+def _head(details: InvoiceDetails) -> dict[str, object]:
+    view = details.invoice
+    return {
+        "invoice": view.id,
+        "key": view.key,
+        "number": view.number,
+        "status": view.status,
+        "customer": view.customer.name,
+        "total": f"{money(view.total, view.currency)} {view.currency}",
+        "due": f"{money(view.amount_due, view.currency)} {view.currency}",
+        "due at": view.due_at,
+        "external ids": view.external_ids,
+        "can now": ", ".join(details.available_actions),
+        "waits for the operation under way": details.pending_command,
+        "in doubt": details.in_doubt,
+    }
+
+
+def _lines(view: InvoiceView) -> RenderableType:
+    rows = [(line.name, line.item_code, line.quantity, money(line.totals.total, view.currency)) for line in view.lines]
+    return table(("line", "item", "quantity>", "total>"), rows)
+
+
+def preview_page(preview: Preview) -> RenderableType:
+    """What would be sent, request by request."""
+    from rich.console import Group
+    from rich.text import Text
+
+    shown = plain(preview)
+    lines = [
+        [line[name] for name in ("name", "account", "item_code", "tax_code", "rule")] for line in shown.pop("lines", ())
+    ]
+    steps = [Text(_request(step)) for step in shown.pop("steps", ())]
+    return Group(table(("line", "account", "item", "tax code", "rule"), lines), *steps, fields(shown))
+
+
+def _request(step: dict[str, Any]) -> str:
+    headers = "".join(f"\n{name}: {value}" for name, value in _pairs(step.get("headers") or ()))
+    return (
+        f"\n{step['operation']}, step {step['step']}\n{step['method']} {step['url']}{headers}\n\n{step['body'] or ''}\n"
+    )
+
+
+def _pairs(headers: Any) -> list[tuple[str, str]]:
+    return list(headers.items()) if isinstance(headers, dict) else [(name, value) for name, value in headers]

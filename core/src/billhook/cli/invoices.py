@@ -1,0 +1,201 @@
+"""The command group `invoices`: creating, reading, and everything that can be asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from billhook.cli.command import command
+from billhook.cli.exits import REFUSED
+from billhook.cli.invoice_text import invoice_json, invoice_page, invoice_row, preview_page
+from billhook.cli.output import table
+from billhook.cli.session import Session
+from billhook.errors import BillhookError
+
+if TYPE_CHECKING:
+    from billhook.engine.engine import Namespace
+    from billhook.engine.queries import InvoiceDetails
+
+group = typer.Typer(help="Creating and reading invoices, and what can be asked of them.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(metavar="INVOICE", help="The invoice's id, or the key it was submitted under.")]
+DraftFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="JSON (an object or an array) or CSV; - for standard input.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Store what is good; report the rest, and exit with 1.")]
+MOST_RETRIED = 1000
+
+
+@command(group, "create")
+def create(session: Session, file: DraftFile, *, skip_bad: SkipBad = False) -> None:
+    """Store the invoices and credit notes of a file and start their way.
+
+    CSV columns: key, customer_key, currency, line_name, item_code, quantity, unit_price and, where wanted, type (standard or
+    credit_note). Rows with the same key are lines of one document. A bad row is reported with its line number, and then nothing is
+    stored. The same file may be given again: what is there already stays as it is.
+    """
+    from billhook.cli.intake import create_documents
+
+    create_documents(session, file, skip_bad=skip_bad)
+
+
+@command(group, "list")
+def list_invoices(
+    session: Session,
+    *,
+    status: Annotated[
+        list[str], typer.Option(help="Such as paid, draft or issuing.failed. Repeatable.", default_factory=list)
+    ],
+    customer: Annotated[str | None, typer.Option(help="The customer's id or key.")] = None,
+    page: Annotated[int, typer.Option()] = 1,
+    page_size: Annotated[int, typer.Option()] = 100,
+    deleted: Annotated[bool, typer.Option(help="Deleted ones too.")] = False,
+) -> None:
+    """Invoices, the newest first."""
+    from billhook.engine.queries import InvoiceFilter
+
+    with session.billing() as billing:
+        customer_id = billing.customers.get(customer).id if customer else None
+        wanted = InvoiceFilter(tuple(status), customer_id, include_deleted=deleted)
+        found = billing.invoices.list(wanted, page=page, page_size=page_size)
+    answer = {"items": [invoice_json(view) for view in found.items], "total_count": found.total_count}
+    columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")
+    session.answer(
+        {**answer, "page": found.page, "page_size": found.page_size},
+        lambda: table(columns, map(invoice_row, found.items)),
+    )
+
+
+@command(group, "show")
+def show(session: Session, invoice: Id) -> None:
+    """One invoice: lines, what can be done, what stands in the way, payments, and everything that happened."""
+    with session.billing() as billing:
+        details = found(billing, invoice)
+        entries = billing.invoices.timeline(details.id)
+    answer = {**details_json(details), "timeline": entries}
+    session.answer(answer, lambda: invoice_page(details, entries))
+
+
+@command(group, "approve")
+def approve(session: Session, invoice: Id) -> None:
+    """Issue a draft that waits for approval, or before its draft period is over."""
+    _give(session, invoice, lambda billing, known: billing.invoices.approve(known))
+
+
+@command(group, "void")
+def void(session: Session, invoice: Id) -> None:
+    """Make an issued invoice void, here and at its app. Refused while money is held for it."""
+    _give(session, invoice, lambda billing, known: billing.invoices.void(known))
+
+
+@command(group, "delete")
+def delete(session: Session, invoice: Id) -> None:
+    """Delete a draft, here and at its app."""
+    _give(session, invoice, lambda billing, known: billing.invoices.delete(known))
+
+
+@command(group, "pay")
+def pay(
+    session: Session,
+    invoice: Id,
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="In major units, such as 139.12.")],
+    *,
+    method: Annotated[str | None, typer.Option(help="Such as bank_transfer.")] = None,
+    external_id: Annotated[str | None, typer.Option(help="What the bank or the provider calls it.")] = None,
+    key: Annotated[str | None, typer.Option(help="The same key counts once.")] = None,
+) -> None:
+    """Note money that came another way. Less than is due leaves the rest open."""
+
+    def record(billing: Namespace, id: str) -> InvoiceDetails:
+        return billing.invoices.record_payment(id, amount, method=method, external_id=external_id, key=key)
+
+    _give(session, invoice, record)
+
+
+@command(group, "status")
+def status(
+    session: Session,
+    invoice: Id,
+    trigger: Annotated[str, typer.Argument(metavar="TRIGGER", help="paid, payment_failed, payment_uncollectible, ...")],
+) -> None:
+    """Say what the outside says of the payment."""
+    _give(session, invoice, lambda billing, known: billing.invoices.payment_status(known, trigger))
+
+
+@command(group, "retry")
+def retry(
+    session: Session,
+    *,
+    invoices: Annotated[
+        list[str], typer.Argument(metavar="[INVOICE]...", help="Ids or keys.", show_default=False, default_factory=list)
+    ],
+    all_failed: Annotated[bool, typer.Option("--all-failed", help="Every invoice that failed.")] = False,
+) -> None:
+    """Try again what failed: one invoice, several, or all."""
+    if bool(invoices) == all_failed:
+        raise typer.BadParameter("Name invoices, or say --all-failed.", param_hint="INVOICE")
+    with session.billing() as billing:
+        wanted = invoices or _failed(billing)
+        results = [_retried(billing, invoice) for invoice in wanted]
+    rows = [(result["invoice"], result.get("status"), result.get("reason")) for result in results]
+    session.answer({"items": results}, lambda: table(("invoice", "status", "refused because"), rows))
+    if any("reason" in result for result in results):
+        raise typer.Exit(REFUSED)
+
+
+@command(group, "preview")
+def preview(session: Session, invoice: Id) -> None:
+    """What would be sent next, byte for byte, and which rule mapped each line. Sends nothing, takes no number."""
+    with session.billing() as billing:
+        shown = billing.invoices.preview(found(billing, invoice).id)
+    session.answer(shown, lambda: preview_page(shown))
+
+
+def found(billing: Namespace, invoice: str) -> InvoiceDetails:
+    """The invoice with that key, or else that id. Raises NotFound."""
+    return billing.invoices.find(invoice) or billing.invoices.get(invoice)
+
+
+def details_json(details: InvoiceDetails) -> dict[str, Any]:
+    """The invoice, what can be done now, and what stands in the way."""
+    return {
+        **invoice_json(details.invoice, whole=True),
+        "available_actions": details.available_actions,
+        "immutable": details.immutable,
+        "failed": details.failed,
+        "issues": details.issues,
+        "payments": details.payments,
+        "pending_command": details.pending_command,
+        "in_doubt": details.in_doubt,
+        "apps": details.apps,
+    }
+
+
+def _give(session: Session, invoice: str, ask: Callable[[Namespace, str], InvoiceDetails]) -> None:
+    with session.billing() as billing:
+        details = ask(billing, found(billing, invoice).id)
+    session.answer(details_json(details), lambda: invoice_page(details))
+
+
+def _failed(billing: Namespace) -> list[str]:
+    from billhook.domain.lifecycle import State, is_failed
+    from billhook.engine.queries import InvoiceFilter
+
+    failed = InvoiceFilter(tuple(state.value for state in State if is_failed(state)))
+    ids: list[str] = []
+    page = 1
+    while views := billing.invoices.list(failed, page=page, page_size=MOST_RETRIED).items:
+        ids += [view.id for view in views]
+        page += 1
+    return ids
+
+
+def _retried(billing: Namespace, invoice: str) -> dict[str, Any]:
+    try:
+        details = billing.invoices.retry(found(billing, invoice).id)
+    except BillhookError as error:
+        return {"invoice": invoice, "code": error.code, "reason": str(error)}
+    return {"invoice": invoice, "id": details.id, "status": details.status}

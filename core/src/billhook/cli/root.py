@@ -1,0 +1,92 @@
+"""The command `billhook` and its groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from billhook.cli import (
+    apps,
+    bench,
+    credit_notes,
+    customers,
+    database,
+    demonstration,
+    doubts,
+    invoices,
+    numbers,
+    overrides,
+    profiles,
+    providers,
+    working,
+)
+from billhook.cli.exits import INTERRUPTED, WRONG_USAGE
+from billhook.cli.output import print_error
+
+HELP = "Carry invoices, exactly once and to the cent, through the systems that deliver them and collect the money."
+EPILOG = (
+    "Exit codes: 0 done; 1 failed or refused, and the error says what to do next; 2 wrong usage; 3 a person is needed: something is "
+    "in doubt, has failed, or does not add up; 130 interrupted. With --json every command prints one JSON document on standard "
+    'output, and errors as {"error": {...}} on standard error.'
+)
+
+app = typer.Typer(
+    name="billhook",
+    help=HELP,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from billhook import __version__
+
+    typer.echo(__version__)
+    raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    # No docstring: typer would show it in place of the help text.
+    return
+
+
+demonstration.register(app)
+app.add_typer(providers.group, name="providers")
+app.add_typer(apps.group, name="apps")
+app.add_typer(profiles.group, name="profiles")
+app.add_typer(customers.group, name="customers")
+app.add_typer(overrides.group, name="overrides")
+app.add_typer(invoices.group, name="invoices")
+doubts.register(invoices.group)
+app.add_typer(credit_notes.group, name="credit-notes")
+app.add_typer(numbers.group, name="numbers")
+working.register(app)
+app.add_typer(database.group, name="db")
+bench.register(app)
+
+
+def run_for_machines(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code. Wrong usage, too, is told as JSON."""
+    try:
+        return int(app(list(arguments), standalone_mode=False) or 0)
+    except typer.Abort:
+        print_error("interrupted", "Interrupted.", as_json=True)
+        return INTERRUPTED
+    except Exception as error:
+        # Errors of usage have no public class in every release of typer; this is what tells them.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        print_error("usage", message(), as_json=True)
+        return WRONG_USAGE

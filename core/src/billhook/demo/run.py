@@ -1,0 +1,127 @@
+"""The demo from beginning to end. Killed at any moment and started again on the same files, it goes on where it was."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from billhook.clock import SystemClock
+from billhook.demo.live import Watch
+from billhook.demo.online_retail import Document, customers_of, read_documents
+from billhook.demo.result import DemoResult, RefusedDocument, count_calls, read_books, total_in_engine
+from billhook.demo.sandbox import AccountsByRule, SandboxTransport, serving
+from billhook.demo.stage import prepare
+from billhook.demo.standing import Standing, standing_of
+from billhook.domain.invoice import DocumentType, InvoiceDraft
+from billhook.domain.parsing import parse_draft
+from billhook.engine.engine import Engine, Namespace
+from billhook.errors import InvalidInput
+from billhook.plugins.catalog import ProviderCatalog
+from billhook.testing.sandbox import provider
+from billhook.testing.sandbox.ledger import Ledger
+
+THREADS = 8
+LOOK_SECONDS = 0.1
+PATIENCE_SECONDS = 10.0
+"""Nothing moved for this long, and nothing is due: nothing will."""
+SOON = timedelta(minutes=1)
+
+
+def run_demo(db: str | None, ledger: Path | None, watch: Watch) -> DemoResult:
+    """Carry the day's documents to the sandbox and compare its books with ours.
+
+    Without files it works on some that are thrown away. Raises Conflict for files that belong to something else.
+    """
+    documents = read_documents()
+    drafts, refused = _drafts(documents)
+    with _opened(db, ledger) as (engine, books):
+        billing = engine.namespace()
+        customers = customers_of(documents)
+        prepare(billing, customers, books, watch.counter("customers", len(customers)))
+        _submit(billing, drafts)
+        standing = _work(engine, billing, books, watch)
+        return DemoResult(
+            documents=len(documents),
+            accepted=len(drafts),
+            refused=refused,
+            engine_total=total_in_engine(billing),
+            standing=standing,
+            in_doubt=len(billing.doubts.list()),
+            books=read_books(books),
+        )
+
+
+def _drafts(documents: Sequence[Document]) -> tuple[list[InvoiceDraft], tuple[RefusedDocument, ...]]:
+    drafts: list[InvoiceDraft] = []
+    refused: list[RefusedDocument] = []
+    for document in documents:
+        try:
+            drafts.append(parse_draft(document.draft()))
+        except InvalidInput as error:
+            refused.append(RefusedDocument(document.number, error.code, error.message))
+    return drafts, tuple(refused)
+
+
+@contextmanager
+def _opened(db: str | None, ledger: Path | None) -> Iterator[tuple[Engine, Ledger]]:
+    with ExitStack() as stack:
+        passing = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="billhook-demo-")))
+        db = db or str(passing / "demo.db")
+        ledger = ledger or _ledger_beside(db) or passing / "ledger.db"
+        url = stack.enter_context(serving(ledger))
+        engine = Engine.open(
+            db,
+            catalog=ProviderCatalog.from_objects([provider]),
+            transport=SandboxTransport(url),
+            overrides={"sandbox": [AccountsByRule()]},
+        )
+        stack.enter_context(engine)
+        yield engine, stack.enter_context(closing(Ledger.open(ledger)))
+
+
+def _ledger_beside(db: str) -> Path | None:
+    if "://" in db and not db.startswith("sqlite:///"):
+        return None
+    path = Path(db.removeprefix("sqlite:///"))
+    return path.with_name(f"{path.stem}-ledger{path.suffix}")
+
+
+def _submit(billing: Namespace, drafts: Sequence[InvoiceDraft]) -> None:
+    """Under their keys, so that what is there already stays as it is."""
+    billing.invoices.submit_many([draft for draft in drafts if draft.type is DocumentType.STANDARD])
+    billing.credit_notes.submit_many([draft for draft in drafts if draft.type is DocumentType.CREDIT_NOTE])
+
+
+def _work(engine: Engine, billing: Namespace, books: Ledger, watch: Watch) -> Standing:
+    """Let a worker run until everything is settled, or nothing moves any more."""
+    has_stopped = _stillness(engine)
+    with engine.worker(threads=THREADS) as worker:
+        while True:
+            standing, calls = standing_of(billing), count_calls(books)
+            watch.show(standing, calls)
+            if standing.is_settled or has_stopped((standing, calls)) or not worker.is_alive:
+                return standing
+            threading.Event().wait(LOOK_SECONDS)
+
+
+def _stillness(engine: Engine) -> Callable[[object], bool]:
+    """Tells whether what it is shown has not changed for long, while nothing is due soon."""
+    clock = SystemClock()
+    seen: object = None
+    since_seconds = clock.monotonic()
+
+    def has_stopped(shown: object) -> bool:
+        nonlocal seen, since_seconds
+        if shown != seen:
+            seen, since_seconds = shown, clock.monotonic()
+            return False
+        if clock.monotonic() - since_seconds < PATIENCE_SECONDS:
+            return False
+        due = engine.next_due()
+        return due is None or due > clock.now() + SOON
+
+    return has_stopped

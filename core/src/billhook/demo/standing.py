@@ -1,0 +1,57 @@
+"""How far the day's documents are: counted by state, without reading any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from billhook.domain.lifecycle import State, is_failed, is_final
+from billhook.domain.payment import CreditNoteStatus
+from billhook.engine.engine import Namespace
+from billhook.store import schema
+
+ISSUED = frozenset({CreditNoteStatus.ISSUED.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many invoices and credit notes are in which state, and the money that was paid."""
+
+    invoices: Mapping[str, int] = field(default_factory=dict)
+    credit_notes: Mapping[str, int] = field(default_factory=dict)
+    amount_paid: Decimal = Decimal(0)
+
+    @property
+    def paid(self) -> int:
+        """How many invoices are paid."""
+        return self.invoices.get(State.PAID.value, 0)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to be done."""
+        return all(is_final(State(state)) for state in self.invoices) and ISSUED.issuperset(self.credit_notes)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something waits for a person's retry."""
+        return CreditNoteStatus.FAILED.value in self.credit_notes or any(
+            is_failed(State(state)) for state in self.invoices
+        )
+
+
+def standing_of(billing: Namespace) -> Standing:
+    """Count what the namespace holds now."""
+    invoice, note = schema.invoice, schema.credit_note
+    mine = sa.and_(invoice.c.namespace == billing.name, invoice.c.deleted_at.is_(None))
+    with billing.engine.database.read() as tx:
+        invoices = tx.all(sa.select(invoice.c.state, invoice.c.amount_paid).where(mine))
+        notes = tx.all(sa.select(note.c.state).where(note.c.namespace == billing.name))
+    paid = sum((Decimal(row.amount_paid) for row in invoices), Decimal(0))
+    return Standing(_counted([row.state for row in invoices]), _counted([row.state for row in notes]), paid)
+
+
+def _counted(states: list[str]) -> dict[str, int]:
+    return {state: states.count(state) for state in sorted(set(states))}
