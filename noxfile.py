@@ -127,8 +127,8 @@ def crash(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
 def bench(session: nox.Session) -> None:
-    """The measurements. Judge them on a quiet machine."""
-    session.run(workshop_python(session), "-m", "pytest", "-m", "bench", "-s", "-p", "no:randomly", *session.posargs)
+    """The engine against a bare driver, as ratios, on both stores. Judge them on a quiet machine."""
+    session.run(workshop_python(session), "-m", "billhook.testing.bench", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
