@@ -7,4 +7,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kit"))
 
-from engine_fixtures import *  # noqa: E402, F403 - fixtures, for every test in this folder
+from engine_fixtures import *  # noqa: F403 - fixtures, for every test in this folder

@@ -125,7 +125,7 @@ def test_a_step_that_was_only_ever_refused_is_simply_sent_again():
 
 
 @pytest.mark.parametrize(
-    ("moment", "move"),
+    "moment, move",
     [
         (timedelta(hours=3) - timedelta(microseconds=1), Resend(repeated=True)),
         (timedelta(hours=3), LookUp(1)),
@@ -138,7 +138,7 @@ def test_the_window_ends_exactly_where_it_was_declared_to_end(moment: timedelta,
 
 
 @pytest.mark.parametrize(
-    ("moment", "move"),
+    "moment, move",
     [
         (timedelta(seconds=89), WaitUntil(DEADLINE + timedelta(seconds=60))),
         (timedelta(seconds=90), LookUp(0)),
@@ -151,7 +151,7 @@ def test_a_look_up_waits_for_the_deadline_and_for_what_the_provider_takes_after_
 
 
 @pytest.mark.parametrize(
-    ("ways", "words"),
+    "ways, words",
     [((), "declares no way"), (("closed window", "hint"), "repeating and looking up did not settle it")],
 )
 def test_a_doubt_says_what_was_tried(ways: Sequence[str], words: str):

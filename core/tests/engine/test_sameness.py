@@ -19,7 +19,7 @@ def a_request(body: bytes = b'{"a":1}', **changes: Any) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    "before, after",
     [
         (a_request(b'{"a":1,"b":[1,2]}'), a_request(b'{ "b": [1, 2], "a": 1 }')),
         (a_request(b'{"name":"M\\u00fcller"}'), a_request('{"name":"Müller"}'.encode())),
@@ -40,7 +40,7 @@ def test_what_carries_no_meaning_may_differ(before: Request, after: Request):
 
 
 @pytest.mark.parametrize(
-    ("after", "named"),
+    "after, named",
     [
         (a_request(b'{"a":2}'), "body"),
         (a_request(b'{"a":1.0}'), "body"),

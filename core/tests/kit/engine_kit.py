@@ -53,7 +53,7 @@ from billhook.engine.effects import Arrived, Lost, NotSent, Transmission
 from billhook.engine.engine import Engine, Namespace
 from billhook.engine.queries import InvoiceDetails
 from billhook.engine.records import App, BillingProfile
-from billhook.faults import NO_FAULTS, Crash, Faults
+from billhook.faults import NO_FAULTS, Crash
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.store import schema
 from billhook.testing.builders import a_supplier
@@ -520,7 +520,9 @@ class Shop:
         self.engine.close()
 
 
-def open_shop(url: str, *providers: Any, ready: bool = True, workflow: Mapping[str, Any] | None = None, **options: Any) -> Shop:
+def open_shop(
+    url: str, *providers: Any, ready: bool = True, workflow: Mapping[str, Any] | None = None, **options: Any
+) -> Shop:
     """A shop on a database that has its tables. ``options`` are the engine's."""
     chosen = list(providers) or [a_provider(sync_draft=careful_draft)]
     clock = TurnedClock(NOON)
