@@ -177,7 +177,11 @@ def new_key_for_every_send(patch: Patch) -> None:
 
 def keep_a_burnt_key(patch: Patch) -> None:
     lost = Attempt.lost
-    patch.setattr(Attempt, "lost", lambda self, verdict, *, burnt=False: lost(self, verdict))
+
+    def unburnt(self: Attempt, verdict: str, *, burnt: bool = False) -> None:
+        lost(self, verdict)
+
+    patch.setattr(Attempt, "lost", unburnt)
 
 
 def new_key_after_every_absence(patch: Patch) -> None:

@@ -109,6 +109,7 @@ class Driver:
             return self._diverged(differs)
         # Every send of it was refused, so nothing stands there that the new request could contradict.
         attempt.adopt(step, self._key(step, attempt.ordinal, attempt.sends + 1))
+        attempt.freeze()
         return self._send(attempt, now)
 
     def _diverged(self, differs: str) -> Effect:
@@ -266,6 +267,7 @@ class Driver:
             step=position,
             key=self._key(position, ordinal, 1),
         )
+        attempt.freeze()
         self.journal.append(attempt)
         return self._send(attempt, now)
 

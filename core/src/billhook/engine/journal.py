@@ -92,6 +92,7 @@ class Attempt:
     stored: bool = False
     changed: bool = True
     adopted: bool = False
+    frozen: bytes | None = None
 
     @property
     def is_answered(self) -> bool:
@@ -102,6 +103,12 @@ class Attempt:
     def is_sending(self) -> bool:
         """A send began, and nothing is known of its end."""
         return self.status == SENDING
+
+    def freeze(self) -> bytes:
+        """The step as it is stored. Raises ContractViolation when it can't be."""
+        if self.frozen is None:
+            self.frozen = dump_step(self.step)
+        return self.frozen
 
     def about_to_send(self, now: datetime, longest: timedelta) -> None:
         """Note, before it is committed, that a send begins."""
@@ -127,6 +134,7 @@ class Attempt:
     def adopt(self, step: Request | Call, key: str | None) -> None:
         """Another request takes this step's place: every send of the old one was refused."""
         self.step = step
+        self.frozen = None
         self.adopted = True
         self.renew_key(key)
 
@@ -169,7 +177,7 @@ class Attempt:
         """The row as stored."""
         body = self.step.body if isinstance(self.step, Request) else b""
         head = (self.id, self.operation_id, self.ordinal, self.step.step, self.status, self.key)
-        request = (digest(self.step), dump_step(self.step), body, int(self.step.effectful))
+        request = (digest(self.step), self.freeze(), body, int(self.step.effectful))
         return (*head, *request, *self._progress(), 0)
 
     def as_update(self) -> tuple[Any, ...]:
