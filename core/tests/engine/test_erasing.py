@@ -166,6 +166,42 @@ def test_an_erasure_that_was_interrupted_is_finished_the_next_time(here, monkeyp
     assert all(shop.causes(invoice).count("erased") == 1 for invoice in invoices)
 
 
+def test_notes_and_messages_lose_the_name_too(here):
+    shop = here.shop
+    invoice = shop.submit(**draft())
+    shop.run()
+    (payment,) = shop.get(invoice).payments
+    shop.ns.refunds.refund(payment.id, "4.00", reason="jane doe, Elm Street 13, asked for it")
+    shop.run()
+    shop.ns.erase_customer(here.customer_id)
+    assert [refund["reason"] for refund in shop.rows(schema.refund)] == [f"{MARKER}, {MARKER}, asked for it"]
+    assert "jane doe" not in everything(shop).lower()
+
+
+def test_descriptions_that_carry_the_name_lose_it(a_shop_anywhere):
+    shop = a_shop_anywhere()
+    rule = {"name": "all", "then": {"account": "4000", "description": "{name} for {customer_name}"}}
+    shop.ns.apps.update(shop.app.id, mapping={"rules": [rule]})
+    invoice = shop.submit()
+    shop.run()
+    shop.ns.invoices.record_payment(invoice, "10.00")
+    shop.ns.erase_customer(shop.ns.customers.get("jane").id)
+    (mapping,) = shop.rows(schema.document_mapping, document_id=invoice)
+    assert f"Work for {MARKER}" in mapping["lines"].decode()
+
+
+def test_what_webhooks_told_of_it_goes(here):
+    shop = here.shop
+    invoice = shop.submit(**draft())
+    shop.run()
+    (payment,) = shop.get(invoice).payments
+    told = {"app_id": here.app_id, "kind": "payment", "external_id": "x", "type": "paid", "received_at": 0}
+    about = {**told, "event_id": "1", "state": "worked", "matched_id": payment.id, "details": '{"payer":"Jane Doe"}'}
+    shop.engine.database.write(lambda tx: tx.execute(schema.inbox.insert().values(**about)))
+    shop.ns.erase_customer(here.customer_id)
+    assert [event["details"] for event in shop.rows(schema.inbox)] == ["{}"]
+
+
 def test_others_keep_their_names(here):
     shop = here.shop
     other = shop.ns.customers.create("Ada Lovelace", key="ada")

@@ -9,9 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.contract.declaration import Capability
 from billhook.domain.invoice import content_json, parse_content
 from billhook.domain.party import CustomerSnapshot
 from billhook.engine.context import Context
+from billhook.engine.freeze import FrozenBatch
 from billhook.engine.locks import hold
 from billhook.engine.open_documents import needs_customer
 from billhook.engine.prune import drop_bodies, drop_frozen
@@ -27,7 +29,7 @@ from billhook.store.transaction import Transaction
 CHUNK = 200
 
 _customer, _link, _override = schema.customer, schema.customer_link, schema.customer_override
-_invoice, _note, _body = schema.invoice, schema.credit_note, schema.document_body
+_invoice, _note, _refund, _body = schema.invoice, schema.credit_note, schema.refund, schema.document_body
 _operation, _attempt, _late, _inbox = schema.operation, schema.attempt, schema.late_reply, schema.inbox
 
 _REWRITE = Update(_body, key=("document_id", "revision"), set=("body",))
@@ -51,6 +53,7 @@ class _Traces:
     scrub: Scrub
     invoice_ids: Sequence[str]
     credit_note_ids: Sequence[str]
+    refund_ids: frozenset[str]
     app_ids: Sequence[str]
     remote_customers: Mapping[str, str]
 
@@ -89,6 +92,9 @@ class Eraser:
             scrub=Scrub.of(CustomerSnapshot.model_validate_json(row.party)),
             invoice_ids=[one.id for one in invoices],
             credit_note_ids=[one.id for one in notes],
+            refund_ids=frozenset(
+                row[0] for row in tx.select_in(_refund, ("id",), "invoice_id", [one.id for one in invoices])
+            ),
             app_ids=sorted(apps),
             remote_customers={link.app_id: link.external_id for link in links if link.external_id is not None},
         )
@@ -98,20 +104,22 @@ class Eraser:
     def _erase_journal(self, customer_id: str, traces: _Traces) -> int:
         found = 0
         for app_id in traces.app_ids:
-            for ids in _chunks(list(self._operations_about(customer_id, app_id))):
+            for ids in _chunks(list(self._operations_about(customer_id, traces.refund_ids, app_id))):
                 self._context.database.write(partial(_drop_operations, ids))
                 found += len(ids)
         return found
 
-    def _operations_about(self, customer_id: str, app_id: str) -> Iterator[str]:
-        wanted, last = customer_id.encode(), ""
+    def _operations_about(self, customer_id: str, refund_ids: frozenset[str], app_id: str) -> Iterator[str]:
+        last = ""
         while rows := self._frozen_after(app_id, last):
-            yield from (row.id for row in rows if wanted in row.frozen)
+            yield from (row.id for row in rows if _is_about(row, customer_id, refund_ids))
             last = rows[-1].id
 
     def _frozen_after(self, app_id: str, last: str) -> Sequence[Any]:
         settled = sa.and_(_operation.c.status == "settled", sa.func.length(_operation.c.frozen) > 0)
-        select = sa.select(_operation.c.id, _operation.c.frozen).where(_operation.c.app_id == app_id, settled)
+        select = sa.select(_operation.c.id, _operation.c.name, _operation.c.frozen).where(
+            _operation.c.app_id == app_id, settled
+        )
         with self._context.database.read() as tx:
             return tx.all(select.where(_operation.c.id > last).order_by(_operation.c.id).limit(CHUNK))
 
@@ -169,6 +177,13 @@ def _require_idle(tx: Transaction, namespace: str, customer_id: str) -> Any:
     if needing is not None:
         raise InUse(f"The customer {customer_id} can't be erased: {needing} is open. Finish, void or delete it first.")
     return row
+
+
+def _is_about(operation: Any, customer_id: str, refund_ids: frozenset[str]) -> bool:
+    # Whatever an operation is given names the customer by its id, but for refunds.
+    if operation.name == Capability.REFUND:
+        return any(item["id"] in refund_ids for item in FrozenBatch.load(operation.frozen).items)
+    return customer_id.encode() in operation.frozen
 
 
 def _work_about(tx: Transaction, customer_id: str) -> str | None:

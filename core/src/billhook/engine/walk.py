@@ -165,8 +165,6 @@ class Walk:
         item = self._supposed.stored_item(app, spec, work)
         if item is None:
             return
-        if needs_customer(spec.capability):
-            item = replace(item, customer=self._supposed.customer(app))
         stopped = self._rehearsed(app, spec.capability, item).stopped
         self.notes.extend([stopped] if stopped else [])
 
