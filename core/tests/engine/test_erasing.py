@@ -178,6 +178,18 @@ def test_notes_and_messages_lose_the_name_too(here):
     assert "jane doe" not in everything(shop).lower()
 
 
+def test_an_older_name_is_found_in_the_documents_that_show_it(here):
+    shop = here.shop
+    invoice = shop.submit(**draft())
+    shop.run()
+    (payment,) = shop.get(invoice).payments
+    shop.ns.refunds.refund(payment.id, "4.00", reason="Jane Doe asked for it")
+    shop.ns.customers.update("jane-2", name="Jane Roe")
+    shop.run()
+    shop.ns.erase_customer(here.customer_id)
+    assert "Jane Doe" not in everything(shop)
+
+
 def test_descriptions_that_carry_the_name_lose_it(a_shop_anywhere):
     shop = a_shop_anywhere()
     rule = {"name": "all", "then": {"account": "4000", "description": "{name} for {customer_name}"}}

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from engine_kit import a_provider, documents, put
+from engine_kit import a_provider, answers, documents, put
 from sandbox_shop import open_sandbox_shop
 
-from billhook.contract import Call, Capability, Reply, registered
+from billhook.contract import Call, Capability, CustomerResult, Done, Rejected, Reply, registered
 from billhook.engine.preview import PreviewStep
 from billhook.errors import NotFound
 from billhook.store import schema
@@ -194,6 +194,48 @@ def test_what_waits_to_be_noted_is_previewed_too(here):
     (step,) = shop.ns.invoices.preview(invoice).steps
     assert step.operation == Capability.RECORD_PAYMENT
     assert json.loads(step.body)["amount"] == "4.00"
+
+
+def test_what_is_being_sent_is_not_previewed_again(a_shop):
+    shop = a_shop()
+    invoice = shop.submit()
+    shop.wire.plan(answers(429, retry_after="60"))
+    shop.run()
+    preview = shop.ns.invoices.preview(invoice)
+    assert preview.steps == ()
+    assert preview.notes == ("sync_draft is under way at Books; the timeline shows what was sent.",)
+
+
+def test_a_document_that_stands_there_is_deleted_by_a_request(here):
+    shop = here.shop
+    invoice = shop.submit(workflow=APPROVED_BY_HAND)
+    shop.run()
+    shop.ns.invoices.delete(invoice)
+    (step,) = shop.ns.invoices.preview(invoice).steps
+    assert (step.operation, step.method) == ("delete", "DELETE")
+
+
+def test_a_customer_who_was_refused_comes_before_what_waits_for_it(a_shop):
+    def brings(self, batch):
+        sample = Reply.of({"items": [{"ref": batch.only.id, "id": "sample"}]}, source="sample")
+        reply = yield put("customer", batch, path="customers", sample=sample)
+        (made,) = reply.json()["items"]
+        refused = Rejected.because("refused", "No.")
+        return {batch.only.id: refused if "error" in made else Done(CustomerResult(made["id"]))}
+
+    def records(self, batch):
+        reply = yield put("record", batch, path="records")
+        return documents(batch, reply)
+
+    shop = a_shop(a_provider(sync_customer=brings, record_payment=records))
+    invoice = shop.submit()
+    shop.run()
+    customer = shop.ns.customers.get("jane").id
+    shop.books.refuses.add(customer)
+    shop.ns.customers.update("jane", name="Jane Roe")
+    shop.run()
+    shop.ns.invoices.record_payment(invoice, "4.00")
+    assert [step.operation for step in shop.ns.invoices.preview(invoice).steps] == ["sync_customer", "record_payment"]
 
 
 def test_no_preview_crosses_a_namespace(here):

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from engine_kit import lost_after
+from engine_kit import answers, lost_after
 from sandbox_shop import open_sandbox_shop
 
 from billhook.engine.invoice_row import COLUMNS
@@ -76,6 +76,15 @@ def test_money_and_refunds_are_in_the_timeline(here):
     (refund,) = [entry for entry in entries if entry.kind == "refund"]
     assert refund.details["reason"] == "too late"
     assert refund.summary.endswith("it is succeeded.")
+
+
+def test_a_request_that_is_still_under_way_is_shown(a_shop_anywhere):
+    shop = a_shop_anywhere()
+    invoice = shop.submit()
+    shop.wire.plan(answers(429, retry_after="60"))
+    shop.run()
+    (request,) = [entry for entry in shop.ns.invoices.timeline(invoice) if entry.kind == "request"]
+    assert request.summary == "sync_draft, step put: sent once, not done (throttled)."
 
 
 def test_an_answer_that_comes_too_late_is_shown(here):
