@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -107,7 +108,7 @@ def test_a_provider_that_fails_again_and_again_is_asked_less_and_less_often(a_sh
     shop = a_shop(a_provider(sync_draft=breaks))
     shop.submit()
     shop.run_for(7200)
-    pauses = [after - before for before, after in zip(runs, runs[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(runs)]
     assert pauses == sorted(pauses)
     assert 5 < len(runs) < 30
 

@@ -50,6 +50,8 @@ class HeldApp:
     blocked: dict[str, datetime] = field(default_factory=dict)
     """Operations whose budget is spent, and when it opens again."""
     refreshed_version: int | None = None
+    is_refused: bool = False
+    """Even fresh credentials are refused: nothing is sent, and the app is given back once what is in flight has landed."""
 
     def look_again(self, operation: str) -> None:
         """There may be something to do for that operation (or for all)."""
@@ -88,6 +90,8 @@ class OpenOperation:
     is_new: bool
     due: datetime | None
     in_flight: bool = False
+    sent_with: int | None = None
+    """The version of the credentials that its last request was signed with."""
     faults: int = 0
     claims: tuple[NumberClaim, ...] = ()
     refused: Mapping[str, Rejected] = field(default_factory=dict)

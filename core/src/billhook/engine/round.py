@@ -245,7 +245,7 @@ class Round:
         subjects = {
             work.subject_id
             for step in steps
-            if isinstance(step.effect, Settle)
+            if isinstance(step.effect, Settle) or is_dissolved(step)
             for work in step.operation.works.values()
         }
         if subjects:

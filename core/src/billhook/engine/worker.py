@@ -168,7 +168,7 @@ class Worker:
     def _is_idle(self, held: HeldApp, now: datetime) -> bool:
         if held.in_flight:
             return False
-        if held.lease.blocked_until(now) is not None:
+        if held.is_refused or held.lease.blocked_until(now) is not None:
             return True
         over = self._is_over(held, now)
         waiting = any(operation.due is not None and operation.due <= now for operation in held.operations.values())
@@ -179,7 +179,7 @@ class Worker:
         return now - held.began_at >= self._context.policy.slice
 
     def _is_usable(self, held: HeldApp, now: datetime) -> bool:
-        return held.lease.blocked_until(now) is None and not self._is_over(held, now)
+        return not held.is_refused and held.lease.blocked_until(now) is None and not self._is_over(held, now)
 
     def _let_go(self, held: HeldApp, now: datetime) -> None:
         for operation in held.operations.values():
@@ -360,6 +360,7 @@ class Worker:
     def _dispatch(self, operation: OpenOperation, sending: Sending) -> None:
         operation.held.operations[operation.id] = operation
         operation.in_flight = True
+        operation.sent_with = operation.held.credentials_version
         operation.due = None
         self._senders.submit(self._sender.task(sending))
 
@@ -375,15 +376,16 @@ class Worker:
     def _reauthorize(self, operation: OpenOperation, now: datetime) -> None:
         """Use newer credentials where there are some, else refresh them once, else hold all the app's work."""
         held = operation.held
-        used = held.credentials_version
-        if held.refreshed_version != used or used is None:
+        used = operation.sent_with
+        if held.credentials_version == used and held.refreshed_version != used:
             self._renew_credentials(held)
-            if held.credentials_version != used:
-                held.refreshed_version = held.credentials_version
-                operation.due = now
-                return
-        self._context.database.write(lambda tx: become_unauthorized(self._context, tx, held.app))
-        self._let_go(held, now)
+            held.refreshed_version = held.credentials_version
+        if held.credentials_version != used:
+            operation.due = now
+            return
+        if not held.is_refused:
+            held.is_refused = True
+            self._context.database.write(lambda tx: become_unauthorized(self._context, tx, held.app))
 
     def _renew_credentials(self, held: HeldApp) -> None:
         used = held.credentials_version
