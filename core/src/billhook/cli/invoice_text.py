@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from billhook.domain.invoice import InvoiceView
-    from billhook.engine.preview import Preview
+    from billhook.engine.preview import Preview, PreviewStep
     from billhook.engine.queries import InvoiceDetails
     from billhook.engine.timeline import TimelineEntry
 
@@ -97,20 +97,12 @@ def preview_page(preview: Preview) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    shown = plain(preview)
-    lines = [
-        [line[name] for name in ("name", "account", "item_code", "tax_code", "rule")] for line in shown.pop("lines", ())
-    ]
-    steps = [Text(_request(step)) for step in shown.pop("steps", ())]
-    return Group(table(("line", "account", "item", "tax code", "rule"), lines), *steps, fields(shown))
+    rows = [(line.name, line.account, line.item_code, line.tax_code, line.rule) for line in preview.lines]
+    lines = table(("line", "account", "item", "tax code", "rule"), rows)
+    return Group(lines, *(Text(_request(step)) for step in preview.steps), *map(Text, preview.notes))
 
 
-def _request(step: dict[str, Any]) -> str:
-    headers = "".join(f"\n{name}: {value}" for name, value in _pairs(step.get("headers") or ()))
-    return (
-        f"\n{step['operation']}, step {step['step']}\n{step['method']} {step['url']}{headers}\n\n{step['body'] or ''}\n"
-    )
-
-
-def _pairs(headers: Any) -> list[tuple[str, str]]:
-    return list(headers.items()) if isinstance(headers, dict) else [(name, value) for name, value in headers]
+def _request(step: PreviewStep) -> str:
+    headers = "".join(f"\n{name}: {value}" for name, value in step.headers)
+    body = step.body.decode("utf-8", "replace")
+    return f"{step.operation}, step {step.step}\n{step.method} {step.url}{headers}\n\n{body}\n"

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from billhook.cli.output import print_json
+
+COLUMNS = "key,customer_key,currency,line_name,item_code,quantity,unit_price,type\n"
+
+
+def test_an_invoice_goes_from_a_json_file_to_paid(cli, invoice, sandbox):
+    invoice_id = invoice("i-1")
+    worked = cli("worker", "--once", "--json")
+    assert (worked.code, worked.json["failed"], worked.json["in_doubt"]) == (0, 0, 0)
+    shown = cli("invoices", "show", "i-1", "--json").json
+    assert (shown["id"], shown["status"], shown["total"], shown["amount_due"]) == (invoice_id, "paid", "7.65", "0.00")
+    assert [document.total for document in sandbox.simulator.documents()] == [Decimal("7.65")]
+
+
+def test_the_page_of_an_invoice_tells_what_happened(cli, invoice):
+    invoice_id = invoice("i-1")
+    cli("worker", "--once")
+    said = cli("invoices", "show", invoice_id).out
+    assert "7.65 GBP" in said
+    assert "The invoice was created" in said
+    assert "sent once, answered with 200" in said
+
+
+def test_amounts_are_decimal_strings_in_json(cli, invoice):
+    invoice("i-1")
+    content = cli("invoices", "show", "i-1", "--json").json["content"]
+    assert content["lines"][0]["quantity"] == "3"
+    assert content["totals"]["amount"] == "7.65"
+
+
+def test_rows_of_a_csv_file_with_one_key_are_one_document(cli, shop, write, sandbox):
+    file = write(
+        "day.csv",
+        f"{COLUMNS}a,jane,GBP,Tea,T1,3,2.55,\na,jane,GBP,Milk,M1,1,0.80,\nb,jane,GBP,Tea,T1,1,2.55,credit_note\n",
+    )
+    created = cli("invoices", "create", file, "--json").json["created"]
+    assert [(entry["key"], entry["type"]) for entry in created] == [("a", "standard"), ("b", "credit_note")]
+    assert cli("worker", "--once").code == 0
+    assert sandbox.simulator.totals() == {"GBP": Decimal("5.90")}
+    assert cli("credit-notes", "list", "--json").json["items"][0]["status"] == "issued"
+
+
+def test_the_same_file_twice_is_the_same_documents(cli, shop, write):
+    file = write("day.csv", f"{COLUMNS}a,jane,GBP,Tea,T1,3,2.55,\n")
+    first, second = (cli("invoices", "create", file, "--json").json["created"] for _ in range(2))
+    assert first == second
+    assert cli("invoices", "list", "--json").json["total_count"] == 1
+
+
+BAD = (
+    f"{COLUMNS}good,jane,GBP,Tea,T1,3,2.55,\nbad,jane,GBP,Tea,T1,three,2.55,\n"
+    "stranger,joe,GBP,Tea,T1,1,2.55,\ngood,jane,EUR,Milk,M1,1,0.80,\nshort,jane,GBP\nfine,jane,GBP,Tea,T1,1,1.00,\n"
+)
+
+
+def test_bad_rows_are_told_by_their_line_and_nothing_is_stored(cli, shop, write):
+    answer = cli("invoices", "create", write("day.csv", BAD), "--json")
+    assert (answer.code, answer.error["code"]) == (1, "documents_refused")
+    assert [(problem["path"], problem["code"]) for problem in answer.error["problems"]] == [
+        ("line 5", "csv_disagrees"),
+        ("line 3", "amount_invalid"),
+        ("line 4", "customer_not_found"),
+        ("line 6", "csv_fields"),
+        ("short/lines", "too_short"),
+    ]
+    assert cli("invoices", "list", "--json").json["total_count"] == 0
+
+
+def test_what_is_good_is_stored_where_that_is_wanted_and_the_rest_reported(cli, shop, write):
+    answer = cli("invoices", "create", write("day.csv", BAD), "--skip-bad", "--json")
+    assert answer.code == 1
+    assert [entry["key"] for entry in answer.json["created"]] == ["fine"]
+    assert [entry["document"] for entry in answer.json["refused"]] == ["good", "bad", "stranger", "short"]
+
+
+def test_a_key_used_for_other_content_refuses_only_that_document(cli, shop, write, invoice):
+    invoice("taken")
+    file = write("day.csv", f"{COLUMNS}taken,jane,GBP,Tea,T1,9,2.55,\nfree,jane,GBP,Tea,T1,1,2.55,\n")
+    answer = cli("invoices", "create", file, "--skip-bad", "--json")
+    assert [entry["key"] for entry in answer.json["created"]] == ["free"]
+    assert [entry["code"] for entry in answer.json["refused"]] == ["key_reused"]
+    assert cli("invoices", "create", file, "--json").error["code"] == "key_reused"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("key,customer_key\na,jane\n", "csv_columns"),
+        (f"{COLUMNS}a,jane,GBP,\"Tea,T1,1,2.55\n", "not_csv"),
+        ('{"key": "a"', "not_json"),
+        ('[{"key": NaN}]', "not_json"),
+        ("", "csv_columns"),
+    ],
+)
+def test_a_file_that_can_not_be_read_says_why(cli, shop, write, text, code):
+    assert cli("invoices", "create", write("file", text), "--json").error["code"] == code
+
+
+def test_an_invoice_may_come_from_standard_input(cli, shop):
+    text = f"{COLUMNS}a,jane,GBP,Tea,T1,3,2.55,\n"
+    assert cli("invoices", "create", "-", "--json", input=text).json["created"][0]["key"] == "a"
+
+
+def test_credit_notes_need_not_say_what_they_are(cli, shop, write):
+    file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
+    assert cli("credit-notes", "create", file, "--json").json["created"][0]["type"] == "credit_note"
+
+
+def test_invoices_are_listed_by_status_and_customer(cli, invoice):
+    invoice("i-1")
+    cli("worker", "--once")
+    invoice("i-2")
+    paid = cli("invoices", "list", "--status", "paid", "--customer", "jane", "--json").json
+    assert [entry["key"] for entry in paid["items"]] == ["i-1"]
+    assert "i-2" in cli("invoices", "list", "--status", "draft").out
+
+
+def test_a_draft_waits_for_approval_and_then_goes_on(cli, shop, invoice):
+    cli("profiles", "update", shop, "--workflow", "auto_advance=false")
+    invoice("i-1")
+    cli("worker", "--once")
+    assert cli("invoices", "show", "i-1", "--json").json["status"] == "draft.manual_approval_needed"
+    assert cli("invoices", "approve", "i-1").code == 0
+    cli("worker", "--once")
+    assert cli("invoices", "show", "i-1", "--json").json["status"] == "paid"
+
+
+def test_a_draft_is_deleted(cli, shop, invoice):
+    cli("profiles", "update", shop, "--workflow", "auto_advance=false")
+    invoice("i-1")
+    cli("worker", "--once")
+    cli("invoices", "delete", "i-1")
+    cli("worker", "--once")
+    assert cli("invoices", "list", "--json").json["total_count"] == 0
+
+
+def test_a_paid_invoice_is_not_made_void(cli, invoice):
+    invoice("i-1")
+    cli("worker", "--once")
+    answer = cli("invoices", "void", "i-1", "--json")
+    assert (answer.code, answer.error["code"]) == (1, "invoice_action_not_available")
+
+
+def test_money_that_came_another_way_counts_once_under_one_key(cli, shop, invoice):
+    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
+    invoice("i-1")
+    cli("worker", "--once")
+    for _ in range(2):
+        assert cli("invoices", "pay", "i-1", "5.00", "--key", "bank-1").code == 0
+    cli("worker", "--once")
+    assert cli("invoices", "show", "i-1", "--json").json["amount_due"] == "2.65"
+    assert cli("invoices", "pay", "i-1", "-1", "--json").code != 0
+    cli("invoices", "pay", "i-1", "2.65")
+    cli("worker", "--once")
+    assert cli("invoices", "show", "i-1", "--json").json["status"] == "paid"
+
+
+def test_the_outside_says_that_an_invoice_is_uncollectible(cli, shop, invoice):
+    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
+    invoice("i-1")
+    cli("worker", "--once")
+    assert cli("invoices", "status", "i-1", "payment_uncollectible", "--json").json["status"] == "uncollectible"
+    assert cli("invoices", "status", "i-1", "lost", "--json").error["code"] == "trigger_unknown"
+
+
+def test_what_failed_is_shown_by_the_worker_and_tried_again(cli, invoice):
+    target = {"openmeter.io/sandbox/target-payment-status": "failed"}
+    invoice("i-1", metadata=target)
+    worked = cli("worker", "--once", "--json")
+    assert worked.json["failed"] == 1
+    assert worked.code == 3
+    retried = cli("invoices", "retry", "--all-failed", "--json")
+    assert [entry["id"] for entry in retried.json["items"]] == [cli("invoices", "show", "i-1", "--json").json["id"]]
+
+
+def test_a_retry_reports_each_invoice(cli, invoice):
+    invoice("i-1")
+    cli("worker", "--once")
+    answer = cli("invoices", "retry", "i-1", "nobody", "--json")
+    assert answer.code == 1
+    assert [entry["code"] for entry in answer.json["items"]] == ["invoice_action_not_available", "not_found"]
+    assert cli("invoices", "retry").code == 2
+
+
+def test_a_preview_shows_the_bytes_and_sends_none(cli, invoice, sandbox):
+    invoice("i-1")
+    preview = cli("invoices", "preview", "i-1", "--json").json
+    assert preview["lines"][0]["rule"]
+    assert any('"2.55"' in step["body"] for step in preview["steps"])
+    assert "POST" in cli("invoices", "preview", "i-1").out
+    assert sandbox.simulator.calls() == ()
+
+
+def test_the_numbers_of_issued_invoices_have_no_gaps(cli, invoice):
+    for key in ("i-1", "i-2"):
+        invoice(key)
+    cli("worker", "--once")
+    audited = cli("numbers", "audit", "--json")
+    assert audited.code == 0
+    assert {entry["series"] for entry in audited.json["items"] if entry["whole"]} == {"invoice"}
+
+
+def test_nothing_is_in_doubt_after_a_good_day(cli, invoice):
+    invoice("i-1")
+    cli("worker", "--once")
+    answer = cli("invoices", "doubts", "--json")
+    assert (answer.code, answer.json) == (0, {"items": []})
+    assert cli("invoices", "resolve", "i-1", "--absent", "--json").error["code"] == "not_found"
+    assert cli("invoices", "resolve", "i-1").code == 2
+
+
+def test_json_is_exact_whatever_the_amount(capsys):
+    print_json({"amount": Decimal("1E+3"), "small": Decimal("0.000000000001")})
+    assert '"1000"' in capsys.readouterr().out

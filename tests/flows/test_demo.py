@@ -1,0 +1,197 @@
+"""The demo as a user runs it: in processes of its own, undisturbed and killed, on both stores."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billhook.testing.postgres import PostgresServer
+from billhook.testing.sandbox.ledger import Ledger
+
+RUN = "from billhook.cli import main; main()"
+PATIENCE_SECONDS = 60
+LOOK_SECONDS = 0.005
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "demo.db")
+    return request.getfixturevalue("server").create()
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command in a process of its own, ended with the test."""
+    started: list[subprocess.Popen[str]] = []
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", RUN, *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def demo(start, db, books) -> Callable[[], subprocess.Popen[str]]:
+    return lambda: start("demo", "--db", db, "--ledger", str(books), "--json")
+
+
+def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def without_calls(result: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if name != "provider_calls"}
+
+
+WHOLE_DAY = {
+    "documents": 66,
+    "accepted": 65,
+    "credit_notes": 4,
+    "currency": "GBP",
+    "engine_total": "24503.75",
+    "ledger_total": "24503.75",
+    "difference": "0.00",
+    "ledger_documents": 65,
+    "duplicates": 0,
+    "paid": 61,
+    "states": {"invoices": {"paid": 61}, "credit_notes": {"issued": 4}},
+    "in_doubt": 0,
+    "refused": [
+        {
+            "document": "536414",
+            "code": "customer_missing",
+            "reason": "It names no customer. Line 1 (22139) has no description, and a price of 0.",
+        }
+    ],
+    "accounts": {
+        "discounts": {"lines": 1, "amount": "-27.50"},
+        "postage": {"lines": 2, "amount": "69.00"},
+        "sales": {"lines": 995, "amount": "24462.25"},
+    },
+}
+
+
+def test_a_trading_day_arrives_to_the_cent_and_a_second_run_asks_for_nothing_more(demo):
+    first = result_of(demo())
+    assert without_calls(first) == WHOLE_DAY
+    # One call for the customers, two each for drafts and issuing, one for the credit notes, one for each payment.
+    assert first["provider_calls"] == 67
+    assert result_of(demo()) == first
+
+
+def test_the_books_hold_every_document_as_it_was_sold(demo, books):
+    result_of(demo())
+    with closing(Ledger.open(books)) as ledger:
+        documents = {document.metadata["document"]: document for document in ledger.documents()}
+        customers = ledger.customers()
+    totals = {number: documents[number].total for number in ("536365", "536366", "536367", "C536506")}
+    assert totals == {
+        "536365": Decimal("139.12"),
+        "536366": Decimal("22.20"),
+        "536367": Decimal("278.73"),
+        "C536506": Decimal("25.50"),
+    }
+    assert documents["C536506"].kind == "credit_note"
+    assert max(len(document.lines) for document in documents.values()) == 85
+    assert sorted({customer.address["country"] for customer in customers}) == ["AU", "FR", "GB", "NL"]
+    assert len(customers) == 48
+
+
+def test_nothing_stays_behind_without_files(start, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert without_calls(result_of(start("demo", "--json"))) == WHOLE_DAY
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_person_gets_a_summary(start, tmp_path):
+    process = start("demo", "--db", str(tmp_path / "demo.db"))
+    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert "24503.75 GBP in 65 documents" in said
+    assert "536414" in said
+    assert "CC BY 4.0" in said
+    assert (tmp_path / "demo-ledger.db").exists()
+
+
+def test_books_that_belong_to_another_database_are_left_alone(start, tmp_path, books):
+    result_of(start("demo", "--db", str(tmp_path / "one.db"), "--ledger", str(books), "--json"))
+    stranger = start("demo", "--db", str(tmp_path / "other.db"), "--ledger", str(books), "--json")
+    _, err = stranger.communicate(timeout=PATIENCE_SECONDS)
+    assert (stranger.returncode, json.loads(err)["error"]["code"]) == (1, "ledger_of_another_database")
+    lost = start("demo", "--db", str(tmp_path / "one.db"), "--ledger", str(tmp_path / "empty.db"), "--json")
+    _, err = lost.communicate(timeout=PATIENCE_SECONDS)
+    assert (lost.returncode, json.loads(err)["error"]["code"]) == (1, "ledger_missing")
+
+
+def killed_again_and_again(demo: Callable[[], subprocess.Popen[str]], books: Path, kills: int, seed: int) -> int:
+    """Kill the demo that often, each time after it has sent some more calls or a moment later. Gives how often it was hit."""
+    chance = random.Random(seed)
+    hits = 0
+    for _ in range(kills):
+        target, moment_seconds = calls(books) + chance.randrange(12), chance.random() * 0.05
+        process = demo()
+        while process.poll() is None and calls(books) < target:
+            time.sleep(LOOK_SECONDS)
+        time.sleep(moment_seconds)
+        hits += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    return hits
+
+
+def calls(books: Path) -> int:
+    if not books.exists():
+        return 0
+    with closing(Ledger.open(books)) as ledger:
+        return len(ledger.calls())
+
+
+def test_killed_a_dozen_times_it_ends_with_the_same_result(demo, books):
+    assert killed_again_and_again(demo, books, kills=12, seed=536365) > 6
+    assert without_calls(result_of(demo())) == WHOLE_DAY
+    with closing(Ledger.open(books)) as ledger:
+        assert len(ledger.documents()) == 65
+        assert len(ledger.payments()) == 61
+        assert ledger.duplicates() == ()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_many_times_it_ends_with_the_same_result(demo, books, seed):
+    killed_again_and_again(demo, books, kills=30, seed=seed)
+    assert without_calls(result_of(demo())) == WHOLE_DAY
+    with closing(Ledger.open(books)) as ledger:
+        assert len(ledger.documents()) == 65
+        assert ledger.duplicates() == ()
