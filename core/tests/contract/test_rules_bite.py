@@ -37,6 +37,7 @@ from billhook.engine.journal import Attempt
 from billhook.engine.recovery import Resend
 from billhook.engine.sending import Sender
 from billhook.engine.settle import Settler
+from billhook.engine.settled import Settled
 from billhook.engine.worker import Worker
 from billhook.plugins import catalog, checks, handle
 from billhook.plugins.handle import ProviderHandle
@@ -284,13 +285,13 @@ def forget_leftovers(patch: Patch) -> None:
 
 
 def forget_leftovers_of_a_doubt(patch: Patch) -> None:
-    remember = Settler._remember
+    remember = Settled.remember
 
-    def only_rejected(self: Settler, unit: Any, settled: Any, external_id: str | None) -> None:
-        if type(settled.outcome).__name__ != "Doubt":
-            remember(self, unit, settled, external_id)
+    def only_rejected(self: Settled, unit: Any, external_id: str | None) -> None:
+        if type(self.outcome).__name__ != "Doubt":
+            remember(self, unit, external_id)
 
-    patch.setattr(Settler, "_remember", only_rejected)
+    patch.setattr(Settled, "remember", only_rejected)
 
 
 # 9. Parking.

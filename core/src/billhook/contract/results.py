@@ -118,7 +118,7 @@ class LineTax:
 
 @dataclass(frozen=True, slots=True)
 class TaxResult:
-    """Tax by our line id. A line without an entry is not taxed."""
+    """Tax by our line id. A line without an entry keeps the tax it has; one with an empty entry is not taxed."""
 
     lines: Mapping[str, tuple[LineTax, ...]]
 

@@ -13,6 +13,7 @@ from billhook.contract.declaration import Capability
 from billhook.contract.items import Batch
 from billhook.contract.operations import OPERATIONS
 from billhook.contract.outcomes import Done, Pending, Rejected, Retry
+from billhook.domain.facts import InvoiceFacts
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import (
     TIMED_STATES,
@@ -58,6 +59,7 @@ class Advancer:
         cause: str,
         *,
         outside: bool = False,
+        operation_id: str | None = None,
         note: str | None = None,
     ) -> None:
         """Fire a trigger and go as far as the invoice can. Raises NotAllowed when the table has no such way; nothing changed then."""
@@ -65,19 +67,20 @@ class Advancer:
         decision = choose(row.facts, trigger, unit.now, stop_at=_stop(unit))
         if isinstance(decision, Refused):
             raise NotAllowed(f"Invoice {row.id}: {decision.message}", decision.code)
-        self._take(unit, row, decision, cause, note=note)
+        self._take(unit, row, decision, cause, operation_id=operation_id, note=note)
 
     def go_on(
         self, unit: Unit, row: InvoiceRow, cause: str, *, operation_id: str | None = None, note: str | None = None
     ) -> None:
         """Record what was changed on the row, and go as far as the invoice can."""
-        decision = decide(row.facts, Trigger.NEXT, unit.now, stop_at=_stop(unit)) if not _holds(unit, row) else None
+        facts = row.facts
+        decision = decide(facts, Trigger.NEXT, unit.now, stop_at=_stop(unit)) if not _holds(unit, row) else None
         if isinstance(decision, Decision):
             self._take(unit, row, decision, cause, operation_id=operation_id, note=note)
             return
         if row.changes():
             unit.record(row, cause, operation_id=operation_id, note=note)
-        self.ask(unit, row, entered=False)
+        self.ask(unit, row, facts, entered=False)
 
     def _take(
         self,
@@ -94,9 +97,9 @@ class Advancer:
         row.take(decision.facts)
         _stamp(unit, row)
         unit.record(row, cause, decision.hops, operation_id=operation_id, note=note)
-        self.ask(unit, row)
+        self.ask(unit, row, decision.facts, entered=True)
 
-    def ask(self, unit: Unit, row: InvoiceRow, *, entered: bool = True) -> None:
+    def ask(self, unit: Unit, row: InvoiceRow, facts: InvoiceFacts, *, entered: bool) -> None:
         """Ask for what the invoice's state waits for. Done at once where it can be, else it becomes work.
 
         Money is collected only when its state was just ``entered``: what a partial payment leaves open is not taken by itself.
@@ -104,17 +107,16 @@ class Advancer:
         if _holds(unit, row):
             unit.wake_at(row, unit.now)
             return
-        facts = row.facts
         need = work_needed(facts)
         if need is None or (need.operation == "collect_payment" and not entered):
             unit.wake_at(row, timers(facts))
-            self._finish_money(unit, row)
+            self._finish_money(unit, row, facts)
             return
         _NEEDS[need.operation](self, unit, row)
 
-    def _finish_money(self, unit: Unit, row: InvoiceRow) -> None:
+    def _finish_money(self, unit: Unit, row: InvoiceRow, facts: InvoiceFacts) -> None:
         # An invoice that is paid up in full while it waits for money needs nobody to say so.
-        if row.state in _AWAITING_MONEY and row.facts.fully_paid:
+        if facts.state in _AWAITING_MONEY and facts.fully_paid:
             self.fire(unit, row, Trigger.PAID, "paid_in_full")
 
     # What each state needs.
@@ -132,6 +134,29 @@ class Advancer:
             return
         row.values["validated_revision"] = row.revision
         self.go_on(unit, row, "validated")
+
+    def ask_tax(self, unit: Unit, row: InvoiceRow) -> None:
+        """Map the lines for the tax app, then ask it."""
+        app = unit.app(row.values["tax_app_id"])
+        if app.handle.declaration.can(Capability.CALCULATE_TAX):
+            issues, lines = self._mapped(unit, row, app)
+            if lines is None:
+                row.values["critical_issues"] = unit.report(row.id, OWN, issues)
+                self.fire(unit, row, Trigger.FAILED, "validation_failed")
+                return
+            unit.keep_mapping(row.id, row.revision, app.id, lines)
+        self.operate(Capability.CALCULATE_TAX, "tax_app_id", _pass("taxed_revision"))(unit, row)
+
+    def _mapped(
+        self, unit: Unit, row: InvoiceRow, app: AppHandle
+    ) -> tuple[list[ValidationIssue], tuple[MappedLine, ...] | None]:
+        try:
+            lines, issues = map_lines(unit, invoice_view(row.values, unit.content(row.id, row.revision)), app)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
+            return [_provider_fault(app, error)], None
+        return issues, lines
 
     def _validated(
         self, unit: Unit, row: InvoiceRow, app: AppHandle
@@ -331,7 +356,7 @@ def _operation(capability: Capability, app_column: str, column: str) -> Callable
 
 _NEEDS: dict[str, Callable[[Advancer, Unit, InvoiceRow], None]] = {
     "validate": Advancer.validate,
-    "calculate_tax": _operation(Capability.CALCULATE_TAX, "tax_app_id", "taxed_revision"),
+    "calculate_tax": Advancer.ask_tax,
     "sync_draft": _operation(Capability.SYNC_DRAFT, "invoicing_app_id", "synced_revision"),
     "issue": _operation(Capability.ISSUE, "invoicing_app_id", "issued_revision"),
     "send": _operation(Capability.SEND, "invoicing_app_id", "sent_revision"),

@@ -17,7 +17,8 @@ from billhook.domain.money import plain
 from billhook.domain.parsing import parse
 from billhook.engine import payments
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.settle import Settler, can_fire
+from billhook.engine.money import can_fire
+from billhook.engine.settle import Settler
 from billhook.engine.submitting import workflow_columns
 from billhook.engine.unit import Unit
 from billhook.engine.usage import snapshot
@@ -159,7 +160,9 @@ class Commands:
         trigger = PAYMENT_TRIGGERS[name]
         if trigger is Trigger.PAID and row.amount_due > 0:
             self._advancer_allows(unit, row, trigger)
-            self._settler.receive(unit, row, row.values["payment_app_id"], row.amount_due, unit.now, origin="outside")
+            self._settler.money.receive(
+                unit, row, row.values["payment_app_id"], row.amount_due, unit.now, origin="outside"
+            )
             return
         if trigger is Trigger.VOID:
             self.void(unit, row, {})
@@ -192,7 +195,7 @@ class Commands:
         if self._is_recorded(unit, row, arguments):
             return
         app_id = row.values["payment_app_id"]
-        self._settler.receive(
+        self._settler.money.receive(
             unit,
             row,
             app_id,

@@ -14,7 +14,9 @@ from billhook.contract.results import DocumentResult
 from billhook.domain.lifecycle import State
 from billhook.engine.freeze import Freezer, Thawer
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.settle import Settled, Settler, unknown_ids
+from billhook.engine.settle import Settler
+from billhook.engine.settle_invoice import unknown_ids
+from billhook.engine.settled import Settled
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
 from billhook.errors import Conflict, InvalidInput, NotAllowed

@@ -30,7 +30,8 @@ from billhook.engine.doubted import DoubtedItem, StoredDoubt, read_doubts, show_
 from billhook.engine.effects import Release, Settlement
 from billhook.engine.freeze import FrozenBatch, Thawer
 from billhook.engine.locks import hold
-from billhook.engine.settle import Settled, Settler, check_of
+from billhook.engine.settle import Settler, check_of
+from billhook.engine.settled import Settled
 from billhook.engine.tables import WORK_COLUMNS
 from billhook.engine.unit import Unit
 from billhook.engine.webhooks import match_named

@@ -275,7 +275,9 @@ class Engine:
     def next_due(self) -> datetime | None:
         """When something is due next in this database, None when nothing is. What nobody may call now is not due."""
         lease, app = schema.app_lease, schema.app
-        callable_apps = lease.join(app, sa.and_(app.c.id == lease.c.app_id, app.c.enabled == 1, app.c.status == "ready"))
+        callable_apps = lease.join(
+            app, sa.and_(app.c.id == lease.c.app_id, app.c.enabled == 1, app.c.status == "ready")
+        )
         with self.database.read() as tx:
             return maybe_from_micros(tx.scalar(sa.select(sa.func.min(lease.c.next_due)).select_from(callable_apps)))
 

@@ -6,7 +6,7 @@ worker, afterwards, from the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,8 @@ from billhook.engine.leases import Lease
 from billhook.engine.moments import maybe_micros, to_micros
 from billhook.engine.number_plan import take_claims
 from billhook.engine.open_operation import OpenOperation
-from billhook.engine.settle import Settled, Settler
+from billhook.engine.settle import Settler
+from billhook.engine.settled import Settled
 from billhook.engine.timers import DueTimers, advance_due
 from billhook.engine.unit import Unit
 from billhook.engine.webhooks import match_named
@@ -56,6 +57,11 @@ class Step:
     operation: OpenOperation
     effect: Effect
     came: tuple[Attempt, Any] | None = None
+
+    def is_under(self, fences: Mapping[str, int]) -> bool:
+        """Whether its operation belongs to one of these leases: not to an earlier one of the same app."""
+        lease = self.operation.held.lease
+        return fences.get(lease.app_id) == lease.fence
 
 
 @dataclass(slots=True)
@@ -105,8 +111,9 @@ class Round:
         held = leases.held(tx, self.leases)
         concerned = {lease.app_id for lease in self.leases} | {step.operation.held.app.id for step in self.steps}
         result.lost = concerned - held
-        self._keep_late_replies(tx, held)
-        steps = [step for step in self.steps if step.operation.held.app.id in held]
+        fences = {lease.app_id: lease.fence for lease in self.leases if lease.app_id in held}
+        self._keep_late_replies(tx, fences)
+        steps = [step for step in self.steps if step.is_under(fences)]
         fresh = [step.operation for step in steps if step.operation.is_new]
         result.stale = self._stale(tx, fresh)
         claims = {operation.id: operation.claims for operation in fresh}
@@ -126,9 +133,9 @@ class Round:
         budget.store_windows(tx, self.windows)
         return result
 
-    def _keep_late_replies(self, tx: Transaction, held: set[str]) -> None:
+    def _keep_late_replies(self, tx: Transaction, fences: Mapping[str, int]) -> None:
         for step in self.steps:
-            if step.came is None or step.operation.held.app.id in held:
+            if step.came is None or step.is_under(fences):
                 continue
             attempt, came = step.came
             if isinstance(came, Arrived):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import from_json, to_json
 
 from billhook.domain.mapping import MappedLine
 from billhook.engine.invoice_row import COLUMNS, MUTABLE
@@ -54,6 +54,7 @@ UPSERT_RECORD = {kind: Upsert(table, key=("id",), columns=RECORD_COLUMNS[kind]) 
 
 LINK_COLUMNS = tuple(column.name for column in schema.document_link.columns)
 UPSERT_LINK = Upsert(schema.document_link, key=("document_id", "app_id"), columns=LINK_COLUMNS)
+EMPTY = "{}"
 LINK_JSON = ("line_ids", "discount_ids", "leftovers", "evidence")
 
 CUSTOMER_LINK_COLUMNS = tuple(column.name for column in schema.customer_link.columns)
@@ -63,17 +64,17 @@ CUSTOMER_LINK_JSON = ("app_data", "leftovers", "failure")
 
 def dump_text(value: Any) -> str:
     """Compact JSON text."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return to_json(value).decode()
 
 
 def dump_mapping(lines: Sequence[MappedLine]) -> bytes:
     """Mapped lines as JSON."""
-    return dump_text([line.to_json() for line in lines]).encode()
+    return to_json([line.to_json() for line in lines])
 
 
 def load_mapping(body: bytes) -> tuple[MappedLine, ...]:
     """The mapped lines that ``dump_mapping`` wrote."""
-    return tuple(MappedLine.from_json(line) for line in json.loads(body))
+    return tuple(MappedLine.from_json(line) for line in from_json(body))
 
 
 def new_link(document_id: str, app_id: str, kind: str = "invoice") -> Row:
@@ -152,7 +153,7 @@ def read_payments_of(tx: Transaction, invoice_ids: Sequence[str]) -> list[Row]:
 
 def record_tuple(kind: str, row: Row) -> tuple[Any, ...]:
     """A payment, refund or credit note as stored."""
-    return tuple(row[name] for name in RECORD_COLUMNS[kind])
+    return tuple(map(row.__getitem__, RECORD_COLUMNS[kind]))
 
 
 def read_subject_work(tx: Transaction, subject_id: str) -> list[WorkRow]:
@@ -172,10 +173,11 @@ def read_waiting_work(tx: Transaction, name: str) -> list[WorkRow]:
 
 def _decoded(row: Row, json_columns: Iterable[str]) -> Row:
     for name in json_columns:
-        row[name] = json.loads(row[name]) if row[name] else None
+        text = row[name]
+        row[name] = {} if text == EMPTY else from_json(text) if text else None
     return row
 
 
 def _encoded(row: Row, columns: Sequence[str], json_columns: Iterable[str]) -> tuple[Any, ...]:
-    texts = {name: dump_text(row[name]) if row[name] is not None else None for name in json_columns}
-    return tuple(texts.get(name, row[name]) for name in columns)
+    texts = {name: None if row[name] is None else dump_text(row[name]) for name in json_columns}
+    return tuple(map((row | texts).__getitem__, columns))

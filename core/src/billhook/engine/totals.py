@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 from billhook.contract.results import ProviderTotals
 from billhook.domain.invoice import InvoiceView
+from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
 
 
@@ -20,6 +21,16 @@ def differences(document: InvoiceView, held: ProviderTotals | None) -> list[str]
         for what, ours, theirs in _pairs(document, held)
         if ours != theirs
     ]
+
+
+def differing(app_name: str, found: Sequence[str]) -> ValidationIssue:
+    """The finding that stops a document whose amounts differ, with both figures of each."""
+    return ValidationIssue(
+        severity=Severity.CRITICAL,
+        code="totals_differ",
+        message=f"{app_name} holds other amounts than this invoice: {'; '.join(found)}. Find the cause, then retry.",
+        path="/totals/total",
+    )
 
 
 def evidence(document: InvoiceView, held: ProviderTotals) -> dict[str, Any]:

@@ -374,11 +374,9 @@ class Unit:
             row for row in self.invoices.values() if not row.is_new and row.values["version"] != row.loaded_version
         ]
         if fresh:
-            self.tx.insert_many(
-                tables.INSERT_INVOICE, [tuple(row.values.get(name) for name in COLUMNS) for row in fresh]
-            )
+            self.tx.insert_many(tables.INSERT_INVOICE, [tuple(map(row.values.get, COLUMNS)) for row in fresh])
         if changed:
-            rows = [(row.id, row.loaded_version, *(row.values[name] for name in MUTABLE)) for row in changed]
+            rows = [(row.id, row.loaded_version, *map(row.values.__getitem__, MUTABLE)) for row in changed]
             if self.tx.update_many(tables.UPDATE_INVOICE, rows) != len(rows):
                 raise StaleWrite(
                     "An invoice was changed by somebody else meanwhile. Nothing was written; read it again."

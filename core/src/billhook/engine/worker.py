@@ -286,7 +286,7 @@ class Worker:
         self._drop_lost(result.lost)
         self._mark_wanted(result)
         for step in work.steps:
-            if step.operation.id not in result.stale and step.operation.held.app.id not in result.lost:
+            if step.operation.id not in result.stale and self._holds(step.operation.held):
                 self._follow(step, now)
 
     def _commit_apart(self, work: Round, now: datetime, error: Exception) -> None:
@@ -396,6 +396,10 @@ class Worker:
         if self._connections.refresh(held.app, held.credentials, used or 0):
             with self._context.database.read() as tx:
                 self._load_credentials(tx, held)
+
+    def _holds(self, held: HeldApp) -> bool:
+        # An app that was lost and taken again is held anew; what the earlier holding still had in flight is no longer ours.
+        return self._held.get(held.app.id) is held
 
     def _drop_lost(self, lost: Iterable[str]) -> None:
         for app_id in lost:

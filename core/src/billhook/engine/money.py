@@ -1,0 +1,77 @@
+"""Money that came: it counts, closes the invoice when nothing is left, and is noted where the books are kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from billhook.contract.declaration import Capability
+from billhook.domain.lifecycle import Decision, Trigger, decide
+from billhook.engine import payments
+from billhook.engine.advance import Advancer
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.unit import Unit
+from billhook.engine.work import WorkRow
+
+Row = dict[str, Any]
+
+
+def can_fire(row: InvoiceRow, trigger: Trigger, now: datetime) -> bool:
+    """Whether the table has a way for that trigger now."""
+    return isinstance(decide(row.facts, trigger, now), Decision)
+
+
+class Money:
+    """What received money does to its invoice."""
+
+    def __init__(self, advancer: Advancer) -> None:
+        self._advancer = advancer
+
+    def after(self, unit: Unit, row: InvoiceRow, trigger: Trigger | None, cause: str, operation_id: str | None) -> None:
+        """Move the invoice on after its money changed; a trigger that its state does not take changes nothing else."""
+        if trigger is not None and can_fire(row, trigger, unit.now):
+            self._advancer.fire(unit, row, trigger, cause, operation_id=operation_id)
+            return
+        self._advancer.go_on(unit, row, cause, operation_id=operation_id)
+
+    def receive(
+        self,
+        unit: Unit,
+        row: InvoiceRow,
+        app_id: str,
+        amount: Decimal,
+        received_at: datetime,
+        *,
+        origin: str = "recorded",
+        method: str | None = None,
+        external_id: str | None = None,
+        client_key: str | None = None,
+    ) -> Row:
+        """Money that came another way: it counts, closes the invoice when nothing is left, and is noted at the invoicing app."""
+        payment = payments.received_payment(
+            unit,
+            row,
+            app_id,
+            amount,
+            received_at=received_at,
+            method=method,
+            external_id=external_id,
+            client_key=client_key,
+            origin=origin,
+        )
+        trigger = Trigger.PAID if row.facts.fully_paid else None
+        self.after(unit, row, trigger, f"payment.{origin}", None)
+        if origin != "outside":
+            self.mirror(unit, row, payment)
+        return payment
+
+    def mirror(self, unit: Unit, row: InvoiceRow, payment: Row) -> None:
+        """Have the invoicing app note a payment that it did not take itself."""
+        app = unit.app(row.values["invoicing_app_id"])
+        if payment["app_id"] == app.id and payment["origin"] == "collected":
+            return
+        if not app.handle.declaration.can(Capability.RECORD_PAYMENT):
+            return
+        work = WorkRow(payment["id"], Capability.RECORD_PAYMENT, app.id, row.id, version=row.values["version"])
+        self._advancer.want(unit, app, Capability.RECORD_PAYMENT, work, row.values["customer_id"])

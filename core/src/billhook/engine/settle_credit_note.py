@@ -1,0 +1,84 @@
+"""What outcomes mean for a credit note."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from billhook.contract.outcomes import Pending
+from billhook.contract.results import DocumentResult
+from billhook.domain.issue import ValidationIssue
+from billhook.domain.lifecycle import Trigger
+from billhook.engine import credit_notes, totals
+from billhook.engine.apps import AppHandle
+from billhook.engine.money import Money
+from billhook.engine.number_plan import CREDIT_NOTE, is_draft_number, numbered_document
+from billhook.engine.numbers import Numbers
+from billhook.engine.settled import Settled
+from billhook.engine.unit import Unit
+
+Row = dict[str, Any]
+
+
+class CreditNoteOutcomes:
+    """Outcomes of issuing credit notes."""
+
+    def __init__(self, money: Money, numbers: Numbers) -> None:
+        self._money = money
+        self._numbers = numbers
+
+    def done(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
+        """The credit note stands at the provider."""
+        record = unit.get_record("credit_note", settled.work.item_id)
+        differences = totals.differences(settled.item.credit_note, result.totals)
+        self._keep(unit, settled, result)
+        if differences:
+            credit_notes.fail(unit, record, settled.component, [totals.differing(settled.app.name, differences)])
+            return
+        unit.report(record["id"], settled.component, [])
+        number = result.number or self._final_number(unit, settled.app, record, settled.item)
+        invoice = credit_notes.issued(unit, record, number, settled.work.operation_id)
+        if invoice is not None:
+            self._money.after(
+                unit, invoice, Trigger.PAID if invoice.facts.fully_paid else None, "credit_note.allocated", None
+            )
+
+    def _keep(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
+        link = unit.link(settled.work.item_id, settled.app.id)
+        link |= {
+            "kind": "credit_note",
+            "external_id": result.external_id or link["external_id"],
+            "number": result.number or link["number"],
+            "url": result.url or link["url"],
+            "line_ids": {**link["line_ids"], **result.line_ids},
+            "leftovers": {},
+        }
+        if result.totals is not None:
+            link["evidence"] = {"totals": totals.evidence(settled.item.credit_note, result.totals)}
+        unit.save_link(link)
+
+    def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
+        """The credit note waits at the provider."""
+        record = unit.get_record("credit_note", settled.work.item_id)
+        settled.remember(unit, outcome.external_id)
+        unit.record_document(unit.save_record("credit_note", record), "credit.pending", {}, note=outcome.reason)
+
+    def rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
+        """The provider refuses the credit note."""
+        settled.remember(unit, external_id)
+        credit_notes.fail(unit, unit.get_record("credit_note", settled.work.item_id), settled.component, issues)
+
+    def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
+        """Nobody knows. The work is held; nothing else changes."""
+        settled.remember(unit, None)
+        record = unit.save_record("credit_note", unit.get_record("credit_note", settled.work.item_id))
+        unit.record_document(record, "credit.in_doubt", {}, operation_id=settled.work.operation_id, note=reason)
+
+    def _final_number(self, unit: Unit, app: AppHandle, record: Row, item: Any) -> str:
+        number: str = item.number or record["number"]
+        if not is_draft_number(number):
+            return number
+        document = numbered_document(record, unit.content(record["id"], 1), "")
+        return self._numbers.take(unit, CREDIT_NOTE, document, app).number

@@ -1,0 +1,76 @@
+"""What outcomes mean for a customer, and for everything that waits until the customer stands at the provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from billhook.contract.declaration import Capability
+from billhook.contract.outcomes import Pending, Rejected
+from billhook.contract.results import CustomerResult
+from billhook.domain.issue import ValidationIssue
+from billhook.engine.advance import waiting_name
+from billhook.engine.settled import Settled
+from billhook.engine.unit import Unit
+from billhook.engine.work import READY
+from billhook.store import schema
+
+
+class CustomerOutcomes:
+    """Outcomes of bringing customers to a provider. ``settle`` applies the outcome of what waited for a refused one."""
+
+    def __init__(self, settle: Callable[[Unit, Settled], None]) -> None:
+        self._settle = settle
+
+    def done(self, unit: Unit, settled: Settled, result: CustomerResult) -> None:
+        """The customer stands at the provider; whatever waited for it goes on."""
+        link = unit.customer_link(settled.work.item_id, settled.app.id)
+        link |= {
+            "synced_revision": settled.item.revision,
+            "external_id": result.external_id,
+            "payment_method": result.payment_method or link["payment_method"],
+            "app_data": {**link["app_data"], **result.app_data},
+            "leftovers": {},
+            "failure": None,
+        }
+        unit.save_customer_link(link)
+        unit.release_waiting(waiting_name(settled.work.item_id, settled.app.id))
+        unit.wake(settled.app.id, unit.now_micros)
+        if customer_revision(unit, settled.work.item_id) > settled.item.revision:
+            # It was edited while it was under way.
+            unit.want(settled.work._replace(state=READY, due=unit.now_micros, operation_id=None))
+
+    def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
+        """The customer waits at the provider; so does everything that needs it."""
+        link = unit.customer_link(settled.work.item_id, settled.app.id)
+        link["external_id"] = outcome.external_id or link["external_id"]
+        unit.save_customer_link(link)
+
+    def rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
+        """The provider refuses the customer; every invoice that waits for it stops, and says why."""
+        link = unit.customer_link(settled.work.item_id, settled.app.id)
+        link["failure"] = [issue.model_dump(mode="json") for issue in issues]
+        link["external_id"] = external_id or link["external_id"]
+        link["leftovers"] = {**link["leftovers"], **settled.leftovers}
+        unit.save_customer_link(link)
+        reason = issues[0].message if issues else "the provider gave no reason"
+        outcome = Rejected.because(
+            "customer_rejected", f"{settled.app.name} refuses the customer: {reason} Mend the customer, then retry."
+        )
+        for work in unit.waiting_for(waiting_name(settled.work.item_id, settled.app.id)):
+            self._settle(unit, Settled(settled.app, Capability(work.operation), work, None, outcome))
+
+    def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
+        """Nobody knows. The work is held, and so is everything that needs the customer."""
+        link = unit.customer_link(settled.work.item_id, settled.app.id)
+        link["leftovers"] = {**link["leftovers"], **settled.leftovers}
+        unit.save_customer_link(link)
+
+
+def customer_revision(unit: Unit, customer_id: str) -> int:
+    """How often the customer was changed."""
+    customer = schema.customer
+    return int(unit.tx.scalar(sa.select(customer.c.revision).where(customer.c.id == customer_id)) or 0)

@@ -1,0 +1,250 @@
+"""What outcomes mean for an invoice: its draft stands, it is issued, sent, taxed, removed, read back, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from billhook.contract.declaration import Capability, NumberOwner
+from billhook.contract.outcomes import Pending
+from billhook.contract.results import DocumentResult, LineTax, RemovalResult, SendResult, Snapshot, TaxResult
+from billhook.domain.calculation import apply_taxes, tax_config_of
+from billhook.domain.invoice import InvoiceContent, Line, content_json, discounts_of
+from billhook.domain.issue import Severity, ValidationIssue
+from billhook.domain.lifecycle import State, Trigger
+from billhook.domain.money import plain
+from billhook.domain.tax import TaxAmount, TaxBehavior
+from billhook.engine import tables, totals
+from billhook.engine.advance import Advancer
+from billhook.engine.apps import AppHandle
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.moments import to_micros
+from billhook.engine.money import Money
+from billhook.engine.number_plan import INVOICE, is_draft_number, numbered_document, profile_names
+from billhook.engine.numbers import Numbers
+from billhook.engine.settled import Settled
+from billhook.engine.unit import Unit
+
+
+class InvoiceOutcomes:
+    """Outcomes of invoicing, tax and reconciliation operations."""
+
+    def __init__(self, advancer: Advancer, money: Money, numbers: Numbers) -> None:
+        self._advancer = advancer
+        self._money = money
+        self._numbers = numbers
+
+    def done(self, unit: Unit, settled: Settled, result: Any) -> None:
+        """It is done, with that result."""
+        _DONE[settled.capability](self, unit, settled, result)
+
+    def documented(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
+        """A draft stands at the provider, or the invoice is issued there."""
+        row = unit.invoice(settled.work.subject_id)
+        differences = totals.differences(settled.item.invoice, result.totals)
+        self._keep_document(unit, settled, result)
+        if differences:
+            self._fail_invoice(unit, settled, row, [totals.differing(settled.app.name, differences)])
+            return
+        row.values["critical_issues"] = 0
+        unit.report(row.id, settled.component, _strangers(settled, result))
+        _PASSED[settled.capability](self, unit, settled, row, result)
+        self._advancer.go_on(unit, row, f"{settled.capability}.done", operation_id=settled.work.operation_id)
+
+    def drafted(self, unit: Unit, settled: Settled, row: InvoiceRow, result: DocumentResult) -> None:
+        """The draft stands there."""
+        row.values["synced_revision"] = settled.item.invoice.revision
+        number = result.number or (settled.item.number if settled.item.number != settled.item.invoice.number else None)
+        if number:
+            row.values["number"] = number
+
+    def issued(self, unit: Unit, settled: Settled, row: InvoiceRow, result: DocumentResult) -> None:
+        """The invoice is final there."""
+        row.values["issued_revision"] = settled.item.invoice.revision
+        row.values["number"] = result.number or self._final_number(unit, settled.app, row, settled.item.number)
+        if result.sent_at is not None:
+            row.values["sent_at"] = to_micros(result.sent_at)
+            row.values["sent_revision"] = settled.item.invoice.revision
+
+    def sent(self, unit: Unit, settled: Settled, result: SendResult) -> None:
+        """The invoice was sent to the customer."""
+        row = unit.invoice(settled.work.subject_id)
+        row.values["sent_at"] = to_micros(result.sent_at)
+        row.values["sent_revision"] = settled.item.invoice.revision
+        self._advancer.go_on(unit, row, "send.done", operation_id=settled.work.operation_id)
+
+    def removed(self, unit: Unit, settled: Settled, result: RemovalResult) -> None:
+        """The document is void or gone there."""
+        row = unit.invoice(settled.work.subject_id)
+        row.values[_CONFIRMED[settled.capability]] = 1
+        link = unit.link(row.id, settled.app.id)
+        link["external_id"] = result.external_id or link["external_id"]
+        link["leftovers"] = {}
+        unit.save_link(link)
+        unit.report(row.id, settled.component, [])
+        self._advancer.go_on(unit, row, f"{settled.capability}.done", operation_id=settled.work.operation_id)
+
+    def taxed(self, unit: Unit, settled: Settled, result: TaxResult) -> None:
+        """Tax by line, from outside: a revision of its own, with the same lines."""
+        row = unit.invoice(settled.work.subject_id)
+        before = unit.content(row.id, row.revision)
+        told = [line for line in before.lines if line.id in result.lines and not line.taxes_stated]
+        taxes = {line.id: _taxes_of(line, before, result) for line in told}
+        content = apply_taxes(before, taxes)
+        row.values["revision"] = row.values["taxed_revision"] = row.revision + 1
+        row.values["total"] = plain(content.totals.total)
+        unit.add_body(row.id, row.revision, content, content_json(content))
+        unit.report(row.id, settled.component, [])
+        self._advancer.go_on(unit, row, "calculate_tax.done", operation_id=settled.work.operation_id)
+
+    def fetched(self, unit: Unit, settled: Settled, result: Snapshot) -> None:
+        """What the provider holds now: money that came there counts, and a draft that was pending is confirmed."""
+        row = unit.invoice(settled.work.subject_id)
+        link = unit.link(row.id, settled.app.id)
+        link["evidence"] = (link["evidence"] or {}) | {"seen": {"status": result.status, "at": unit.now_micros}}
+        unit.save_link(link)
+        waiting = self._pending_document(unit, settled, row)
+        if waiting is not None and not result.found:
+            self.pending(unit, settled, Pending("the provider does not show it yet"))
+            return
+        if waiting is not None:
+            document = DocumentResult(external_id=result.external_id, number=result.number, totals=result.totals)
+            self.documented(unit, replace(settled, capability=waiting), document)
+            return
+        paid = result.amount_paid or Decimal(0)
+        if paid > row.amount_kept:
+            self._money.receive(unit, row, settled.app.id, paid - row.amount_kept, unit.now, origin="outside")
+            return
+        self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
+
+    def _pending_document(self, unit: Unit, settled: Settled, row: InvoiceRow) -> Capability | None:
+        """The operation that the provider has not finished for that document. One that is still to be sent is not pending."""
+        waiting = _WAITING_FOR_DOCUMENT.get(row.state)
+        if waiting is None or any(work.operation == waiting for work in tables.read_item_work(unit.tx, row.id)):
+            return None
+        return waiting
+
+    def _keep_document(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
+        strangers = unknown_ids(settled.item.invoice, result)
+        link = unit.link(settled.work.item_id, settled.app.id)
+        link["external_id"] = result.external_id or link["external_id"]
+        link["number"] = result.number or link["number"]
+        link["url"] = result.url or link["url"]
+        link["line_ids"] |= {id: remote for id, remote in result.line_ids.items() if id not in strangers}
+        link["discount_ids"] |= {id: remote for id, remote in result.discount_ids.items() if id not in strangers}
+        link["leftovers"] = {}
+        if result.totals is not None:
+            link["evidence"] = (link["evidence"] or {}) | {
+                "totals": totals.evidence(settled.item.invoice, result.totals)
+            }
+        unit.save_link(link)
+        unit.match_inbox(settled.app.id, link["external_id"], settled.work.subject_id, "document")
+
+    def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
+        """The document waits: at the provider, or for a caller to confirm it."""
+        row = unit.invoice(settled.work.subject_id)
+        settled.remember(unit, outcome.external_id)
+        unit.record(row, f"{settled.capability}.pending", operation_id=settled.work.operation_id, note=outcome.reason)
+
+    def rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
+        """The provider refuses the document."""
+        row = unit.invoice(settled.work.subject_id)
+        settled.remember(unit, external_id)
+        waited_for = self._pending_document(unit, settled, row) if settled.capability is Capability.FETCH else None
+        self._fail_invoice(unit, replace(settled, capability=waited_for or settled.capability), row, issues)
+
+    def _fail_invoice(self, unit: Unit, settled: Settled, row: InvoiceRow, issues: Sequence[ValidationIssue]) -> None:
+        critical = unit.report(row.id, settled.component, issues)
+        cause = f"{settled.capability}.rejected"
+        if settled.capability not in _CAN_FAIL.get(row.state, ()):
+            unit.record(row, cause, operation_id=settled.work.operation_id, note=issues[0].message if issues else None)
+            return
+        row.values["critical_issues"] = max(critical, 1)
+        note = issues[0].message if issues else None
+        operation_id = settled.work.operation_id
+        self._advancer.fire(unit, row, Trigger.FAILED, cause, operation_id=operation_id, note=note)
+
+    def _final_number(self, unit: Unit, app: AppHandle, row: InvoiceRow, given: str | None) -> str:
+        # The one it was sent with, or one from the series where nobody gave it one.
+        number: str = given or row.values["number"]
+        if app.handle.declaration.numbers.owner is not NumberOwner.ENGINE or not is_draft_number(number):
+            return number
+        profile = profile_names(unit.tx, [row.values["profile_id"]]).get(row.values["profile_id"], "")
+        document = numbered_document(row.values, unit.content(row.id, row.revision), profile)
+        return self._numbers.take(unit, INVOICE, document, app).number
+
+    def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
+        """Nobody knows. The work is held; nothing else changes."""
+        settled.remember(unit, None)
+        row = unit.invoice(settled.work.subject_id)
+        unit.record(row, f"{settled.capability}.in_doubt", operation_id=settled.work.operation_id, note=reason)
+
+
+def unknown_ids(invoice: Any, result: DocumentResult) -> set[str]:
+    """Line and discount ids in a result that the invoice does not have."""
+    known = {line.id for line in invoice.lines}
+    known |= {detail.id for line in invoice.lines for detail in line.detailed_lines}
+    known |= {discount.id for line in invoice.lines for discount in discounts_of(line)}
+    return {id for id in (*result.line_ids, *result.discount_ids) if id not in known}
+
+
+def _strangers(settled: Settled, result: DocumentResult) -> list[ValidationIssue]:
+    if not (result.line_ids or result.discount_ids):
+        return []
+    return [
+        ValidationIssue(
+            severity=Severity.WARNING,
+            code="line_unknown",
+            message=f"{settled.app.name} returned an id for {id}, which is no line or discount of this invoice. It was not kept.",
+            component=settled.component,
+        )
+        for id in sorted(unknown_ids(settled.item.invoice, result))
+    ]
+
+
+def _taxes_of(line: Line, content: InvoiceContent, result: TaxResult) -> tuple[TaxAmount, ...]:
+    config = tax_config_of(line, content.workflow)
+    stated = config.behavior if config is not None else TaxBehavior.EXCLUSIVE
+    return tuple(_tax_amount(tax, line, stated) for tax in result.lines.get(line.id, ()))
+
+
+def _tax_amount(tax: LineTax, line: Line, stated: TaxBehavior) -> TaxAmount:
+    told = TaxBehavior.INCLUSIVE if tax.included else TaxBehavior.EXCLUSIVE
+    return TaxAmount(
+        name=tax.name,
+        percentage=tax.percentage,
+        behavior=stated if tax.included is None else told,
+        taxable_amount=line.totals.before_taxes if tax.taxable_amount is None else tax.taxable_amount,
+        amount=tax.amount,
+    )
+
+
+_DONE: Mapping[Capability, Callable[[InvoiceOutcomes, Unit, Settled, Any], None]] = {
+    Capability.SYNC_DRAFT: InvoiceOutcomes.documented,
+    Capability.ISSUE: InvoiceOutcomes.documented,
+    Capability.SEND: InvoiceOutcomes.sent,
+    Capability.VOID: InvoiceOutcomes.removed,
+    Capability.DELETE: InvoiceOutcomes.removed,
+    Capability.CALCULATE_TAX: InvoiceOutcomes.taxed,
+    Capability.FETCH: InvoiceOutcomes.fetched,
+}
+_PASSED: Mapping[Capability, Callable[[InvoiceOutcomes, Unit, Settled, InvoiceRow, DocumentResult], None]] = {
+    Capability.SYNC_DRAFT: InvoiceOutcomes.drafted,
+    Capability.ISSUE: InvoiceOutcomes.issued,
+}
+_CONFIRMED: Mapping[Capability, str] = {Capability.VOID: "void_confirmed", Capability.DELETE: "delete_confirmed"}
+# A refusal fails the invoice only while it waits for that very operation.
+_CAN_FAIL: Mapping[State, frozenset[Capability]] = {
+    State.DRAFT_VALIDATING: frozenset({Capability.CALCULATE_TAX}),
+    State.DRAFT_SYNCING: frozenset({Capability.SYNC_DRAFT}),
+    State.ISSUING_SYNCING: frozenset({Capability.ISSUE, Capability.SEND}),
+    State.DELETE_SYNCING: frozenset({Capability.DELETE}),
+}
+_WAITING_FOR_DOCUMENT: Mapping[State, Capability] = {
+    State.DRAFT_SYNCING: Capability.SYNC_DRAFT,
+    State.ISSUING_SYNCING: Capability.ISSUE,
+}

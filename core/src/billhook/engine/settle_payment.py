@@ -1,0 +1,125 @@
+"""What outcomes mean for payments and refunds, and for the books that note a payment which came another way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from billhook.contract.declaration import Capability
+from billhook.contract.outcomes import Pending
+from billhook.contract.results import PaymentResult, RefundResult
+from billhook.domain.issue import Severity, ValidationIssue
+from billhook.domain.lifecycle import Trigger
+from billhook.engine import payments
+from billhook.engine.money import Money
+from billhook.engine.settled import Settled
+from billhook.engine.unit import Unit
+
+
+class PaymentOutcomes:
+    """Outcomes of collecting, checking and recording payments."""
+
+    def __init__(self, money: Money) -> None:
+        self._money = money
+
+    def done(self, unit: Unit, settled: Settled, result: PaymentResult) -> None:
+        """The provider says how a payment stands, or its books show one."""
+        if settled.capability is Capability.RECORD_PAYMENT:
+            self._recorded(unit, settled, result)
+            return
+        row = unit.invoice(settled.work.subject_id)
+        payment = unit.get_record("payment", settled.work.item_id)
+        trigger = payments.take_result(unit, row, payment, result)
+        unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
+        self._money.after(unit, row, trigger, f"{settled.capability}.{result.status}", settled.work.operation_id)
+        if payment["state"] == "succeeded":
+            self._money.mirror(unit, row, payment)
+
+    def _recorded(self, unit: Unit, settled: Settled, result: PaymentResult) -> None:
+        link = unit.link(settled.work.item_id, settled.app.id)
+        link |= {"kind": "payment", "external_id": result.external_id, "leftovers": {}}
+        unit.save_link(link)
+        row = unit.invoice(settled.work.subject_id)
+        unit.report(row.id, settled.component, [])
+        unit.record(row, "record_payment.done", operation_id=settled.work.operation_id)
+
+    def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
+        """The money is under way."""
+        row = unit.invoice(settled.work.subject_id)
+        payment = unit.get_record("payment", settled.work.item_id)
+        if settled.capability is not Capability.RECORD_PAYMENT:
+            if payment["state"] == "pending":
+                payment["state"] = "processing"
+            payment["external_id"] = outcome.external_id or payment["external_id"]
+            unit.save_record("payment", payment)
+            unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
+        unit.record(row, f"{settled.capability}.pending", operation_id=settled.work.operation_id, note=outcome.reason)
+
+    def rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
+        """The provider refuses the payment, or refuses to note it."""
+        row = unit.invoice(settled.work.subject_id)
+        note = issues[0].message if issues else None
+        settled.remember(unit, external_id)
+        unit.report(row.id, settled.component, _as_warnings(issues))
+        if settled.capability is Capability.RECORD_PAYMENT:
+            unit.record(row, "record_payment.rejected", operation_id=settled.work.operation_id, note=note)
+            return
+        payment = unit.get_record("payment", settled.work.item_id)
+        payment |= {"state": "failed", "code": issues[0].code if issues else None, "message": note}
+        unit.save_record("payment", payment)
+        self._money.after(unit, row, Trigger.FAILED, f"{settled.capability}.rejected", settled.work.operation_id)
+
+    def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
+        """Nobody knows. The work is held; nothing else changes."""
+        settled.remember(unit, None)
+        row = unit.invoice(settled.work.subject_id)
+        unit.record(row, f"{settled.capability}.in_doubt", operation_id=settled.work.operation_id, note=reason)
+
+
+class RefundOutcomes:
+    """Outcomes of refunds."""
+
+    def done(self, unit: Unit, settled: Settled, result: RefundResult) -> None:
+        """The provider says how a refund stands."""
+        row = unit.invoice(settled.work.subject_id)
+        refund = unit.get_record("refund", settled.work.item_id)
+        payments.take_refund(unit, row, refund, result)
+        unit.record(row, f"refund.{result.status}", operation_id=settled.work.operation_id)
+
+    def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
+        """The refund is under way."""
+        refund = unit.get_record("refund", settled.work.item_id)
+        refund |= {"state": "processing", "external_id": outcome.external_id or refund["external_id"]}
+        unit.save_record("refund", refund)
+        unit.record(
+            unit.invoice(settled.work.subject_id),
+            "refund.pending",
+            operation_id=settled.work.operation_id,
+            note=outcome.reason,
+        )
+
+    def rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
+        """The provider refuses the refund."""
+        refund = unit.get_record("refund", settled.work.item_id)
+        refund |= {"state": "failed", "message": issues[0].message if issues else None}
+        unit.save_record("refund", refund)
+        unit.record(
+            unit.invoice(settled.work.subject_id),
+            "refund.rejected",
+            operation_id=settled.work.operation_id,
+            note=refund["message"],
+        )
+
+    def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
+        """Nobody knows. The work is held; nothing else changes."""
+        settled.remember(unit, None)
+        row = unit.invoice(settled.work.subject_id)
+        unit.record(row, "refund.in_doubt", operation_id=settled.work.operation_id, note=reason)
+
+
+def _as_warnings(issues: Sequence[ValidationIssue]) -> list[ValidationIssue]:
+    # The payment's own state says that it failed; the invoice is not to blame.
+    return [issue.model_copy(update={"severity": Severity.WARNING}) for issue in issues]
