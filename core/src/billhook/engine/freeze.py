@@ -16,7 +16,6 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.contract.items import (
-    Batch,
     CreditNoteItem,
     CustomerItem,
     CustomerLink,
@@ -251,19 +250,6 @@ class Thawer:
             mappings = self._context.documents.mappings(self._tx, [(*key, self._app_id) for key in keys])
         build = _THAWERS[spec.item]
         return tuple(build(item, contents, mappings, self._app_id) for item in frozen)
-
-
-def batch_of(
-    spec: OperationSpec,
-    operation_id: str,
-    items: tuple[Any, ...],
-    frozen: FrozenBatch,
-    settings: Any,
-    app_id: str,
-    namespace: str,
-) -> Batch[Any, Any]:
-    """The batch that the generator sees."""
-    return Batch(operation_id, items, settings, frozen.now, app_id, namespace)
 
 
 def _customer(link: Row) -> Frozen:

@@ -46,7 +46,6 @@ WAKE_APP = Update(
 INSERT_ALLOCATION = Insert(
     schema.allocation, ("id", "namespace", "credit_note_id", "invoice_id", "amount", "created_at")
 )
-MATCH_INBOX = Update(schema.inbox, key=("app_id", "event_id"), set=("state", "matched_id"))
 
 RECORDS: dict[str, sa.Table] = {"payment": schema.payment, "refund": schema.refund, "credit_note": schema.credit_note}
 RECORD_COLUMNS = {kind: tuple(column.name for column in table.columns) for kind, table in RECORDS.items()}
@@ -102,11 +101,6 @@ def read_links(tx: Transaction, document_ids: Iterable[str]) -> list[Row]:
 def link_tuple(link: Row) -> tuple[Any, ...]:
     """A document link as stored."""
     return _encoded(link, LINK_COLUMNS, LINK_JSON)
-
-
-def read_customer_link(tx: Transaction, customer_id: str, app_id: str) -> Row:
-    """How an app knows a customer; a fresh row when it does not."""
-    return read_customer_links(tx, [customer_id], app_id)[customer_id]
 
 
 def read_customer_links(tx: Transaction, customer_ids: Sequence[str], app_id: str) -> dict[str, Row]:
