@@ -33,7 +33,17 @@ def test_the_help_documents_the_exit_codes(cli):
 
 
 def test_every_command_explains_itself(cli):
-    for group in ("providers", "apps", "profiles", "customers", "overrides", "invoices", "credit-notes", "numbers", "db"):
+    for group in (
+        "providers",
+        "apps",
+        "profiles",
+        "customers",
+        "overrides",
+        "invoices",
+        "credit-notes",
+        "numbers",
+        "db",
+    ):
         assert cli(group, "--help").code == 0
     for command in ("demo", "worker"):
         assert "--json" in cli(command, "--help").out

@@ -89,10 +89,10 @@ def test_a_key_used_for_other_content_refuses_only_that_document(cli, shop, writ
 
 
 @pytest.mark.parametrize(
-    ("text", "code"),
+    "text, code",
     [
         ("key,customer_key\na,jane\n", "csv_columns"),
-        (f"{COLUMNS}a,jane,GBP,\"Tea,T1,1,2.55\n", "not_csv"),
+        (f'{COLUMNS}a,jane,GBP,"Tea,T1,1,2.55\n', "not_csv"),
         ('{"key": "a"', "not_json"),
         ('[{"key": NaN}]', "not_json"),
         ("", "csv_columns"),

@@ -106,7 +106,9 @@ def test_a_misspelt_workflow_value_is_refused_with_its_name(cli, app_id):
 
 def test_customers_are_found_by_key_and_changed_in_part(cli, shop):
     cli("customers", "update", "jane", "--metadata", "tier=gold")
-    changed = cli("customers", "update", "jane", "--email", "jane@example.com", "--metadata", "since=2010", "--json").json
+    changed = cli(
+        "customers", "update", "jane", "--email", "jane@example.com", "--metadata", "since=2010", "--json"
+    ).json
     assert changed["party"]["email"] == "jane@example.com"
     assert changed["party"]["addresses"][0]["country"] == "GB"
     assert changed["metadata"] == {"since": "2010", "tier": "gold"}

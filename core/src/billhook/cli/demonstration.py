@@ -57,6 +57,6 @@ def _summary(result: DemoResult) -> RenderableType:
     return Group(
         fields(result.headline()),
         table(("refused", "code", "because"), refused),
-        table(("account", "lines>", f"{result.currency}>"), result.accounts),
+        table(("account", "lines>", f"{result.currency}>"), result.books.accounts),
         ATTRIBUTION,
     )

@@ -62,11 +62,6 @@ class DemoResult:
         return sum(self.standing.credit_notes.values())
 
     @property
-    def accounts(self) -> Sequence[Sequence[object]]:
-        """Account, lines and amount, as the provider booked them."""
-        return self.books.accounts
-
-    @property
     def is_sound(self) -> bool:
         """Everything is settled, and the provider's books agree with ours to the cent."""
         agrees = not self.difference and not self.books.duplicates and self.books.documents == self.accepted

@@ -1,0 +1,132 @@
+"""The worker as a process, and what it leaves for a person."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+RUN = "from billhook.cli import main; main()"
+PATIENCE_SECONDS = 60
+
+FORGETFUL = """
+from __future__ import annotations
+from dataclasses import replace
+from billhook.testing.sandbox.provider import SandboxProvider
+
+class ForgetfulProvider(SandboxProvider):
+    declaration = SandboxProvider.declaration.model_copy(update={"type": "forgetful", "name": "Forgetful"})
+
+    def upsert_request(self, *arguments, **options):
+        return replace(super().upsert_request(*arguments, **options), recover=())
+
+provider = ForgetfulProvider
+"""
+
+
+@pytest.fixture
+def worker() -> Iterator[subprocess.Popen[str]]:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, "worker", "--threads", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_worker_carries_on_what_others_submit_and_stops_gracefully_on_sigterm(cli, invoice, request):
+    invoice("i-1")
+    worker = request.getfixturevalue("worker")
+    began_seconds = time.monotonic()
+    while cli("invoices", "show", "i-1", "--json").json["status"] != "paid":
+        assert time.monotonic() - began_seconds < PATIENCE_SECONDS
+        assert worker.poll() is None
+    worker.send_signal(signal.SIGTERM)
+    _, said = worker.communicate(timeout=PATIENCE_SECONDS)
+    assert worker.returncode == 0, said
+    assert "Working" in said
+
+
+@pytest.fixture
+def forgetful_shop(cli, sandbox, tmp_path, monkeypatch):
+    """A shop whose provider can neither be asked again nor be searched."""
+    info = tmp_path / "site" / "forgetful-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: forgetful\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[billhook.providers]\nforgetful = forgetful_provider:provider\n")
+    (info.parent / "forgetful_provider.py").write_text(FORGETFUL)
+    monkeypatch.syspath_prepend(str(info.parent))
+    monkeypatch.setenv("TOKEN", "sandbox-token")
+    settings = ("--set", f"base_url={sandbox.url}", "--credential-env", "token=TOKEN")
+    app_id = cli("apps", "install", "forgetful", *settings, "--json").json["id"]
+    cli(
+        "profiles",
+        "create",
+        "Main",
+        "--supplier",
+        "ACME",
+        "--app",
+        app_id,
+        "--default",
+        "--workflow",
+        "tax_enabled=false",
+    )
+    cli("customers", "create", "Jane", "--key", "jane")
+    yield
+    sys.modules.pop("forgetful_provider", None)
+
+
+@pytest.fixture
+def doubt(cli, forgetful_shop, sandbox, write):
+    """Submit an invoice whose draft meets that fault, so that nobody knows whether it stands over there."""
+
+    def doubt(fault: str) -> None:
+        sandbox.simulator.fault(fault, matching="/v1/invoices")
+        line = {"name": "Tea", "quantity": "3", "price": {"type": "unit", "amount": "2.55"}}
+        file = write("i-1.json", {"key": "i-1", "customer_key": "jane", "currency": "GBP", "lines": [line]})
+        assert cli("invoices", "create", file).code == 0
+        worked = cli("worker", "--once", "--json")
+        assert (worked.code, worked.json["in_doubt"]) == (3, 1)
+
+    return doubt
+
+
+def test_what_nobody_knows_is_shown_with_what_was_sent(cli, doubt):
+    doubt("lost_response")
+    answer = cli("invoices", "doubts", "--json")
+    assert answer.code == 3
+    (doubted,) = answer.json["items"]
+    assert doubted["operation"] == "sync_draft"
+    assert '"2.55"' in doubted["steps"][0]["body"]
+    assert cli("invoices", "show", "i-1", "--json").json["in_doubt"]
+
+
+def test_what_was_found_over_there_is_read_compared_and_carried_on(cli, doubt, sandbox):
+    doubt("lost_response")
+    (document,) = sandbox.simulator.documents()
+    resolved = cli("invoices", "resolve", "i-1", "--found", document.id, "--by", "ann", "--note", "seen it", "--json")
+    assert (resolved.code, resolved.json["left_in_doubt"]) == (0, [])
+    assert cli("worker", "--once").code == 0
+    shown = cli("invoices", "show", "i-1", "--json").json
+    assert shown["status"] == "paid"
+    assert any("seen it" in entry["summary"] for entry in shown["timeline"])
+    assert len(sandbox.simulator.documents()) == 1
+
+
+def test_what_is_not_over_there_is_done_again(cli, doubt, sandbox):
+    doubt("5xx_before")
+    assert sandbox.simulator.documents() == ()
+    assert cli("invoices", "resolve", "i-1", "--absent", "--json").json["left_in_doubt"] == []
+    assert cli("worker", "--once").code == 0
+    assert cli("invoices", "show", "i-1", "--json").json["status"] == "paid"
+    assert len(sandbox.simulator.documents()) == 1
