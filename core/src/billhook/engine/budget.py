@@ -26,7 +26,7 @@ class Window:
     def __init__(self, limit: RateLimit, scope: str, spent: Mapping[int, int] | None = None) -> None:
         self.limit = limit
         self.scope = scope
-        self._step = max(span_micros(limit.per) // STEPS, 1)
+        self._step = max(-(-span_micros(limit.per) // STEPS), 1)
         self._spent: dict[int, int] = dict(spent or {})
         self.is_dirty = False
 
@@ -54,6 +54,15 @@ class Window:
         oldest = min(self._spent)
         return from_micros((oldest + STEPS + 1) * self._step)
 
+    def learn(self, spent: Mapping[int, int]) -> None:
+        """Take over what others have spent too."""
+        self._spent = dict(spent)
+
+    @property
+    def spent(self) -> dict[int, int]:
+        """How many calls were made, by sixtieth."""
+        return dict(self._spent)
+
     def dump(self) -> tuple[str, str, str]:
         """The row as stored."""
         return (self.scope, self.limit.name, json.dumps(self._spent))
@@ -72,7 +81,7 @@ class Budget:
 
     def room(self, capability: Capability, now: datetime, wanted: int) -> int:
         """How many calls of that operation may be made now, at most ``wanted``."""
-        return min((window.room(now) for window in self._for(capability)), default=wanted) if self.windows else wanted
+        return min([wanted, *(window.room(now) for window in self._for(capability))])
 
     def spend(self, capability: Capability, now: datetime) -> None:
         """Count one call."""
@@ -92,6 +101,10 @@ class Budget:
     def dirty(self) -> list[Window]:
         """Windows that must be stored before the calls they count are sent."""
         return [window for window in self.windows if window.is_dirty]
+
+    def shared(self, capability: Capability) -> list[Window]:
+        """The limits of that operation that several apps count on."""
+        return [window for window in self._for(capability) if is_shared(window)]
 
     def _for(self, capability: Capability) -> list[Window]:
         return [

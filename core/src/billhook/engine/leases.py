@@ -96,7 +96,8 @@ def renew(tx: Transaction, leases: Sequence[Lease], now: datetime, lifetime: tim
 def release(tx: Transaction, lease: Lease, now: datetime, not_before: datetime | None) -> None:
     """Let others have the app, when it next has something due and may be called."""
     due = next_due(tx, lease.app_id)
-    for earliest in (lease.blocked_until(now), not_before):
+    # Never earlier than now: it had its turn, and goes behind those that wait for theirs.
+    for earliest in (now, lease.blocked_until(now), not_before):
         if due is not None and earliest is not None:
             due = max(due, to_micros(earliest))
     tx.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -125,6 +126,18 @@ class Preparer:
         of_invoice = dict(tx.select_in(schema.invoice, ("id", "profile_id"), "id", ids))
         names = profile_names(tx, list(of_invoice.values()))
         return {id: names.get(profile, "") for id, profile in of_invoice.items()}
+
+
+def by_urgency(operations: Sequence[OpenOperation]) -> list[OpenOperation]:
+    """The most urgent lane and the oldest first, whatever is to be done; those of one kind at one app keep their order."""
+    latest: dict[tuple[str, str], tuple[int, int]] = {}
+    placed: list[tuple[tuple[int, int], OpenOperation]] = []
+    for operation in operations:
+        kind = (operation.held.app.id, operation.spec.name)
+        own = min((work.lane, work.due) for work in operation.works.values())
+        latest[kind] = max(latest.get(kind, own), own)
+        placed.append((latest[kind], operation))
+    return [operation for _, operation in sorted(placed, key=itemgetter(0))]
 
 
 def batches(works: Sequence[WorkRow], most: int) -> list[list[WorkRow]]:

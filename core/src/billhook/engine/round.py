@@ -25,7 +25,7 @@ from billhook.engine.settled import Settled
 from billhook.engine.timers import DueTimers, advance_due
 from billhook.engine.unit import Unit
 from billhook.engine.webhooks import match_named
-from billhook.engine.work import CLAIMED, READY, WorkRow
+from billhook.engine.work import CLAIMED, READY, Lane, WorkRow
 from billhook.store import schema
 from billhook.store.statements import Insert, Update
 from billhook.store.transaction import Transaction
@@ -223,7 +223,10 @@ class Round:
         settled = [one for step in steps for one in self._outcomes(step)]
         preload(unit, settled)
         for one in settled:
+            # What follows from it is as urgent as it was.
+            unit.lane = Lane(one.work.lane)
             self._settler.settle(unit, one)
+        unit.lane = Lane.BULK
 
     def _outcomes(self, step: Step) -> list[Settled]:
         operation = step.operation

@@ -18,7 +18,7 @@ from billhook.engine.leases import Lease
 from billhook.engine.number_plan import NumberPlan
 from billhook.engine.numbers import Numbers
 from billhook.engine.open_operation import EVERYTHING, HeldApp, OpenOperation, read_open
-from billhook.engine.prepare import Preparer, due_timers
+from billhook.engine.prepare import Preparer, by_urgency, due_timers
 from billhook.engine.round import Commands, Round, RoundResult, Step, is_dissolved
 from billhook.engine.sending import Landed, Sender, Senders, Sending
 from billhook.engine.settle import Settler
@@ -244,12 +244,14 @@ class Worker:
         if not usable:
             return
         preparer = Preparer(self._context, NumberPlan(self._numbers), now)
+        prepared: list[OpenOperation] = []
         with self._context.database.read() as tx:
             for held in usable:
                 self._collect_timers(tx, held, work, now)
-                for operation in preparer.prepare(tx, held):
-                    effect = Settle(operation.refused) if operation.refused else operation.driver.resume(now)
-                    work.steps.append(Step(operation, effect))
+                prepared.extend(preparer.prepare(tx, held))
+        for operation in by_urgency(prepared):
+            effect = Settle(operation.refused) if operation.refused else operation.driver.resume(now)
+            work.steps.append(Step(operation, effect))
         asked = self._usage.ask([timer.subject_id for timer in work.timers.works])
         work.timers.quantities, work.timers.unanswered = asked
 
@@ -329,12 +331,15 @@ class Worker:
         work.steps = kept
 
     def _may_spend(self, held: HeldApp, capability: Capability, now: datetime) -> bool:
-        shared = [window for window in held.budget.windows if is_shared(window)]
         if held.budget.room(capability, now, 1) <= 0:
             return False
+        shared = held.budget.shared(capability)
         if not shared:
             return True
-        return self._context.database.write(lambda tx: _borrow(tx, shared, now))
+        borrowed, spent = self._context.database.write(lambda tx: _borrow(tx, shared, now))
+        for window, by_all in zip(shared, spent, strict=True):
+            window.learn(by_all)
+        return borrowed
 
     def _follow(self, step: Step, now: datetime) -> None:
         operation, held = step.operation, step.operation.held
@@ -433,12 +438,13 @@ class Worker:
                 self._context.telemetry.settled(step.operation.held.app.type, step.operation.spec.name, name, count)
 
 
-def _borrow(tx: Transaction, shared: Sequence[Window], now: datetime) -> bool:
-    """Take one call from every shared window, or from none."""
+def _borrow(tx: Transaction, shared: Sequence[Window], now: datetime) -> tuple[bool, list[dict[int, int]]]:
+    """Take one call from every shared window, or from none. Tells too what everybody had spent before."""
     fresh = settle_shared(tx, shared, now)
+    spent = [window.spent for window in fresh]
     if any(window.room(now) <= 0 for window in fresh):
-        return False
+        return False, spent
     for window in fresh:
         window.spend(now, 1)
     store_windows(tx, fresh)
-    return True
+    return True, spent
