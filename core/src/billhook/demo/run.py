@@ -13,7 +13,7 @@ from billhook.clock import SystemClock
 from billhook.demo.live import Watch
 from billhook.demo.online_retail import Document, customers_of, read_documents
 from billhook.demo.result import DemoResult, RefusedDocument, count_calls, read_books, total_in_engine
-from billhook.demo.sandbox import AccountsByRule, SandboxTransport, serving
+from billhook.demo.sandbox import SandboxTransport, serving
 from billhook.demo.stage import prepare
 from billhook.demo.standing import Standing, standing_of
 from billhook.domain.invoice import DocumentType, InvoiceDraft
@@ -77,7 +77,6 @@ def _opened(db: str | None, ledger: Path | None) -> Iterator[tuple[Engine, Ledge
             db,
             catalog=ProviderCatalog.from_objects([provider]),
             transport=SandboxTransport(url),
-            overrides={"sandbox": [AccountsByRule()]},
         )
         stack.enter_context(engine)
         yield engine, stack.enter_context(closing(Ledger.open(ledger)))

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from billhook.contract import InvoiceView, Line, MappedLine, Outgoing, hookimpl
-from billhook.demo.online_retail import MAPPING_RULES
-from billhook.domain.mapping import parse_mapping_rules
+from billhook.contract import Outgoing
 from billhook.engine.effects import Transmission
 from billhook.engine.transport import HttpTransport
 from billhook.testing.sandbox import simulator
@@ -40,18 +38,6 @@ class SandboxTransport:
     def close(self) -> None:
         """Let go of connections."""
         self._http.close()
-
-
-class AccountsByRule:
-    """The day's mapping rules, asked ahead of the sandbox's own mapping: how a host overrides one hook without a fork."""
-
-    def __init__(self) -> None:
-        self._rules = parse_mapping_rules(MAPPING_RULES)
-
-    @hookimpl
-    def map_line(self, line: Line, invoice: InvoiceView, settings: object) -> MappedLine | None:
-        """The account of the first rule that matches."""
-        return self._rules.apply(line, invoice)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from billhook.demo.online_retail import CURRENCY
+from billhook.demo.online_retail import CURRENCY, MAPPING_RULES
 from billhook.demo.sandbox import SANDBOX_URL, TOKEN
 from billhook.domain.party import Address, Supplier
 from billhook.domain.workflow import WorkflowConfig
@@ -27,7 +27,11 @@ def prepare(billing: Namespace, customers: Mapping[str, str], ledger: Ledger, co
     _check_books(app, billing, ledger)
     if app is None:
         app = billing.apps.install(
-            "sandbox", name=APP_NAME, settings={"base_url": SANDBOX_URL}, credentials={"token": TOKEN}
+            "sandbox",
+            name=APP_NAME,
+            settings={"base_url": SANDBOX_URL},
+            credentials={"token": TOKEN},
+            mapping=MAPPING_RULES,
         )
     _have_profile(billing, app)
     for key, country in customers.items():

@@ -84,11 +84,11 @@ class Apps:
         return self._handles[key]
 
     def map_line(self, app: AppHandle, line: Line, invoice: InvoiceView) -> MappedLine | None:
-        """Where the line goes: by the host's override, by the provider, by the app's rules. None when nobody knows."""
-        mapped = app.handle.map_line(line, invoice, app.settings)
-        if mapped is not None or app.mapping is None:
-            return mapped
-        return app.mapping.apply(line, invoice)
+        """Where the line goes: by the host's override, by the app's rules, by the provider. None when nobody knows."""
+        mapped = app.handle.override_line(line, invoice, app.settings)
+        if mapped is None and app.mapping is not None:
+            mapped = app.mapping.apply(line, invoice)
+        return mapped if mapped is not None else app.handle.provider_line(line, invoice, app.settings)
 
     def _keep(self, app_id: str, row: Any) -> AppHandle:
         app = self._made(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Protocol
 
 import httpx
@@ -26,8 +27,17 @@ class HttpTransport:
     """The real transport. Safe between threads."""
 
     def __init__(self, client: httpx.Client | None = None) -> None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-        self._client = client or httpx.Client(follow_redirects=False, limits=limits, trust_env=True)
+        self._given = client
+        self._lock = threading.Lock()
+
+    @property
+    def _client(self) -> httpx.Client:
+        # Made at the first send: reading the certificate store takes longer than most commands that send nothing.
+        with self._lock:
+            if self._given is None:
+                limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+                self._given = httpx.Client(follow_redirects=False, limits=limits)
+            return self._given
 
     def send(self, request: Outgoing, timeout_seconds: float) -> Transmission:
         """Only what surely never left counts as not sent; anything else without an answer is lost."""
@@ -53,4 +63,5 @@ class HttpTransport:
 
     def close(self) -> None:
         """Close every connection."""
-        self._client.close()
+        if self._given is not None:
+            self._given.close()

@@ -57,8 +57,10 @@ class ProviderHandle:
         self.declaration: Declaration = provider.declaration
         self.version = version
         self._provider = provider()
-        self._hooks = _manager(self._provider, overrides).hook
-        self._map_line = self._caller("map_line")
+        self._manager = _manager(self._provider, overrides)
+        self._hooks = self._manager.hook
+        self._override_line = self._overrides_of("map_line") if overrides else _no_answer
+        self._own_line = self._own("map_line")
         self._assign_number = self._caller("assign_number")
         self._validate_invoice = self._caller("validate_invoice")
         self._classify = self._caller("classify")
@@ -76,7 +78,16 @@ class ProviderHandle:
 
     def map_line(self, line: Line, invoice: InvoiceView, settings: Any) -> MappedLine | None:
         """Where the line goes; None when nobody knows."""
-        return _of_type("map_line", self._map_line(line, invoice, settings), MappedLine)
+        mapped = self.override_line(line, invoice, settings)
+        return mapped if mapped is not None else self.provider_line(line, invoice, settings)
+
+    def override_line(self, line: Line, invoice: InvoiceView, settings: Any) -> MappedLine | None:
+        """Where the host's overrides send the line; None when they don't say."""
+        return _of_type("map_line", self._override_line(line, invoice, settings), MappedLine)
+
+    def provider_line(self, line: Line, invoice: InvoiceView, settings: Any) -> MappedLine | None:
+        """Where the provider itself sends the line; None when it does not say."""
+        return _of_type("map_line", self._own_line(line, invoice, settings), MappedLine)
 
     def assign_number(self, number: NumberRequest, settings: Any) -> str | None:
         """The number that was made of a sequence value; None leaves it to the series' own template."""
@@ -127,6 +138,19 @@ class ProviderHandle:
         if not self.declaration.can(capability):
             reason = self.declaration.why_not(capability)
             raise Unsupported(f"{self.declaration.name} can't {capability}: {reason}. Choose another app for it.")
+
+    def _overrides_of(self, hook: str) -> Callable[..., Any]:
+        """A positional call of the host's implementations alone."""
+        caller: pluggy.HookCaller = self._manager.subset_hook_caller(hook, [self._provider])
+        arguments = HOOKS[hook].arguments
+        return lambda *values: caller(**dict(zip(arguments, values, strict=True)))
+
+    def _own(self, hook: str) -> Callable[..., Any]:
+        """A positional call of the provider's own implementation alone."""
+        for implementation in getattr(self._hooks, hook).get_hookimpls():
+            if implementation.plugin is self._provider:
+                return _direct(implementation, HOOKS[hook].arguments)
+        return _no_answer
 
     def _caller(self, hook: str) -> Callable[..., Any]:
         """A positional call with pluggy's meaning. Where one alone implements the hook, it is called without the detour."""
