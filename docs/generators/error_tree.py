@@ -1,0 +1,145 @@
+"""The page of errors: the tree, and every stable code that the source raises."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+
+from billhook import errors
+from generators.source import CORE, cell, classes_in, code, table
+
+INTRO = """\
+# Errors
+
+Made from the code. Every message says what happened, to which thing, and what to do next. Go by the class or by `code`, never by the message. All
+of them are in `billhook.errors`; `BillhookError` is also in `billhook`.
+"""
+
+CODES = """\
+## Codes
+
+What `code` can be for each class, and a message it comes with. `InvalidInput` also has `path`, a JSON pointer to the place, and `problems`, which
+lists everything that is wrong. Values that do not fit their type have pydantic's own codes, such as `missing` or `extra_forbidden`.
+"""
+
+ISSUES = """\
+## Issues of an invoice
+
+What stands in the way of an invoice is no exception but an issue on it: severity, code, message, component and path. Providers add codes of
+their own.
+"""
+
+# Where the code stands among the arguments of a call, by what is called; the class that the caller gets.
+_PLACES: dict[str, tuple[int, int, str]] = {
+    "InvalidInput": (0, 1, "InvalidInput"),
+    "PydanticCustomError": (0, 1, "InvalidInput"),
+    "Conflict": (1, 0, "Conflict"),
+    "NotAllowed": (1, 0, "NotAllowed"),
+    "StoreError": (1, 0, "StoreError"),
+    "__init__": (0, 1, "InvalidInput"),  # of a class of its own below InvalidInput
+}
+_ISSUES = {"_critical": (0, 1), "because": (0, 1)}
+# What providers in core say is theirs; the sandbox is no part of the engine.
+_SKIPPED = ("testing", "demo", "cli")
+
+Found = tuple[str, str, str]
+
+
+def page() -> str:
+    """The page."""
+    tree = "\n".join(line for line in (errors.__doc__ or "").splitlines()[2:])
+    parts = [INTRO, f"```text\n{tree.strip()}\n```", _classes(), CODES, _rows(_raised()), ISSUES, _issue_rows()]
+    return "\n\n".join(part.strip() for part in parts)
+
+
+def _classes() -> str:
+    rows = []
+    for found in classes_in(errors):
+        error = getattr(errors, found.name)
+        if issubclass(error, Exception):
+            rows.append((code(found.name), code(_own_code(error)), cell(found.doc)))
+    return table(("class", "code unless stated", ""), rows)
+
+
+def _own_code(error: type[Exception]) -> str:
+    """What `code` is when whoever raises it says nothing; "" where one has to be said."""
+    if "__init__" not in vars(error):
+        return str(getattr(error, "code", ""))
+    stated = inspect.signature(error).parameters.get("code")
+    if stated is not None:
+        return "" if stated.default is stated.empty else str(stated.default)
+    found = re.search(r'"([a-z_]+)",?\s*\)', inspect.getsource(error))
+    return found[1] if found else str(getattr(error, "code", ""))
+
+
+def _rows(found: set[Found]) -> str:
+    rows = [(code(name), kind, cell(message)) for name, kind, message in sorted(found)]
+    return table(("code", "class", "message"), rows)
+
+
+def _issue_rows() -> str:
+    return table(("code", "message"), [(code(name), cell(message)) for name, _, message in sorted(_issues())])
+
+
+def _calls() -> Iterator[tuple[str, ast.Call]]:
+    for path in sorted(CORE.rglob("*.py")):
+        if path.relative_to(CORE).parts[0] in _SKIPPED:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                yield ast.unparse(node.func).rpartition(".")[2], node
+
+
+def _raised() -> set[Found]:
+    return set(_first_of_each(_all_raised()))
+
+
+def _all_raised() -> Iterator[Found]:
+    for name, call in _calls():
+        if name in _PLACES:
+            code_place, message_place, kind = _PLACES[name]
+            yield from _read(call, code_place, message_place, kind)
+
+
+def _issues() -> set[Found]:
+    return set(_first_of_each(_all_issues()))
+
+
+def _all_issues() -> Iterator[Found]:
+    for name, call in _calls():
+        if name in _ISSUES:
+            yield from _read(call, *_ISSUES[name], "issue")
+        if name == "ValidationIssue":
+            named = {keyword.arg: keyword.value for keyword in call.keywords}
+            if isinstance(named.get("code"), ast.Constant) and "message" in named:
+                yield str(ast.literal_eval(named["code"])), "issue", _message(named["message"])
+
+
+def _first_of_each(found: Iterator[Found]) -> Iterator[Found]:
+    seen: set[tuple[str, str]] = set()
+    for one in sorted(found):
+        if one[:2] not in seen:
+            seen.add(one[:2])
+            yield one
+
+
+def _read(call: ast.Call, code_place: int, message_place: int, kind: str) -> Iterator[Found]:
+    if len(call.args) <= max(code_place, message_place):
+        return
+    name = call.args[code_place]
+    if isinstance(name, ast.Constant) and isinstance(name.value, str) and re.fullmatch(r"[a-z_]+", name.value):
+        yield name.value, kind, _message(call.args[message_place])
+
+
+def _message(node: ast.expr) -> str:
+    """The text with `...` where values go."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(_message(part) if isinstance(part, ast.Constant) else "..." for part in parts)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _message(left) + _message(right)
+    return "..."
