@@ -106,9 +106,9 @@ class Commands:
 
     def advance(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
         """Go on if the invoice can. A pause that its app no longer asks for ends."""
-        before = row.values["version"]
+        before = row.state
         self._advancer.go_on(unit, row, "advance")
-        if row.values["version"] == before:
+        if row.state is before:
             self._advancer.fire(unit, row, Trigger.NEXT, "advance", outside=True)
 
     def snapshot_quantities(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:

@@ -21,12 +21,19 @@ from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
 from billhook.errors import Conflict, InvalidInput, NotAllowed
 from billhook.store import schema
+from billhook.store.statements import Upsert
 
 PAUSES: dict[Capability, State] = {
     Capability.SYNC_DRAFT: State.DRAFT_SYNCING,
     Capability.ISSUE: State.ISSUING_SYNCING,
 }
+_PASSES: dict[Capability, str] = {
+    Capability.SYNC_DRAFT: "synced_revision",
+    Capability.ISSUE: "issued_revision",
+}
 _confirmation = schema.confirmation
+_KEY = ("invoice_id", "stage", "revision")
+_KEEP = Upsert(_confirmation, key=_KEY, columns=(*_KEY, "content", "at"))
 
 
 def confirm(
@@ -39,7 +46,7 @@ def confirm(
     """
     content = wire.dump(outcome.result, DocumentResult).decode()
     known = _known(unit, row, capability)
-    if known is not None:
+    if known is not None and row.values[_PASSES[capability]] == row.revision:
         _accept_repeat(row, capability, known, content)
         return
     _check_state(unit, row, capability)
@@ -51,11 +58,8 @@ def confirm(
             "line_unknown",
             f"Invoice {row.id} has no line or discount {', '.join(sorted(strangers))}. Nothing was stored.",
         )
-    unit.tx.execute(
-        sa.insert(_confirmation).values(
-            invoice_id=row.id, stage=capability.value, revision=row.revision, content=content, at=unit.now_micros
-        )
-    )
+    # One that did not pass the pause, because its totals differed, makes room for a better one.
+    unit.tx.upsert_many(_KEEP, [(row.id, capability.value, row.revision, content, unit.now_micros)])
     settler.settle(unit, Settled(unit.app(work.app_id), capability, work, item, outcome))
 
 
