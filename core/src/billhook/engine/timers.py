@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from billhook.domain.lifecycle import State, Trigger, due_trigger, work_needed
 from billhook.engine.advance import Advancer
+from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.unit import Unit
 from billhook.engine.usage import Quantities, snapshot
@@ -35,11 +36,17 @@ def advance_due(unit: Unit, advancer: Advancer, due: DueTimers, works: Sequence[
             _advance(unit, advancer, due, work.subject_id)
 
 
+def _waits_for_an_app(row: InvoiceRow) -> bool:
+    # Money that is being collected, or that nobody collects, is overdue all the same.
+    need = work_needed(row.facts)
+    return need is not None and need.operation != "collect_payment"
+
+
 def _advance(unit: Unit, advancer: Advancer, due: DueTimers, invoice_id: str) -> None:
     row = unit.invoices[invoice_id]
     if row.state is State.DRAFT_WAITING_FOR_COLLECTION and invoice_id in due.quantities:
         snapshot(unit, row, due.quantities[invoice_id])
-    trigger = None if work_needed(row.facts) else due_trigger(row.facts, unit.now)
+    trigger = None if _waits_for_an_app(row) else due_trigger(row.facts, unit.now)
     if trigger is Trigger.PAYMENT_OVERDUE:
         advancer.fire(unit, row, trigger, "due_date_passed")
     else:
