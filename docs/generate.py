@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from generators import command_line, config, contract_types, error_tree, hooks, states, tables
+from generators import command_line, config, contract_types, error_tree, hooks, signals, states, tables
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 
@@ -26,6 +26,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "config.md": config.page,
     "cli.md": command_line.page,
     "schema.md": tables.page,
+    "signals.md": signals.page,
 }
 
 
