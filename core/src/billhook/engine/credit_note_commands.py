@@ -13,6 +13,7 @@ from billhook.contract.declaration import Capability
 from billhook.domain.calculation import NO_QUANTITIES
 from billhook.domain.invoice import DocumentType, InvoiceDraft, InvoiceView, content_json
 from billhook.domain.issue import Severity
+from billhook.domain.lifecycle import State
 from billhook.domain.money import amount, plain
 from billhook.domain.parsing import parse_draft
 from billhook.domain.payment import CreditNoteTrigger
@@ -20,6 +21,7 @@ from billhook.engine import credit_notes
 from billhook.engine.advance import OWN, map_lines
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
+from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.limits import invoice_problems
 from billhook.engine.numbers import NumberedDocument
 from billhook.engine.settle import Settler
@@ -35,6 +37,7 @@ Draft = InvoiceDraft | Mapping[str, Any] | bytes
 INTAKE = 500
 Ids = list[str]
 _note = schema.credit_note
+_GONE = frozenset({State.DELETE_IN_PROGRESS, State.DELETE_SYNCING, State.DELETE_FAILED, State.DELETED, State.VOIDED})
 
 
 class CreditNotes:
@@ -113,7 +116,7 @@ class CreditNotes:
                 "total_negative", "A credit note's amounts are what is owed back: positive. Turn the signs.", "/lines"
             )
         if draft.credited_invoice_id is not None:
-            unit.invoice(draft.credited_invoice_id, self._namespace)
+            _check_credited(unit.invoice(draft.credited_invoice_id, self._namespace), draft, resolved.customer.id)
         id = unit.context.new_id(unit.now)
         document = NumberedDocument(
             id=id,
@@ -156,16 +159,15 @@ class CreditNotes:
     def _existing(self, unit: Unit, key: str | None, digest: str) -> str | None:
         if key is None:
             return None
+        for record in unit.records["credit_note"].values():
+            if record["client_key"] == key and record["namespace"] == self._namespace:
+                return _same(record["id"], record["draft_hash"], key, digest)
         found = unit.tx.first(
             sa.select(_note.c.id, _note.c.draft_hash).where(
                 _note.c.namespace == self._namespace, _note.c.client_key == key
             )
         )
-        if found is None:
-            return None
-        if found.draft_hash != digest:
-            raise KeyReused(key, f"credit note {found.id}")
-        return str(found.id)
+        return None if found is None else _same(found.id, found.draft_hash, key, digest)
 
     def _issue(self, unit: Unit, record: Row) -> None:
         app = unit.app(record["app_id"])
@@ -182,6 +184,31 @@ class CreditNotes:
         unit.keep_mapping(record["id"], 1, app.id, lines)
         work = WorkRow(record["id"], Capability.CREDIT, app.id, record["id"], version=record["version"])
         self._settler.advancer.want(unit, app, Capability.CREDIT, work, record["customer_id"])
+
+
+def _same(id: str, stored: str, key: str, digest: str) -> str:
+    if stored != digest:
+        raise KeyReused(key, f"credit note {id}")
+    return id
+
+
+def _check_credited(invoice: InvoiceRow, draft: InvoiceDraft, customer_id: str) -> None:
+    if invoice.values["currency"] != draft.currency:
+        raise InvalidInput(
+            "credited_invoice_of_other_currency",
+            f"Invoice {invoice.id} is in {invoice.values['currency']}, this credit note in {draft.currency}. Use the invoice's currency.",
+            "/currency",
+        )
+    if invoice.values["customer_id"] != customer_id:
+        raise InvalidInput(
+            "credited_invoice_of_other_customer",
+            f"Invoice {invoice.id} belongs to another customer. Credit its own customer.",
+            "/credited_invoice_id",
+        )
+    if invoice.state in _GONE:
+        raise NotAllowed(
+            f"Invoice {invoice.id} is {invoice.state}; there is nothing to credit.", "invoice_not_creditable"
+        )
 
 
 class Refunds:
