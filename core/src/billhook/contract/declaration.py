@@ -116,8 +116,11 @@ class NumberOwner(StrEnum):
 
 
 class NumberRules(_Frozen):
-    """What numbers the provider takes. ``needed_for``: the operation that must carry it; a provider that numbers drafts needs an
-    independent series, because a draft that is deleted leaves a gap."""
+    """What numbers the provider takes.
+
+    ``needed_for``: the operation that must carry the final number. A provider that needs it on drafts gets it there; the number of a
+    draft that is deleted is recorded as cancelled.
+    """
 
     owner: NumberOwner = NumberOwner.ENGINE
     needed_for: Literal[Capability.SYNC_DRAFT, Capability.ISSUE] = Capability.ISSUE

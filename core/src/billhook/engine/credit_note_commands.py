@@ -140,6 +140,7 @@ class CreditNotes:
             "app_id": resolved.profile.invoicing_app_id,
             "currency": draft.currency,
             "number": draft.number or self._settler.numbers.next_independent(unit, DRAFT_SERIES, document),
+            "number_final": int(draft.number is not None),
             "total": plain(content.totals.total),
             "amount_allocated": "0",
             "issued_at": None,

@@ -136,6 +136,8 @@ class Driver:
         verdict, reply = self._verdict(attempt.step, came)
         if isinstance(verdict, Answered):
             assert reply is not None
+            if attempt.unknown:
+                reply = replace(reply, source="repeated")
             attempt.answered(reply)
             return self._feed(reply, now)
         return self._after_refusal(attempt, verdict, reply, now)

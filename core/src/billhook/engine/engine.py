@@ -15,6 +15,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from billhook.clock import Clock, SystemClock
+from billhook.contract.results import ConnectionResult
 from billhook.domain.usage import UsageSource
 from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import NO_OVERRIDES, Apps
@@ -26,15 +27,16 @@ from billhook.engine.credit_note_commands import CreditNotes, Refunds
 from billhook.engine.customer_commands import CustomerCommands
 from billhook.engine.documents import StoredDocuments
 from billhook.engine.doubts import Doubts
-from billhook.engine.erase import Eraser
+from billhook.engine.erase import Eraser, EraseResult
 from billhook.engine.gathering import GatheringCommands
 from billhook.engine.invoices import Invoices
 from billhook.engine.moments import maybe_from_micros
+from billhook.engine.number_commands import NumberCommands
 from billhook.engine.numbers import Numbers
 from billhook.engine.override_commands import OverrideCommands
 from billhook.engine.pending_lines import PendingLineCommands
 from billhook.engine.profile_commands import ProfileCommands
-from billhook.engine.prune import Pruner
+from billhook.engine.prune import Pruner, PruneResult
 from billhook.engine.running import RunningWorker
 from billhook.engine.sending import InlineSenders, Sender, Senders, ThreadSenders
 from billhook.engine.settle import Settler
@@ -115,11 +117,16 @@ class Namespace:
         return GatheringCommands(self.engine.context, self.name, submit, self.engine.usage)
 
     @cached_property
+    def numbers(self) -> NumberCommands:
+        """Number series, and whether they have gaps."""
+        return NumberCommands(self.engine.context, self.name, self.engine.numbers)
+
+    @cached_property
     def doubts(self) -> Doubts:
         """Outcomes that nobody knows, for an operator to settle."""
         return Doubts(self.engine.context, self.engine.settler, self.name)
 
-    def erase_customer(self, customer_id: str) -> Any:
+    def erase_customer(self, customer_id: str) -> EraseResult:
         """Erase a customer's personal data. Amounts and numbers stay."""
         return Eraser(self.engine.context).erase_customer(self.name, customer_id)
 
@@ -194,11 +201,17 @@ class Engine:
         catalog: ProviderCatalog | None = None,
         transport: Transport | None = None,
         faults: Faults = NO_FAULTS,
-        **options: Any,
+        policy: Policy | None = None,
+        overrides: Mapping[str, Sequence[object]] = NO_OVERRIDES,
+        observers: Observers | None = None,
+        telemetry: Telemetry | None = None,
+        usage: UsageSource | None = None,
+        randomness: Randomness = secrets.token_bytes,
     ) -> Self:
         """Open the database at a file path, ``sqlite:///path`` or ``postgresql://...``, and bring its schema up to date.
 
-        Raises StoreError when it can't be opened.
+        ``overrides`` are the host's pure hooks, by app type or app id; ``observers`` are told what happened; ``usage`` answers for metered
+        lines. Raises StoreError when the database can't be opened.
         """
         chosen_clock = clock or SystemClock()
         database = Database.open(url, clock=chosen_clock, faults=faults, create=create)
@@ -210,7 +223,12 @@ class Engine:
             clock=chosen_clock,
             transport=transport or HttpTransport(),
             faults=faults,
-            **options,
+            policy=policy,
+            overrides=overrides,
+            observers=observers,
+            telemetry=telemetry,
+            usage=usage,
+            randomness=randomness,
         )
 
     @property
@@ -227,14 +245,16 @@ class Engine:
         """Take part in a host's own transaction, on its SQLAlchemy, sqlite3 or psycopg connection.
 
         What is submitted here is stored when the host commits and gone when it rolls back. No final number is taken: invoices stop at
-        ``draft.ready_to_issue`` and go on after commit. A connection to another database is refused. Call ``wake`` after the commit, or
-        leave it to the sweep.
+        ``draft.ready_to_issue`` and go on after commit. A connection to another database is refused. Call ``wake`` with it after the
+        commit, or leave it to the sweep.
         """
         with self.database.bind(connection) as tx:
             yield BoundNamespace(self, namespace, tx)
 
-    def wake(self) -> None:
-        """Something may be due: tell the worker."""
+    def wake(self, committed: BoundNamespace | None = None) -> None:
+        """Something may be due: tell the worker. After a host's commit give what was bound, so that observers hear of it too."""
+        for act in committed.transaction.callbacks if committed is not None else ():
+            act()
         self.context.wakeups.wake()
 
     def receive_webhook(self, app_id: str, headers: Mapping[str, str], body: bytes) -> int:
@@ -248,13 +268,13 @@ class Engine:
         """Webhook events that name something nobody here knows."""
         return self._webhooks.orphans(namespace)
 
-    def check_connection(self, app_id: str) -> Any:
+    def check_connection(self, app_id: str) -> ConnectionResult:
         """Whether an app's credentials work, and which accounts they reach. Raises ConfigError with the reason when they don't."""
         with self.database.read() as tx:
             app = self.context.apps.get(tx, app_id)
         return self.connections.check(app)
 
-    def prune(self, older_than: timedelta) -> Any:
+    def prune(self, older_than: timedelta) -> PruneResult:
         """Compress and drop journal bodies of settled operations; hashes and evidence stay."""
         return Pruner(self.context).prune(older_than)
 

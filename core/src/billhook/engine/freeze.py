@@ -12,8 +12,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import sqlalchemy as sa
-
 from billhook.contract.declaration import Capability
 from billhook.contract.items import (
     CreditNoteItem,
@@ -47,6 +45,7 @@ VIEW_COLUMNS = (
     "revision",
     "customer_id",
     "number",
+    "number_final",
     "total",
     "amount_paid",
     "amount_credited",
@@ -385,9 +384,3 @@ _THAWERS: dict[type, Callable[[Frozen, Contents, Mappings, str], Any]] = {
 def needs_customer(capability: Capability) -> bool:
     """Whether an operation of that capability needs the customer at the provider first."""
     return OPERATIONS[capability].item in (InvoiceItem, CreditNoteItem, PaymentItem)
-
-
-def read_customer(tx: Transaction, customer_id: str) -> Row | None:
-    """A customer row."""
-    row = tx.first(sa.select(schema.customer).where(schema.customer.c.id == customer_id))
-    return None if row is None else dict(row._mapping)

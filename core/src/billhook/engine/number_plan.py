@@ -23,12 +23,6 @@ from billhook.store.transaction import Transaction
 Row = dict[str, Any]
 
 INVOICE, CREDIT_NOTE = "invoice", "credit-note"
-DRAFT_PREFIX = "DRAFT-"
-
-
-def is_draft_number(number: str) -> bool:
-    """Whether a number is only a draft's."""
-    return number.startswith(DRAFT_PREFIX)
 
 
 def wants_number(spec: OperationSpec, app: AppHandle) -> str | None:

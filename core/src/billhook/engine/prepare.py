@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -105,7 +104,7 @@ class Preparer:
     def _number(self, tx: Transaction, held: HeldApp, spec: OperationSpec, items: list[Frozen]) -> Assigned:
         """Give the items their final numbers where they need one."""
         series = wants_number(spec, held.app)
-        wanting = [item for item in items if series is not None and _is_unnumbered(item)]
+        wanting = [item for item in items if series is not None and not item["row"]["number_final"]]
         if series is None or not wanting:
             return Assigned()
         keys = [_key(spec, item["row"]) for item in wanting]
@@ -152,11 +151,6 @@ def _told_apart(groups: Sequence[Sequence[WorkRow]], refused: Mapping[str, Rejec
     for group in groups:
         yield [work for work in group if work.subject_id not in refused]
         yield [work for work in group if work.subject_id in refused]
-
-
-def _is_unnumbered(item: Frozen) -> bool:
-    number: Any = item.get("number")
-    return number is None or str(number).startswith("DRAFT-")
 
 
 def _key(spec: OperationSpec, row: Frozen) -> tuple[str, int]:

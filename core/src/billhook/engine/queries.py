@@ -112,7 +112,7 @@ def details(unit: Unit, namespace: str, invoice_id: str) -> InvoiceDetails:
         ),
         pending_command=_pending_command(unit.tx, invoice_id),
         in_doubt=_reason(unit.tx, invoice_id, "in_doubt"),
-        waiting_for=_reason(unit.tx, invoice_id, "open"),
+        waiting_for=_reason(unit.tx, invoice_id, "open") or _pause(unit.tx, row),
         apps={role: row.values[f"{role}_app_id"] for role in ("tax", "invoicing", "payment")},
     )
 
@@ -214,6 +214,17 @@ def _reason(tx: Transaction, invoice_id: str, status: str) -> str | None:
         .limit(1)
     )
     return None if reason is None else str(reason)
+
+
+def _pause(tx: Transaction, row: InvoiceRow) -> str | None:
+    """Why the last thing that happened was a wait: for the provider, or for a caller."""
+    event = schema.event
+    last = tx.first(
+        sa.select(event.c.cause, event.c.note).where(
+            event.c.document_id == row.id, event.c.version == row.values["version"]
+        )
+    )
+    return str(last.note) if last is not None and last.note and last.cause.endswith(".pending") else None
 
 
 def require_invoice(tx: Transaction, namespace: str, invoice_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from billhook.contract.items import CreditNoteItem
 from billhook.contract.outcomes import Pending
 from billhook.contract.results import DocumentResult
 from billhook.domain.issue import ValidationIssue
@@ -12,7 +13,7 @@ from billhook.domain.lifecycle import Trigger
 from billhook.engine import credit_notes, totals
 from billhook.engine.apps import AppHandle
 from billhook.engine.money import Money
-from billhook.engine.number_plan import CREDIT_NOTE, is_draft_number, numbered_document
+from billhook.engine.number_plan import CREDIT_NOTE, numbered_document
 from billhook.engine.numbers import Numbers
 from billhook.engine.settled import Settled
 from billhook.engine.unit import Unit
@@ -76,9 +77,10 @@ class CreditNoteOutcomes:
         record = unit.save_record("credit_note", unit.get_record("credit_note", settled.work.item_id))
         unit.record_document(record, "credit.in_doubt", {}, operation_id=settled.work.operation_id, note=reason)
 
-    def _final_number(self, unit: Unit, app: AppHandle, record: Row, item: Any) -> str:
-        number: str = item.number or record["number"]
-        if not is_draft_number(number):
-            return number
+    def _final_number(self, unit: Unit, app: AppHandle, record: Row, item: CreditNoteItem) -> str:
+        if record["number_final"]:
+            return str(record["number"])
+        if item.number is not None and item.number != item.credit_note.number:
+            return item.number
         document = numbered_document(record, unit.content(record["id"], 1), "")
         return self._numbers.take(unit, CREDIT_NOTE, document, app).number

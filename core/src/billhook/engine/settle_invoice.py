@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from billhook.contract.declaration import Capability, NumberOwner
+from billhook.contract.items import InvoiceItem
 from billhook.contract.outcomes import Pending
 from billhook.contract.results import DocumentResult, LineTax, RemovalResult, SendResult, Snapshot, TaxResult
 from billhook.domain.calculation import apply_taxes, tax_config_of
@@ -22,7 +23,7 @@ from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.money import Money
-from billhook.engine.number_plan import INVOICE, is_draft_number, numbered_document, profile_names
+from billhook.engine.number_plan import INVOICE, numbered_document, profile_names
 from billhook.engine.numbers import Numbers
 from billhook.engine.settled import Settled
 from billhook.engine.unit import Unit
@@ -58,12 +59,13 @@ class InvoiceOutcomes:
         row.values["synced_revision"] = settled.item.invoice.revision
         number = result.number or (settled.item.number if settled.item.number != settled.item.invoice.number else None)
         if number:
-            row.values["number"] = number
+            row.values |= {"number": number, "number_final": 1}
 
     def issued(self, unit: Unit, settled: Settled, row: InvoiceRow, result: DocumentResult) -> None:
         """The invoice is final there."""
         row.values["issued_revision"] = settled.item.invoice.revision
-        row.values["number"] = result.number or self._final_number(unit, settled.app, row, settled.item.number)
+        number = result.number or self._final_number(unit, settled.app, row, settled.item)
+        row.values |= {"number": number, "number_final": 1}
         if result.sent_at is not None:
             row.values["sent_at"] = to_micros(result.sent_at)
             row.values["sent_revision"] = settled.item.invoice.revision
@@ -168,11 +170,11 @@ class InvoiceOutcomes:
         operation_id = settled.work.operation_id
         self._advancer.fire(unit, row, Trigger.FAILED, cause, operation_id=operation_id, note=note)
 
-    def _final_number(self, unit: Unit, app: AppHandle, row: InvoiceRow, given: str | None) -> str:
-        # The one it was sent with, or one from the series where nobody gave it one.
-        number: str = given or row.values["number"]
-        if app.handle.declaration.numbers.owner is not NumberOwner.ENGINE or not is_draft_number(number):
-            return number
+    def _final_number(self, unit: Unit, app: AppHandle, row: InvoiceRow, item: InvoiceItem) -> str:
+        if row.values["number_final"] or app.handle.declaration.numbers.owner is not NumberOwner.ENGINE:
+            return str(row.values["number"])
+        if item.number is not None and item.number != item.invoice.number:
+            return item.number  # reserved for it, and sent with it
         profile = profile_names(unit.tx, [row.values["profile_id"]]).get(row.values["profile_id"], "")
         document = numbered_document(row.values, unit.content(row.id, row.revision), profile)
         return self._numbers.take(unit, INVOICE, document, app).number
@@ -186,6 +188,8 @@ class InvoiceOutcomes:
 
 def unknown_ids(invoice: Any, result: DocumentResult) -> set[str]:
     """Line and discount ids in a result that the invoice does not have."""
+    if not (result.line_ids or result.discount_ids):
+        return set()
     known = {line.id for line in invoice.lines}
     known |= {detail.id for line in invoice.lines for detail in line.detailed_lines}
     known |= {discount.id for line in invoice.lines for discount in discounts_of(line)}

@@ -134,6 +134,7 @@ class Submitter:
             "payment_app_id": resolved.profile.payment_app_id,
             "currency": draft.currency,
             "number": draft.number or self._draft_number(unit, id, resolved, content),
+            "number_final": int(draft.number is not None),
             "total": plain(content.totals.total),
             "amount_paid": "0",
             "amount_credited": "0",

@@ -16,7 +16,7 @@ from billhook.domain.lifecycle import Decision, State, Trigger, WorkNeeded, deci
 from billhook.engine.advance import validate_content
 from billhook.engine.apps import AppHandle
 from billhook.engine.freeze import needs_customer
-from billhook.engine.number_plan import NumberPlan, is_draft_number, numbered_document, profile_names, wants_number
+from billhook.engine.number_plan import NumberPlan, numbered_document, profile_names, wants_number
 from billhook.engine.rehearsal import Rehearsal, rehearse
 from billhook.engine.supposed import Supposed
 from billhook.engine.work import ADVANCE, WorkRow
@@ -113,7 +113,7 @@ class Walk:
         spec = OPERATIONS[capability]
         item = self._supposed.invoice_item(app, spec)
         series = wants_number(spec, app)
-        if series is None or not is_draft_number(item.number or ""):
+        if series is None or self._row.values["number_final"]:
             return item
         return replace(item, number=self._suggested_number(app, series))
 

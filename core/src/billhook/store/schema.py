@@ -25,7 +25,11 @@ def _bytes(name: str, *, null: bool = False) -> sa.Column[bytes]:
     return sa.Column(name, sa.LargeBinary, nullable=null)
 
 
-def _table(name: str, *parts: sa.Column[str] | sa.Column[int] | sa.Column[bytes] | sa.Index | sa.Constraint, clustered: bool = False) -> sa.Table:
+def _table(
+    name: str,
+    *parts: sa.Column[str] | sa.Column[int] | sa.Column[bytes] | sa.Index | sa.Constraint,
+    clustered: bool = False,
+) -> sa.Table:
     # clustered: SQLite keeps the row inside its primary key; right for narrow rows that are found by that key.
     return sa.Table(PREFIX + name, metadata, *parts, sqlite_with_rowid=not clustered)
 
@@ -194,6 +198,7 @@ invoice = _table(
     _text("payment_app_id"),
     _text("currency"),
     _text("number"),
+    _int("number_final", default=0),
     _text("total"),
     _text("amount_paid"),
     _text("amount_credited"),
@@ -247,6 +252,7 @@ credit_note = _table(
     _text("app_id"),
     _text("currency"),
     _text("number"),
+    _int("number_final", default=0),
     _text("total"),
     _text("amount_allocated"),
     _int("issued_at", null=True),
