@@ -69,6 +69,16 @@ class Advancer:
             raise NotAllowed(f"Invoice {row.id}: {decision.message}", decision.code)
         self._take(unit, row, decision, cause, operation_id=operation_id, note=note)
 
+    def fire_if_possible(
+        self, unit: Unit, row: InvoiceRow, trigger: Trigger, cause: str, operation_id: str | None
+    ) -> bool:
+        """Fire a trigger where the table has a way for it. False when it has none; nothing changed then."""
+        decision = decide(row.facts, trigger, unit.now, stop_at=_stop(unit))
+        if isinstance(decision, Refused):
+            return False
+        self._take(unit, row, decision, cause, operation_id=operation_id)
+        return True
+
     def go_on(
         self, unit: Unit, row: InvoiceRow, cause: str, *, operation_id: str | None = None, note: str | None = None
     ) -> None:

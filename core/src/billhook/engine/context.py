@@ -38,7 +38,7 @@ class Documents(Protocol):
         ...
 
     def forget(self, document_ids: Collection[str]) -> None:
-        """Read these documents anew: their personal data were erased."""
+        """Keep these no longer: they are finished, or their personal data were erased."""
         ...
 
 

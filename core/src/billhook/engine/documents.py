@@ -93,7 +93,7 @@ class StoredDocuments:
         return found
 
     def forget(self, document_ids: Collection[str]) -> None:
-        """Read these documents anew: their personal data were erased, the one thing that ever changes a revision."""
+        """Keep these no longer: they are finished, or erased, the one thing that ever changes a revision."""
         gone = frozenset(document_ids)
         self._contents.forget(lambda key: key[0] in gone)
         self._mappings.forget(lambda key: key[0] in gone)

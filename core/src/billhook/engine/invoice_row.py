@@ -13,8 +13,9 @@ from billhook.domain.period import Duration, parse_duration
 from billhook.domain.states import State
 from billhook.engine.moments import from_micros, maybe_from_micros, maybe_micros
 from billhook.store import schema
+from billhook.store.statements import column_names
 
-COLUMNS: tuple[str, ...] = tuple(column.name for column in schema.invoice.columns)
+COLUMNS: tuple[str, ...] = column_names(schema.invoice)
 IDENTITY = frozenset({"id", "namespace", "version"})
 FIXED = frozenset({"id", "namespace", "client_key", "draft_hash", "created_at", "version"})
 MUTABLE: tuple[str, ...] = ("version", *(name for name in COLUMNS if name not in FIXED))
@@ -62,6 +63,11 @@ class InvoiceRow:
     def amount_due(self) -> Decimal:
         """What is still open: the total less what was kept and credited; never below zero."""
         return max(self.total - self.amount_kept - _decimal(self.values["amount_credited"]), Decimal(0))
+
+    @property
+    def is_fully_paid(self) -> bool:
+        """Nothing is left to pay."""
+        return self.amount_due <= 0
 
     @property
     def amount_kept(self) -> Decimal:

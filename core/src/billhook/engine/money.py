@@ -30,10 +30,8 @@ class Money:
 
     def after(self, unit: Unit, row: InvoiceRow, trigger: Trigger | None, cause: str, operation_id: str | None) -> None:
         """Move the invoice on after its money changed; a trigger that its state does not take changes nothing else."""
-        if trigger is not None and can_fire(row, trigger, unit.now):
-            self._advancer.fire(unit, row, trigger, cause, operation_id=operation_id)
-            return
-        self._advancer.go_on(unit, row, cause, operation_id=operation_id)
+        if trigger is None or not self._advancer.fire_if_possible(unit, row, trigger, cause, operation_id):
+            self._advancer.go_on(unit, row, cause, operation_id=operation_id)
 
     def receive(
         self,
@@ -60,7 +58,7 @@ class Money:
             client_key=client_key,
             origin=origin,
         )
-        trigger = Trigger.PAID if row.facts.fully_paid else None
+        trigger = Trigger.PAID if row.is_fully_paid else None
         self.after(unit, row, trigger, f"payment.{origin}", None)
         if origin != "outside":
             self.mirror(unit, row, payment)

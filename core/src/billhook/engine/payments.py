@@ -103,7 +103,7 @@ def take_result(unit: Unit, row: InvoiceRow, payment: Row, result: PaymentResult
 
 def trigger_of(row: InvoiceRow, status: PaymentStatus) -> Trigger | None:
     """What a payment's status means for its invoice."""
-    if status is PaymentStatus.SUCCEEDED and not row.facts.fully_paid:
+    if status is PaymentStatus.SUCCEEDED and not row.is_fully_paid:
         return None
     return INVOICE_TRIGGER.get(status)
 

@@ -12,7 +12,7 @@ from billhook.domain.mapping import MappedLine
 from billhook.engine.invoice_row import COLUMNS, MUTABLE
 from billhook.engine.work import WorkRow
 from billhook.store import schema
-from billhook.store.statements import Delete, Insert, Update, Upsert
+from billhook.store.statements import Delete, Insert, Update, Upsert, column_names
 from billhook.store.transaction import Transaction
 
 Row = dict[str, Any]
@@ -48,15 +48,15 @@ INSERT_ALLOCATION = Insert(
 )
 
 RECORDS: dict[str, sa.Table] = {"payment": schema.payment, "refund": schema.refund, "credit_note": schema.credit_note}
-RECORD_COLUMNS = {kind: tuple(column.name for column in table.columns) for kind, table in RECORDS.items()}
+RECORD_COLUMNS = {kind: column_names(table) for kind, table in RECORDS.items()}
 UPSERT_RECORD = {kind: Upsert(table, key=("id",), columns=RECORD_COLUMNS[kind]) for kind, table in RECORDS.items()}
 
-LINK_COLUMNS = tuple(column.name for column in schema.document_link.columns)
+LINK_COLUMNS = column_names(schema.document_link)
 UPSERT_LINK = Upsert(schema.document_link, key=("document_id", "app_id"), columns=LINK_COLUMNS)
 EMPTY = "{}"
 LINK_JSON = ("line_ids", "discount_ids", "leftovers", "evidence")
 
-CUSTOMER_LINK_COLUMNS = tuple(column.name for column in schema.customer_link.columns)
+CUSTOMER_LINK_COLUMNS = column_names(schema.customer_link)
 UPSERT_CUSTOMER_LINK = Upsert(schema.customer_link, key=("customer_id", "app_id"), columns=CUSTOMER_LINK_COLUMNS)
 CUSTOMER_LINK_JSON = ("app_data", "leftovers", "failure")
 

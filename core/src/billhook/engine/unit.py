@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from billhook.contract.events import InvoiceTransitioned
 from billhook.domain.invoice import InvoiceContent
 from billhook.domain.issue import Severity, ValidationIssue
-from billhook.domain.lifecycle import Hop
+from billhook.domain.lifecycle import Hop, is_final
 from billhook.domain.mapping import MappedLine
 from billhook.engine import tables
 from billhook.engine.apps import AppHandle
@@ -451,4 +451,8 @@ class Unit:
         observers = self.context.observers
         for event in self._transitions:
             self.tx.after_commit(partial(observers.notify_invoice_transitioned, event))
+        finished = {row.id for row in self.invoices.values() if is_final(row.state)}
+        if finished:
+            # Memory that fills with what nobody will ask for again makes every garbage collection slower.
+            self.tx.after_commit(partial(self.context.documents.forget, finished))
         self._later, self._transitions = [], []
