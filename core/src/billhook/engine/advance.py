@@ -83,6 +83,10 @@ class Advancer:
         self, unit: Unit, row: InvoiceRow, cause: str, *, operation_id: str | None = None, note: str | None = None
     ) -> None:
         """Record what was changed on the row, and go as far as the invoice can."""
+        if row.id in unit.awaited:
+            if row.changes():
+                unit.record(row, cause, operation_id=operation_id, note=note)
+            return
         facts = row.facts
         decision = decide(facts, Trigger.NEXT, unit.now, stop_at=_stop(unit)) if not _holds(unit, row) else None
         if isinstance(decision, Decision):

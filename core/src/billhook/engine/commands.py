@@ -25,6 +25,7 @@ from billhook.engine.usage import snapshot
 from billhook.engine.work import CLAIMED
 from billhook.errors import BillhookError, KeyReused, NotAllowed
 from billhook.store import schema
+from billhook.store.transaction import Transaction
 
 Arguments = Mapping[str, Any]
 _command = schema.pending_command
@@ -67,13 +68,27 @@ class Commands:
         _COMMANDS[name](self, unit, row, arguments)
 
     def apply_recorded(self, unit: Unit, invoice_ids: Iterable[str]) -> None:
-        """Apply what waited for these invoices, as far as nothing holds them. What is refused now is noted in the timeline."""
-        columns = ("id", "invoice_id", "command", "arguments")
+        """Apply what waited for these invoices, as far as nothing holds them, and let them go on.
+
+        What is refused now is noted in the timeline.
+        """
+        columns = ("created_at", "id", "invoice_id", "command", "arguments")
         waiting = sorted(unit.tx.select_in(_command, columns, "invoice_id", sorted(set(invoice_ids))))
-        for id, invoice_id, name, arguments in waiting:
+        heard: dict[str, None] = {}
+        for _, id, invoice_id, name, arguments in waiting:
             if not is_held(unit, invoice_id):
                 unit.tx.execute(sa.delete(_command).where(_command.c.id == id))
+                if name not in _HEARD_FIRST:
+                    self._let_go_on(unit, invoice_id)
                 self._apply_alone(unit, invoice_id, name, json.loads(arguments))
+                heard[invoice_id] = None
+        for invoice_id in heard:
+            self._let_go_on(unit, invoice_id)
+
+    def _let_go_on(self, unit: Unit, invoice_id: str) -> None:
+        own = Unit(unit.context, unit.tx)
+        self._advancer.go_on(own, own.invoice(invoice_id), "commands_heard")
+        own.flush()
 
     def _apply_alone(self, unit: Unit, invoice_id: str, name: str, arguments: Arguments) -> None:
         # In a unit and a savepoint of its own: a refused command leaves nothing half done.
@@ -211,6 +226,12 @@ def _same_payment(known: Any, row: InvoiceRow, arguments: Arguments) -> bool:
     return bool(known.invoice_id == row.id and Decimal(known.amount) == Decimal(arguments["amount"]))
 
 
+def awaited(tx: Transaction, invoice_ids: Iterable[str]) -> set[str]:
+    """The invoices of these for which a command waits that is to be heard before they go on."""
+    waiting = tx.select_in(_command, ("invoice_id", "command"), "invoice_id", sorted(set(invoice_ids)))
+    return {invoice_id for invoice_id, name in waiting if name in _HEARD_FIRST}
+
+
 def is_held(unit: Unit, invoice_id: str) -> bool:
     """Whether an operation holds work of that invoice."""
     work = schema.work
@@ -237,6 +258,9 @@ _COMMANDS: dict[str, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = 
     "payment_status": Commands.payment_status,
     "record_payment": Commands.record_payment,
 }
+_HEARD_FIRST = frozenset({"update", "delete"})
+"""What a draft was asked for must not come too late because its sync went through meanwhile."""
+
 _TAKES_MONEY = frozenset(
     {
         State.ISSUED,

@@ -24,7 +24,7 @@ from billhook.contract.results import (
 )
 from billhook.engine.advance import waiting_name
 from billhook.engine.apps import AppHandle
-from billhook.engine.commands import Commands
+from billhook.engine.commands import Commands, awaited
 from billhook.engine.context import Context
 from billhook.engine.doubted import DoubtedItem, StoredDoubt, read_doubts, show_doubts
 from billhook.engine.effects import Release, Settlement
@@ -112,6 +112,7 @@ class Doubts:
     def _resolve(self, tx: Transaction, document_id: str, operation: str | None, finding: Finding) -> None:
         doubt = self._locked(tx, document_id, operation)
         unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
+        unit.awaited = awaited(tx, [doubt.work.subject_id])
         app = unit.app(doubt.work.app_id)
         if finding.look_again:
             self._look_again(unit, app, doubt, finding)

@@ -13,6 +13,7 @@ from typing import Any
 
 from billhook.contract.outcomes import Rejected
 from billhook.engine import budget, journal, leases, tables
+from billhook.engine.commands import awaited
 from billhook.engine.context import Context
 from billhook.engine.effects import Alone, Arrived, Doubt, Effect, Fault, Look, Park, Send, Settle, Settlement
 from billhook.engine.journal import Attempt
@@ -122,7 +123,7 @@ class Round:
         unit = Unit(self._context, tx)
         self._write_operations(tx, steps)
         self._write_attempts(tx, steps)
-        self._settle(unit, steps)
+        self._settle(tx, unit, steps)
         ours = [work for work in self.timers.works if work.app_id in held]
         advance_due(unit, self._settler.advancer, self.timers, ours)
         match_named(unit, unit.named)
@@ -219,14 +220,15 @@ class Round:
         tx.upsert_many(journal.UPSERT_ATTEMPT, [attempt.as_tuple() for attempt in known if attempt.adopted])
         tx.update_many(journal.UPDATE_ATTEMPT, [attempt.as_update() for attempt in known if not attempt.adopted])
 
-    def _settle(self, unit: Unit, steps: Sequence[Step]) -> None:
+    def _settle(self, tx: Transaction, unit: Unit, steps: Sequence[Step]) -> None:
         settled = [one for step in steps for one in self._outcomes(step)]
         preload(unit, settled)
+        unit.awaited = awaited(tx, (one.work.subject_id for one in settled))
         for one in settled:
             # What follows from it is as urgent as it was.
             unit.lane = Lane(one.work.lane)
             self._settler.settle(unit, one)
-        unit.lane = Lane.BULK
+        unit.lane, unit.awaited = Lane.BULK, set()
 
     def _outcomes(self, step: Step) -> list[Settled]:
         operation = step.operation

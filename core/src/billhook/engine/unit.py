@@ -38,6 +38,8 @@ class Unit:
         self.tx = tx
         self.bound = bound
         self.lane = lane
+        self.awaited: set[str] = set()
+        """Invoices for which commands wait: they go no further until those were heard."""
         self.now: datetime = context.clock.now()
         self.now_micros = to_micros(self.now)
         self.invoices: dict[str, InvoiceRow] = {}

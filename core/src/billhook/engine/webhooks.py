@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.contract.webhooks import Refusal, WebhookEvent
+from billhook.engine import tables
 from billhook.engine.apps import AppHandle
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
@@ -124,8 +125,9 @@ def ask_to_read(unit: Unit, app: AppHandle, kind: str, item_id: str, subject_id:
     if capability is None or not app.handle.declaration.can(capability):
         return
     work = WorkRow(item_id, capability.value, app.id, subject_id, READY, Lane.WEBHOOK, unit.now_micros)
-    if not unit.is_claimed(work):
-        unit.want(work)
+    stored = next((other for other in tables.read_item_work(unit.tx, item_id) if other.key == work.key), work)
+    if not stored.is_claimed:
+        unit.want(work._replace(give_up_at=stored.give_up_at))
 
 
 def match_named(unit: Unit, named: Iterable[tuple[str, str, str, str]]) -> None:
