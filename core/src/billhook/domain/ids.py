@@ -14,6 +14,9 @@ from billhook.errors import InvalidInput
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 RANDOMNESS_BYTES = 10
 
+# Two letters at a time: an id is made for every line of every invoice.
+_PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
+
 _PATTERN = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 _ULID = re.compile(_PATTERN)
 
@@ -42,4 +45,4 @@ def child_ulid(parent_id: str, reference: str) -> str:
 
 
 def _base32(number: int, length: int) -> str:
-    return "".join(ALPHABET[(number >> shift) & 31] for shift in range(5 * (length - 1), -5, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(5 * length - 10, -10, -10)])

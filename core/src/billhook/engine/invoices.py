@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Done
 from billhook.contract.results import DocumentResult
+from billhook.domain.base import Key, Value
 from billhook.domain.calculation import InvoiceEdit
 from billhook.domain.invoice import InvoiceDraft, InvoiceView
 from billhook.domain.money import amount, plain
@@ -91,6 +92,7 @@ class Invoices:
 
     def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft], start: int) -> Ids:
         unit, submitter, rows = self._unit(tx, Lane.BULK), self._submitter(), []
+        submitter.look_up(unit, [draft.key for draft in drafts if draft.key is not None])
         for place, draft in enumerate(drafts):
             try:
                 rows.append(submitter.submit(unit, draft))
@@ -199,6 +201,7 @@ class Invoices:
                 f"A payment of {plain(received)} is no payment. Refunds have a command of their own.",
                 "/amount",
             )
+        parse(_PaymentNotes, {"method": method, "external_id": external_id, "key": key})
         at = utc(received_at) if received_at is not None else self._context.clock.now()
         arguments = {
             "amount": plain(received),
@@ -262,6 +265,12 @@ class Invoices:
                 # Somebody else changed the row, or stored the same key, at the same moment: look again.
                 continue
         return self._context.database.write(act)
+
+
+class _PaymentNotes(Value):
+    method: Key | None
+    external_id: Key | None
+    key: Key | None
 
 
 def _parsed(draft: Draft, place: int | None = None) -> InvoiceDraft:

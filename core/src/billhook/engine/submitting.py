@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +28,7 @@ from billhook.errors import InvalidInput, KeyReused
 from billhook.store import schema
 
 DRAFT_SERIES = "draft"
+_invoice = schema.invoice
 
 
 def draft_hash(draft: InvoiceDraft) -> str:
@@ -43,6 +44,8 @@ class Submitter:
         self._advancer = advancer
         self._numbers = numbers
         self._resolved: dict[tuple[str | None, str | None], ResolvedProfile] = {}
+        self._looked_up: set[str] = set()
+        self._known: dict[str, tuple[str, str]] = {}
 
     def submit(
         self,
@@ -64,8 +67,21 @@ class Submitter:
         resolved = self.resolved(unit, draft)
         content = self.content(unit, draft, resolved, quantities)
         row = self._new_row(unit, draft, digest, resolved, content, mirrored=mirrored)
+        if draft.key is not None:
+            self._known[draft.key] = (row.id, digest)
         self._advancer.fire(unit, row, Trigger.NEXT, "created")
         return row
+
+    def look_up(self, unit: Unit, keys: Iterable[str]) -> None:
+        """Read in one statement which of these keys were used. The keys of drafts that come next are best read together."""
+        wanted = set(keys)
+        self._looked_up |= wanted
+        for row in unit.invoices.values():
+            if row.values["client_key"] in wanted and row.namespace == self._namespace:
+                self._known[row.values["client_key"]] = (row.id, row.values["draft_hash"])
+        here = sa.and_(_invoice.c.namespace == self._namespace, _invoice.c.client_key.in_(wanted))
+        for found in unit.tx.all(sa.select(_invoice.c.client_key, _invoice.c.id, _invoice.c.draft_hash).where(here)):
+            self._known[found.client_key] = (found.id, found.draft_hash)
 
     def resolved(self, unit: Unit, draft: InvoiceDraft) -> ResolvedProfile:
         """The draft's customer with its profile and merged workflow."""
@@ -91,18 +107,11 @@ class Submitter:
     def _existing(self, unit: Unit, key: str | None, digest: str) -> InvoiceRow | None:
         if key is None:
             return None
-        for row in unit.invoices.values():
-            if row.values["client_key"] == key and row.namespace == self._namespace:
-                return self._same(row.id, row.values["draft_hash"], key, digest, unit)
-        invoice = schema.invoice
-        found = unit.tx.first(
-            sa.select(invoice.c.id, invoice.c.draft_hash).where(
-                invoice.c.namespace == self._namespace, invoice.c.client_key == key
-            )
-        )
-        return None if found is None else self._same(found.id, found.draft_hash, key, digest, unit)
-
-    def _same(self, id: str, stored: str, key: str, digest: str, unit: Unit) -> InvoiceRow:
+        if key not in self._looked_up:
+            self.look_up(unit, [key])
+        if key not in self._known:
+            return None
+        id, stored = self._known[key]
         if stored != digest:
             raise KeyReused(key, f"invoice {id}")
         return unit.invoice(id)
