@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from billhook.domain.calculation import InvoiceEdit, recalculate
 from billhook.domain.invoice import content_json
 from billhook.domain.lifecycle import State, Trigger, is_mutable
-from billhook.domain.money import plain
+from billhook.domain.money import plain, to_minor
 from billhook.domain.parsing import parse
 from billhook.engine import payments
 from billhook.engine.invoice_row import InvoiceRow
@@ -209,12 +209,13 @@ class Commands:
             )
         if self._is_recorded(unit, row, arguments):
             return
-        app_id = row.values["payment_app_id"]
+        received = Decimal(arguments["amount"])
+        to_minor(received, row.values["currency"])
         self._settler.money.receive(
             unit,
             row,
-            app_id,
-            Decimal(arguments["amount"]),
+            row.values["payment_app_id"],
+            received,
             datetime.fromisoformat(arguments["received_at"]),
             method=arguments.get("method"),
             external_id=arguments.get("external_id"),

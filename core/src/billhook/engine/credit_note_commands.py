@@ -10,12 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
+from billhook.domain.base import Description, Key, Value
 from billhook.domain.calculation import NO_QUANTITIES
 from billhook.domain.invoice import DocumentType, InvoiceDraft, InvoiceView, content_json
 from billhook.domain.issue import Severity
 from billhook.domain.lifecycle import State
-from billhook.domain.money import amount, plain
-from billhook.domain.parsing import parse_draft
+from billhook.domain.money import amount, plain, to_minor
+from billhook.domain.parsing import parse, parse_draft
 from billhook.domain.payment import CreditNoteTrigger
 from billhook.engine import credit_notes
 from billhook.engine.advance import OWN, map_lines
@@ -212,6 +213,11 @@ def _check_credited(invoice: InvoiceRow, draft: InvoiceDraft, customer_id: str) 
         )
 
 
+class _RefundNotes(Value):
+    reason: Description | None
+    key: Key | None
+
+
 class Refunds:
     """Giving money back from payments that an app collected."""
 
@@ -228,6 +234,7 @@ class Refunds:
         Raises InvalidInput for more than is left of the payment, Unsupported where the app can't refund.
         """
         wanted = amount(amount_to_refund)
+        parse(_RefundNotes, {"reason": reason, "key": key})
         return self._context.database.write(lambda tx: self._open(tx, payment_id, wanted, reason, key))
 
     def _open(self, tx: Transaction, payment_id: str, wanted: Decimal, reason: str | None, key: str | None) -> str:
@@ -274,6 +281,7 @@ class Refunds:
                 f"Payment {payment['id']} is {payment['state']}; only money that an app received can be given back.",
                 "refund_not_available",
             )
+        to_minor(wanted, payment["currency"])
         refund = schema.refund
         rows = tx.all(
             sa.select(refund.c.amount).where(refund.c.payment_id == payment["id"], refund.c.state != "failed")

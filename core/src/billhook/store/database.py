@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DataError
 
 from billhook.clock import Clock
-from billhook.errors import StoreError
+from billhook.errors import InvalidInput, StoreError
 from billhook.faults import Faults
 from billhook.store.adopt import adopted
 from billhook.store.file_liveness import FileLiveness
@@ -58,7 +58,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Read one state of the database, whatever is written meanwhile. Writing in it is refused."""
-        with self.backend.reading() as connection:
+        with _refusing_texts(), self.backend.reading() as connection:
             yield Transaction(connection)
 
     def write(self, job: Job[T]) -> T:
@@ -67,7 +67,8 @@ class Database:
         The job may be run more than once until then, so it does nothing but work on its transaction; what else has to
         happen goes to `after_commit`. Its own exception comes back, and then nothing of it is stored.
         """
-        return self._writer.write(job)
+        with _refusing_texts():
+            return self._writer.write(job)
 
     def submit(self, job: Job[T]) -> Future[T]:
         """Queue the job as `write` would run it, and return at once."""
@@ -104,6 +105,17 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def _refusing_texts() -> Iterator[None]:
+    """Texts that no database takes, with a NUL or half a character in them, are the caller's mistake."""
+    try:
+        yield
+    except (DataError, UnicodeEncodeError) as error:
+        raise InvalidInput(
+            "text_not_storable", "A value holds a NUL, half a character or too much to be stored. Nothing was stored."
+        ) from error
 
 
 def _backend(url: str, *, create: bool, patience: timedelta) -> SqliteBackend | PostgresBackend:
