@@ -216,17 +216,26 @@ def _is_payment_failure(state: State) -> bool:
     return any(step.to is State.PAYMENT_FAILED for step in TRANSITIONS_FROM[state].get(Trigger.FAILED, ()))
 
 
+_OWN_TRIGGERS = frozenset({Trigger.NEXT, Trigger.FAILED})
+
+
 def _refusal(state: State, trigger: Trigger) -> Refused:
-    possible = ", ".join(TRANSITIONS_FROM[state]) or "none"
+    rows = TRANSITIONS_FROM[state]
+    possible = ", ".join(name for name in rows if name not in _OWN_TRIGGERS) or "nothing"
     if trigger is Trigger.NEXT:
         return Refused(
             "invoice_cannot_advance",
             f"The invoice is in {state} and cannot advance by itself now. "
-            f"Look at what it waits for (its work, its timers, its issues). Triggers of this state: {possible}.",
+            f"Look at what it waits for (its work, its timers, its issues). Possible in this state: {possible}.",
+        )
+    conditions = [row.guard.__doc__ or "" for row in rows.get(trigger, ()) if row.guard is not None]
+    if conditions:
+        return Refused(
+            "invoice_action_not_available", f"The invoice is in {state}, where {trigger} asks for this: {conditions[0]}"
         )
     return Refused(
         "invoice_action_not_available",
-        f"The invoice is in {state}, where {trigger} is not available now. Triggers of this state: {possible}.",
+        f"The invoice is in {state}, where {trigger} is not available. Possible in this state: {possible}.",
     )
 
 

@@ -13,12 +13,14 @@ from billhook.domain.mapping import parse_mapping_rules
 from billhook.domain.parsing import parse
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
+from billhook.engine.dissolving import dissolve_of_app
 from billhook.engine.locks import hold
 from billhook.engine.moments import MICROSECOND, to_micros
 from billhook.engine.open_documents import needs_app
 from billhook.engine.paging import PAGE_SIZE, read_page
 from billhook.engine.records import UNCHANGED, App, AppStatus, Page, Unchanged
 from billhook.engine.stored import app_values, read_app
+from billhook.engine.unit import Unit
 from billhook.engine.work import CLAIMED
 from billhook.errors import ConfigError, Conflict, InUse, NotFound
 from billhook.plugins.handle import ProviderHandle
@@ -106,7 +108,8 @@ class AppCommands:
     ) -> App:
         """Change what is given. Settings, labels and mapping rules are replaced as a whole.
 
-        None removes the description or the mapping rules. What is being sent keeps the settings it was made with.
+        None removes the description or the mapping rules. What is being sent keeps the settings it was made with; what
+        was refused every time is prepared anew with the new ones.
         """
         stated = {"name": name, "description": description, "labels": labels}
         changes: dict[str, Any] = {field: value for field, value in stated.items() if value is not UNCHANGED}
@@ -118,7 +121,11 @@ class AppCommands:
             if settings is UNCHANGED:
                 return self._change(tx, app, changes)
             handle = self._context.apps.provider(app.type, app.id)
-            return self._change(tx, app, {**changes, "settings": _accepted_settings(handle, settings)})
+            changed = self._change(tx, app, {**changes, "settings": _accepted_settings(handle, settings)})
+            unit = Unit(self._context, tx)
+            dissolve_of_app(unit, app.id)
+            unit.flush()
+            return changed
 
         return self._context.database.write(change)
 

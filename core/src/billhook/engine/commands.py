@@ -16,6 +16,7 @@ from billhook.domain.lifecycle import State, Trigger, is_mutable
 from billhook.domain.money import plain, to_minor
 from billhook.domain.parsing import parse
 from billhook.engine import payments
+from billhook.engine.dissolving import dissolve_of_subject
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.money import can_fire
 from billhook.engine.settle import Settler
@@ -56,10 +57,17 @@ class Commands:
         self._advancer = settler.advancer
 
     def give(self, unit: Unit, row: InvoiceRow, name: str, arguments: Arguments) -> bool:
-        """Apply the command now, or record it when an operation holds the invoice. Returns whether it was applied."""
+        """Apply the command now, or record it when an operation holds the invoice. Returns whether it was applied.
+
+        An operation of which every send was refused does not hold it: it is given up, and prepared anew.
+        """
+        dissolved = dissolve_of_subject(unit, row.id)
         if is_held(unit, row.id):
             self._record(unit, row, name, arguments)
             return False
+        if name == "retry" and dissolved:
+            unit.record(row, "retry", note="What was refused every time is prepared anew.")
+            return True
         self.apply(unit, row, name, arguments)
         return True
 

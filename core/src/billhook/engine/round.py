@@ -15,6 +15,7 @@ from billhook.contract.outcomes import Rejected
 from billhook.engine import budget, journal, leases, tables
 from billhook.engine.commands import awaited
 from billhook.engine.context import Context
+from billhook.engine.dissolving import DISSOLVED
 from billhook.engine.effects import Alone, Arrived, Doubt, Effect, Fault, Look, Park, Send, Settle, Settlement
 from billhook.engine.journal import Attempt
 from billhook.engine.leases import Lease
@@ -67,7 +68,8 @@ class Step:
 
 @dataclass(slots=True)
 class RoundResult:
-    """What was committed. ``stale``: new operations whose work somebody else changed; ``lost``: apps that are no longer held."""
+    """What was committed. ``stale``: operations whose work somebody else changed, or that were given
+    up; ``lost``: apps that are no longer held."""
 
     stale: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
@@ -116,7 +118,7 @@ class Round:
         self._keep_late_replies(tx, fences)
         steps = [step for step in self.steps if step.is_under(fences)]
         fresh = [step.operation for step in steps if step.operation.is_new]
-        result.stale = self._stale(tx, fresh)
+        result.stale = self._stale(tx, fresh) | self._given_up(tx, steps)
         claims = {operation.id: operation.claims for operation in fresh}
         result.stale |= take_claims(tx, self._settler.numbers, claims, result.stale)
         steps = [step for step in steps if step.operation.id not in result.stale]
@@ -152,6 +154,12 @@ class Round:
             for operation in fresh
             if any(not _is_same(present.get(work.key), work) for work in operation.works.values())
         }
+
+    def _given_up(self, tx: Transaction, steps: Sequence[Step]) -> set[str]:
+        """Known operations that a command gave up meanwhile, because everything they sent was refused."""
+        known = [step.operation.id for step in steps if not step.operation.is_new]
+        rows = tx.select_in(schema.operation, ("id", "status"), "id", known)
+        return {id for id, status in rows if status == DISSOLVED}
 
     def _write_operations(self, tx: Transaction, steps: Sequence[Step]) -> None:
         fresh = [step for step in steps if step.operation.is_new]

@@ -288,7 +288,10 @@ class Worker:
         self._drop_lost(result.lost)
         self._mark_wanted(result)
         for step in work.steps:
-            if step.operation.id not in result.stale and self._holds(step.operation.held):
+            if step.operation.id in result.stale:
+                step.operation.held.operations.pop(step.operation.id, None)
+                step.operation.driver.close()
+            elif self._holds(step.operation.held):
                 self._follow(step, now)
 
     def _commit_apart(self, work: Round, now: datetime, error: Exception) -> None:
