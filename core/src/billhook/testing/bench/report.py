@@ -35,8 +35,8 @@ def _table(part: str, figures: Sequence[Figure]) -> Table:
     notes = [f"[{number}] divided by: {divisor}" for number, divisor in enumerate(divisors, 1)]
     caption = Text("\n".join(notes))
     table = Table(title=part, title_justify="left", caption=caption, caption_justify="left", box=SIMPLE_HEAD)
-    for heading in ("figure", "store"):
-        table.add_column(heading, no_wrap=True)
+    table.add_column("figure")  # the one that may take two lines where room is short
+    table.add_column("store", no_wrap=True)
     for heading in ("n", "rounds", "median", "min", "max"):
         table.add_column(heading, justify="right", no_wrap=True)
     for figure in figures:
