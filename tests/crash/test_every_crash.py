@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
 
+from billhook.engine.engine import Engine
 from billhook.testing.crash import LASTING_POINTS, Crashes, Run
+from billhook.testing.story import SandboxStory, tell
 
 SOON = timedelta(seconds=3)
 MUCH_LATER = timedelta(days=2)
@@ -20,7 +23,7 @@ def what_went_wrong(runs: Iterable[Run]) -> list[str]:
     for run in runs:
         count += 1
         assert run.crashed_as_asked, run
-        found += [f"{run}: {problem}" for problem in run.scenario.problems()]
+        found += [f"{run}: {problem}" for problem in run.problems]
         run.scenario.close()
     assert count, "no crash was tried"
     return found
@@ -29,7 +32,7 @@ def what_went_wrong(runs: Iterable[Run]) -> list[str]:
 def test_the_story_ends_well_where_nothing_crashes(stories):
     crashes = Crashes(stories(), SOON)
     run = crashes.run()
-    assert run.scenario.problems() == []
+    assert not run.problems
     assert set(run.visits) == {
         *("commit.before", "commit.after", "round.before", "round.after"),
         *("send.before", "send.after", "reply.received"),
@@ -37,8 +40,14 @@ def test_the_story_ends_well_where_nothing_crashes(stories):
     run.scenario.close()
 
 
-def test_a_crash_anywhere_leaves_everything_exactly_once(sqlite_stories):
-    assert what_went_wrong(Crashes(sqlite_stories(), SOON).singles()) == []
+def test_a_crash_wherever_something_was_written_sent_or_heard_leaves_everything_exactly_once(sqlite_stories):
+    """A crash anywhere else leaves what one of these left; the long enumeration tries them all the same."""
+    assert what_went_wrong(Crashes(sqlite_stories(), SOON).singles(LASTING_POINTS | {"reply.received"})) == []
+
+
+def test_a_crash_anywhere_else_changes_nothing(sqlite_stories):
+    elsewhere = frozenset({"commit.before", "round.before", "round.after", "send.before"})
+    assert what_went_wrong(Crashes(sqlite_stories(), SOON, seed=5).sampled(12, points=elsewhere)) == []
 
 
 def test_a_crash_on_postgres_leaves_everything_exactly_once(postgres_stories):
@@ -60,6 +69,28 @@ def test_a_second_crash_on_postgres_changes_nothing(postgres_stories):
 
 def test_a_third_crash_changes_nothing(sqlite_stories):
     assert what_went_wrong(Crashes(sqlite_stories(), timedelta(seconds=6), seed=4).sampled(3, deaths=3)) == []
+
+
+class ToldAtOnce(SandboxStory):
+    """Its host hands in the credit note together with the invoices, before anything was worked."""
+
+    def play(self, engine: Engine) -> None:
+        tell(engine, lambda: None)
+        SandboxStory.play(self, engine)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="work that is asked for and done in one commit stays claimed: Unit._leave_claimed"
+)
+def test_a_crash_leaves_nothing_claimed_where_the_credit_note_came_together_with_its_invoice(sqlite_stories):
+    new_story = sqlite_stories()
+
+    def told_at_once() -> ToldAtOnce:
+        story = new_story()
+        return ToldAtOnce(**{field.name: getattr(story, field.name) for field in fields(story)})
+
+    crashes = Crashes(told_at_once, timedelta(seconds=10))
+    assert what_went_wrong(crashes.singles(frozenset({"reply.received"}))) == []
 
 
 @pytest.mark.long

@@ -50,7 +50,7 @@ def let_down(new_story: Callable[[], SandboxStory], kind: str, at_call: int) -> 
 
 def problems_of(crashes: Crashes, *crash_at: int) -> list[str]:
     run = crashes.run(*crash_at)
-    found = [f"{run}: {problem}" for problem in run.scenario.problems()]
+    found = [f"{run}: {problem}" for problem in run.problems]
     run.scenario.close()
     return found
 
@@ -68,7 +68,7 @@ def test_a_provider_that_lets_us_down_and_a_crash_leave_everything_exactly_once(
     at_call = dice.randint(1, CALLS)
     crashes = Crashes(let_down(sqlite_stories(), kind, at_call), SOON, seed=dice.randint(1, 1000))
     for run in crashes.sampled(2, points=LASTING_POINTS):
-        assert run.scenario.problems() == [], f"{kind} at call {at_call}, {run}"
+        assert not run.problems, f"{kind} at call {at_call}, {run}"
         run.scenario.close()
 
 
@@ -79,7 +79,7 @@ def test_every_fault_at_every_call_with_every_crash(sqlite_stories, kind, at_cal
     crashes = Crashes(let_down(sqlite_stories(), kind, at_call), SOON)
     assert problems_of(crashes) == []
     for run in crashes.singles(LASTING_POINTS):
-        assert run.scenario.problems() == [], run
+        assert not run.problems, run
         run.scenario.close()
 
 

@@ -64,7 +64,7 @@ def outcome(new_story: Callable[..., Any], downtime: timedelta, points: frozense
     for run in Crashes(new_story, downtime).singles(points):
         with run.scenario.open() as engine:
             doubts += is_in_doubt(engine)
-        found += [f"{run}: {problem}" for problem in run.scenario.problems()]
+        found += [f"{run}: {problem}" for problem in run.problems]
         run.scenario.close()
     return doubts, found
 
@@ -107,6 +107,6 @@ def test_every_crash_with_less_to_recover_by(stories, catalog, downtime):
 def test_every_pair_of_lasting_crashes_with_less_to_recover_by(sqlite_stories, catalog):
     found = []
     for run in Crashes(sqlite_stories(catalog=catalog), SOON).pairs(LASTING_POINTS):
-        found += [f"{run}: {problem}" for problem in run.scenario.problems()]
+        found += [f"{run}: {problem}" for problem in run.problems]
         run.scenario.close()
     assert found == []

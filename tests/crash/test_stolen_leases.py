@@ -94,7 +94,7 @@ def stalled_and_robbed(story: SandboxStory, visit: int) -> tuple[str, int, list[
             story.play(robber)
             stall.go_on.set()
         story.play(robber)
-        return stall.visits[visit - 1], late_replies(robber), story.problems()
+        return stall.visits[visit - 1], late_replies(robber), story.problems(robber)
 
 
 def visits_of_a_worker(new_story: Callable[[], SandboxStory]) -> list[str]:
@@ -210,7 +210,7 @@ def test_an_answer_of_an_earlier_lease_settles_nothing_under_a_later_one(stories
             gates.open(MORE)
             in_time("the last invoice was paid", lambda: status_of(robber, "one-more") == "paid", engine.wake)
         story.play(robber)
-        assert [problem for problem in story.problems() if not problem.startswith("counts")] == []
+        assert [problem for problem in story.problems(robber) if not problem.startswith("counts")] == []
     story.close()
 
 

@@ -5,7 +5,7 @@ crash at its k-th fault point; the next life opens the database again, some time
 host does that submits everything again under the same keys.
 
     for run in Crashes(a_fresh_scenario, downtime=timedelta(seconds=3)).singles():
-        assert not run.scenario.problems(), run
+        assert not run.problems, run
         run.scenario.close()
 """
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
@@ -79,6 +78,10 @@ class Scenario(Protocol):
         """Do what the host does, from the beginning, and work until nothing is due. Playing again changes nothing."""
         ...
 
+    def problems(self, engine: Engine) -> list[str]:
+        """What is wrong in the books and in the database, now that it was played to its end."""
+        ...
+
     def close(self) -> None:
         """Remove what the scenario made."""
         ...
@@ -86,12 +89,13 @@ class Scenario(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a scenario came to: the points of its crashes, in order, and the visits of its last life."""
+    """What a scenario came to: the points of its crashes, in order, the visits of its last life, and what is wrong after it."""
 
     scenario: Any
     asked: tuple[int, ...]
     crashes: tuple[str, ...]
     visits: tuple[str, ...]
+    problems: tuple[str, ...]
 
     @property
     def crashed_as_asked(self) -> bool:
@@ -107,7 +111,7 @@ class Run:
 class Crashes:
     """Plays scenarios with crashes. ``new_scenario`` gives a fresh one; ``downtime`` passes between a crash and the next life.
 
-    Whoever takes a run closes its scenario, after a look at its books and its database.
+    Whoever takes a run closes its scenario, and may look at its books before.
     """
 
     new_scenario: Callable[[], Scenario]
@@ -120,13 +124,14 @@ class Crashes:
         scenario = self.new_scenario()
         plans = [FaultPlan(visit) for visit in crash_at] + [FaultPlan()]
         crashes: list[str] = []
+        problems: list[str] = []
         for life, plan in enumerate(plans):
-            self._live(scenario, plan, life)
+            problems = self._live(scenario, plan, life)
             if plan.crashed_at is None:
                 break
             crashes.append(plan.crashed_at)
             scenario.clock.advance(self.downtime)
-        return Run(scenario, crash_at, tuple(crashes), tuple(plan.visits))
+        return Run(scenario, crash_at, tuple(crashes), tuple(plan.visits), tuple(problems))
 
     def visits(self, *crash_at: int) -> tuple[str, ...]:
         """The fault points that the life after these crashes reaches, when it is left alone."""
@@ -158,13 +163,15 @@ class Crashes:
                 crash_at = (*crash_at, dice.choice(chosen(self.visits(*crash_at), points)))
             yield self.run(*crash_at)
 
-    def _live(self, scenario: Scenario, plan: FaultPlan, life: int) -> None:
+    def _live(self, scenario: Scenario, plan: FaultPlan, life: int) -> list[str]:
         # Ids of one life never meet those of another, not even where the clock stands still.
         dice = random.Random(f"{self.seed}/{life}/{plan.crash_at}")
         engine = scenario.open(plan, dice.randbytes)
         try:
-            with suppress(Crash):
-                scenario.play(engine)
+            scenario.play(engine)
+            return scenario.problems(engine)
+        except Crash:
+            return []
         finally:
             engine.close()
 

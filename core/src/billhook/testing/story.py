@@ -230,12 +230,11 @@ class SandboxStory:
         """Tell it, and work until nothing is due."""
         tell(engine, lambda: work_until_quiet(engine, self.clock))
 
-    def problems(self) -> list[str]:
+    def problems(self, engine: Engine) -> list[str]:
         """What is wrong in the books and in the database an hour later, when what was still on its way has arrived."""
         self.clock.advance(timedelta(hours=1))
         self.books.tick()
-        with self.open() as engine:
-            return [*books_problems(engine, self.books.ledger), *problems_of(engine)]
+        return [*books_problems(engine, self.books.ledger), *problems_of(engine)]
 
     def close(self) -> None:
         """Remove the books, and whatever was made for this telling."""
