@@ -71,6 +71,7 @@ def invoice_page(details: InvoiceDetails, timeline: Sequence[TimelineEntry] = ()
 
 def _head(details: InvoiceDetails) -> dict[str, object]:
     view = details.invoice
+    overpaid = view.amount_paid + view.amount_credited - view.amount_refunded - view.total
     return {
         "invoice": view.id,
         "key": view.key,
@@ -78,11 +79,14 @@ def _head(details: InvoiceDetails) -> dict[str, object]:
         "status": view.status,
         "customer": view.customer.name,
         "total": f"{money(view.total, view.currency)} {view.currency}",
+        "paid": f"{money(view.amount_paid, view.currency)} {view.currency}",
         "due": f"{money(view.amount_due, view.currency)} {view.currency}",
+        "overpaid": f"{money(overpaid, view.currency)} {view.currency}" if overpaid > 0 else None,
         "due at": view.due_at,
         "external ids": view.external_ids,
         "can now": ", ".join(details.available_actions),
         "waits for the operation under way": details.pending_command,
+        "waits because": details.waiting_for,
         "in doubt": details.in_doubt,
     }
 

@@ -132,7 +132,7 @@ def retry(
     invoices: Annotated[
         list[str], typer.Argument(metavar="[INVOICE]...", help="Ids or keys.", show_default=False, default_factory=list)
     ],
-    all_failed: Annotated[bool, typer.Option("--all-failed", help="Every invoice that failed.")] = False,
+    all_failed: Annotated[bool, typer.Option("--all-failed", help="Every invoice that failed or is invalid.")] = False,
 ) -> None:
     """Try again what failed: one invoice, several, or all."""
     if bool(invoices) == all_failed:
@@ -141,7 +141,8 @@ def retry(
         wanted = invoices or _failed(billing)
         results = [_retried(billing, invoice) for invoice in wanted]
     rows = [(result["invoice"], result.get("status"), result.get("reason")) for result in results]
-    session.answer({"items": results}, lambda: table(("invoice", "status", "refused because"), rows))
+    columns = ("invoice", "status now", "refused because")
+    session.answer({"items": results}, lambda: table(columns, rows) if rows else "Nothing had failed.")
     if any("reason" in result for result in results):
         raise typer.Exit(REFUSED)
 
@@ -169,6 +170,7 @@ def details_json(details: InvoiceDetails) -> dict[str, Any]:
         "issues": details.issues,
         "payments": details.payments,
         "pending_command": details.pending_command,
+        "waiting_for": details.waiting_for,
         "in_doubt": details.in_doubt,
         "apps": details.apps,
     }
@@ -184,7 +186,8 @@ def _failed(billing: Namespace) -> list[str]:
     from billhook.domain.lifecycle import State, is_failed
     from billhook.engine.queries import InvoiceFilter
 
-    failed = InvoiceFilter(tuple(state.value for state in State if is_failed(state)))
+    wanted = [state.value for state in State if is_failed(state) or state is State.DRAFT_INVALID]
+    failed = InvoiceFilter(tuple(wanted))
     ids: list[str] = []
     page = 1
     while views := billing.invoices.list(failed, page=page, page_size=MOST_RETRIED).items:

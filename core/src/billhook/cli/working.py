@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from billhook.cli.command import command
 from billhook.cli.exits import NEEDS_A_PERSON
-from billhook.cli.output import fields
+from billhook.cli.output import fields, table
 from billhook.cli.session import Session
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from billhook.engine.engine import Engine
+    from billhook.engine.standing import Standing
 
 THREADS = 16
+COUNTED = ("failed", "invalid", "held", "in_doubt")
 
 
 def register(app: typer.Typer) -> None:
@@ -51,26 +56,26 @@ def _work_until_stopped(engine: Engine, threads: int) -> None:
 
 def _work_until_idle(session: Session, engine: Engine, threads: int) -> None:
     from billhook.engine.sending import ThreadSenders
+    from billhook.engine.standing import standing_of
 
     senders = ThreadSenders(threads)
     try:
         rounds = engine.run_until_idle(senders=senders)
     finally:
         senders.close()
-    standing = _standing(engine, session.namespace)
-    answer = {"rounds": rounds, **standing, "next_due": engine.next_due()}
-    session.answer(answer, lambda: fields(answer))
-    if standing["failed"] or standing["in_doubt"]:
+    standing = standing_of(engine.context, session.namespace)
+    counted = {name: getattr(standing, name) for name in COUNTED}
+    answer = {"rounds": rounds, **counted, "held_work": standing.held_work, "next_due": engine.next_due()}
+    session.answer(answer, lambda: _page(answer, standing))
+    if standing.needs_a_person:
         raise typer.Exit(NEEDS_A_PERSON)
 
 
-def _standing(engine: Engine, namespace: str) -> dict[str, Any]:
-    from billhook.domain.lifecycle import State, is_failed
-    from billhook.engine.queries import InvoiceFilter
+def _page(answer: Mapping[str, object], standing: Standing) -> RenderableType:
+    from rich.console import Group
 
-    billing = engine.namespace(namespace)
-    failed = InvoiceFilter(tuple(state.value for state in State if is_failed(state)))
-    return {
-        "failed": billing.invoices.list(failed, page_size=1).total_count,
-        "in_doubt": len(billing.doubts.list()),
-    }
+    numbers = fields({name: value for name, value in answer.items() if name != "held_work"})
+    if not standing.held_work:
+        return numbers
+    rows = [(entry.app_id, entry.app, entry.items, entry.reason) for entry in standing.held_work]
+    return Group(numbers, table(("app", "name", "held>", "because"), rows))

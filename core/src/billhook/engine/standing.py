@@ -1,0 +1,112 @@
+"""How a namespace stands when nothing is due: what failed, what is held, and what a person has to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.domain.lifecycle import State, is_failed
+from billhook.engine.context import Context
+from billhook.engine.moments import to_micros
+from billhook.engine.work import CLAIMED, READY
+from billhook.errors import BillhookError
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+_app, _invoice, _operation, _work = schema.app, schema.invoice, schema.operation, schema.work
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWork:
+    """So many things to do at an app that do not go on by themselves, and why."""
+
+    app_id: str
+    app: str
+    items: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many invoices failed or are invalid, how many things are held or in doubt."""
+
+    failed: int
+    invalid: int
+    in_doubt: int
+    held: int
+    held_work: tuple[HeldWork, ...]
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether something will not go on by itself."""
+        return bool(self.failed or self.invalid or self.in_doubt or self.held)
+
+
+def standing_of(context: Context, namespace: str) -> Standing:
+    """How the namespace stands now. What waits for a disabled app is not counted: somebody wanted that."""
+    with context.database.read() as tx:
+        states = _invoices_by_state(tx, namespace)
+        work = _work_by_cause(context, tx, namespace)
+        held = tuple(_held(context, tx, work))
+    return Standing(
+        failed=sum(count for state, count in states.items() if state is not State.DRAFT_INVALID),
+        invalid=states.get(State.DRAFT_INVALID, 0),
+        in_doubt=sum(row.items for row in work if row.status == "in_doubt"),
+        held=sum(entry.items for entry in held),
+        held_work=held,
+    )
+
+
+def _invoices_by_state(tx: Transaction, namespace: str) -> dict[State, int]:
+    wanted = [state.value for state in State if is_failed(state) or state is State.DRAFT_INVALID]
+    select = (
+        sa.select(_invoice.c.state, sa.func.count())
+        .where(_invoice.c.namespace == namespace, _invoice.c.state.in_(wanted), _invoice.c.deleted_at.is_(None))
+        .group_by(_invoice.c.state)
+    )
+    return {State(state): int(count) for state, count in tx.all(select)}
+
+
+def _work_by_cause(context: Context, tx: Transaction, namespace: str) -> list[Any]:
+    """What is due or under way, by app and by how its operation stands."""
+    faulty = _operation.c.faults > 0
+    grouped = (_app.c.id, _app.c.name, _app.c.status, _app.c.enabled, _operation.c.status, faulty)
+    claimed = sa.and_(_operation.c.id == _work.c.operation_id, _work.c.state == CLAIMED)
+    due = sa.or_(_work.c.state != READY, _work.c.due <= to_micros(context.clock.now()))
+    select = (
+        sa.select(
+            _app.c.id,
+            _app.c.name,
+            _app.c.status.label("app_status"),
+            _app.c.enabled,
+            _operation.c.status,
+            faulty.label("faulty"),
+            sa.func.max(_operation.c.reason).label("reason"),
+            sa.func.count().label("items"),
+        )
+        .select_from(_work.join(_app, _app.c.id == _work.c.app_id).outerjoin(_operation, claimed))
+        .where(_app.c.namespace == namespace, due)
+        .group_by(*grouped)
+        .order_by(_app.c.id)
+    )
+    return tx.all(select)
+
+
+def _held(context: Context, tx: Transaction, work: list[Any]) -> Iterator[HeldWork]:
+    for row in work:
+        reason = _why_held(context, tx, row) if row.enabled and row.status != "in_doubt" else None
+        if reason is not None:
+            yield HeldWork(row.id, row.name, row.items, reason)
+
+
+def _why_held(context: Context, tx: Transaction, row: Any) -> str | None:
+    if row.app_status == "unauthorized":
+        return "The app is unauthorized. Give it credentials that work."
+    try:
+        context.apps.get(tx, row.id)
+    except BillhookError as error:
+        return str(error)
+    return f"Its provider fails: {row.reason}" if row.faulty else None
