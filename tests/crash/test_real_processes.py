@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from billhook.engine.engine import Engine
 from billhook.testing.invariants import problems_of
 from billhook.testing.sandbox import simulator
