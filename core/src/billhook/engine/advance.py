@@ -33,6 +33,7 @@ from billhook.engine.freeze import Freezer, Thawer, needs_customer
 from billhook.engine.invoice_row import InvoiceRow, invoice_view
 from billhook.engine.limits import invoice_problems
 from billhook.engine.numbers import Numbers
+from billhook.engine.telling import told
 from billhook.engine.unit import Unit
 from billhook.engine.work import ADVANCE, READY, WAITING, WorkRow
 from billhook.errors import ContractViolation, NotAllowed, StoreError
@@ -263,7 +264,7 @@ def _provider_fault(app: AppHandle, error: Exception) -> ValidationIssue:
     return ValidationIssue(
         severity=Severity.CRITICAL,
         code="provider_fault",
-        message=f"The provider {app.type} failed ({type(error).__name__}: {error}). Mend the plugin, then retry.",
+        message=f"The provider {app.type} failed ({told(error)}). Mend the plugin, then retry.",
         component=OWN,
     )
 

@@ -232,7 +232,8 @@ class Commands:
 
 
 def _same_payment(known: Any, row: InvoiceRow, arguments: Arguments) -> bool:
-    return bool(known.invoice_id == row.id and Decimal(known.amount) == Decimal(arguments["amount"]))
+    told = (known.method, known.external_id) == (arguments.get("method"), arguments.get("external_id"))
+    return bool(told and known.invoice_id == row.id and Decimal(known.amount) == Decimal(arguments["amount"]))
 
 
 def awaited(tx: Transaction, invoice_ids: Iterable[str]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from billhook.contract.declaration import Capability
+from billhook.contract.declaration import Capability, Declaration
 from billhook.contract.items import Batch, ConnectionItem
 from billhook.contract.outcomes import Done, Rejected
 from billhook.contract.requests import Call, Reply, Request
@@ -34,6 +34,8 @@ class Connections:
             return ConnectionResult()
         with self._context.database.read() as tx:
             secrets = self._credentials.load(tx, app.credential_id).secrets if app.credential_id else {}
+        if not secrets and app.handle.declaration.credentials is not None:
+            raise ConfigError(missing_credentials(app.id, app.name, app.handle.declaration))
         result = self.run(app, Capability.CHECK_CONNECTION, app.handle.credentials(secrets) if secrets else None)
         assert isinstance(result, ConnectionResult)
         return result
@@ -97,3 +99,11 @@ class Connections:
         if isinstance(verdict, Answered):
             return came.reply
         raise ConfigError(f"{app.name} answered {came.reply.status} to step {step.step!r}. Check its credentials.")
+
+
+def missing_credentials(app_id: str, name: str, declaration: Declaration) -> str:
+    """What to tell about an app that has not got the credentials that its provider needs."""
+    fields = declaration.credentials.model_fields if declaration.credentials is not None else {}
+    needed = [field for field, info in fields.items() if info.is_required()] or list(fields)
+    options = " ".join(f"--credential {field}=-" for field in needed)
+    return f"{name} has no credentials; it needs {', '.join(needed)}. Give them: billhook apps credentials {app_id} {options}"

@@ -7,6 +7,7 @@ declaration allows; the outcomes at the end are checked before anybody believes 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,8 +16,9 @@ from billhook.contract.declaration import OperationRules
 from billhook.contract.items import Batch
 from billhook.contract.operations import OperationSpec
 from billhook.contract.outcomes import Done, Pending, Rejected, Retry
-from billhook.contract.requests import Absent, Call, Find, Found, Function, Reply, Request, Unknown
+from billhook.contract.requests import Absent, Call, Find, Finding, Found, Function, Reply, Request, Unknown
 from billhook.contract.verdict import Answered, Busy, NotExecuted, OutcomeUnknown, Throttled, Unauthorized, Verdict
+from billhook.engine.conformity import misfit
 from billhook.engine.effects import (
     Arrived,
     Doubt,
@@ -35,10 +37,14 @@ from billhook.engine.effects import (
 from billhook.engine.journal import Attempt
 from billhook.engine.recovery import InDoubt, LookUp, Resend, WaitUntil, next_move
 from billhook.engine.sameness import difference
+from billhook.engine.telling import NOT_A_PLUGINS, told
 from billhook.errors import ContractViolation
 from billhook.plugins.handle import ProviderHandle
 
 Steps = Generator[Request | Call, Reply, Any]
+
+MOST_STEPS = 300
+"""An operation of more requests than this is taken for one that never ends; replaying it would cost more than sending it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +123,12 @@ class Driver:
         return self._settle_all(Doubt(f"diverged: {differs}"))
 
     def close(self) -> None:
-        """Let the generator go; a parked operation holds none."""
-        if self._steps is not None:
-            self._steps.close()
-            self._steps = None
+        """Let the generator go; a parked operation holds none. One that does not want to go is left where it is."""
+        steps, self._steps = self._steps, None
+        if steps is None or steps.gi_running:  # type: ignore[attr-defined]
+            return
+        with suppress(Exception, GeneratorExit, SystemExit):
+            steps.close()
 
     # What came back.
 
@@ -278,6 +286,13 @@ class Driver:
         return Send(attempt)
 
     def _admit(self, step: Request | Call) -> None:
+        if len(self.journal) >= MOST_STEPS:
+            raise ContractViolation(
+                f"{self.spec.name} makes more than {MOST_STEPS} requests. Split it into operations."
+            )
+        problem = misfit(step, type(step), f"step {step.step!r}")
+        if problem is not None:
+            raise ContractViolation(f"{problem}.")
         if any(attempt.step.step == step.step for attempt in self.journal):
             raise ContractViolation(f"Two steps of {self.spec.name} are named {step.step!r}. Give each its own name.")
         if len(self.batch.items) == 1 or not step.effectful:
@@ -329,9 +344,13 @@ class Driver:
             raise ContractViolation(
                 f"{self.spec.name} returned {outcome!r} for {id}. Return Done, Pending, Rejected or Retry."
             )
-        if isinstance(outcome, Done) and not isinstance(outcome.result, self.spec.result):
+        if isinstance(outcome, Done):
+            problem = misfit(outcome.result, self.spec.result, "the result")
+        else:
+            problem = misfit(outcome, type(outcome), f"the {type(outcome).__name__}")
+        if problem is not None:
             raise ContractViolation(
-                f"{self.spec.name} returned Done({type(outcome.result).__name__}) for {id}; it must hold a {self.spec.result.__name__}."
+                f"{self.spec.name} returned a {type(outcome).__name__} for {id} that can't be taken: {problem}."
             )
 
     def _may_be_our_own(self, outcome: Settlement) -> bool:
@@ -415,14 +434,11 @@ class Driver:
     def _guarded(self, act: Callable[[], Effect]) -> Effect:
         try:
             return act()
-        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is its fault, told as one
-            self._abandon()
-            return Fault(f"{type(error).__name__}: {error}")
-
-    def _abandon(self) -> None:
-        steps, self._steps = self._steps, None
-        if steps is not None and not steps.gi_running:  # type: ignore[attr-defined]
-            steps.close()
+        except NOT_A_PLUGINS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a plugin raises, SystemExit too, is its fault and told as one
+            self.close()
+            return Fault(told(error))
 
     def _park(self, until: datetime | None, reason: str, cause: ParkCause = "waiting") -> Effect:
         self.close()
@@ -442,7 +458,11 @@ class Driver:
             identify = attempt.step.identify
             if identify is None or attempt.reply is None or attempt.reply.status >= 300:
                 continue
-            for item_id, remote_id in self._registered(identify)(attempt.reply).items():
+            remote_ids = self._registered(identify)(attempt.reply)
+            problem = misfit(remote_ids, Mapping[str, str], f"what {identify.name} returned")
+            if problem is not None:
+                raise ContractViolation(f"{problem}.")
+            for item_id, remote_id in remote_ids.items():
                 found.setdefault(item_id, {})[attempt.step.step] = remote_id
         return found
 
@@ -464,7 +484,12 @@ class Driver:
                 f"{way.match.name} returned {type(found).__name__}. A match returns a mapping from item id to a finding."
             )
         silent = Unknown("the look-up says nothing of it")
-        return {id: found.get(id, silent) for id in wanted}
+        findings = {id: found.get(id, silent) for id in wanted}
+        for id, finding in findings.items():
+            problem = misfit(finding, Finding, f"what {way.match.name} found for {id}")
+            if problem is not None:
+                raise ContractViolation(f"{problem}.")
+        return findings
 
     def _registered(self, function: Function) -> Callable[[Reply], Mapping[str, Any]]:
         target = self.handle.registered_function(function.name)

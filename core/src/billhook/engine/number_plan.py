@@ -16,6 +16,7 @@ from billhook.engine.apps import AppHandle
 from billhook.engine.counters import Counter
 from billhook.engine.moments import from_micros
 from billhook.engine.numbers import NumberedDocument, Numbers, number_for
+from billhook.engine.telling import told
 from billhook.errors import InvalidInput
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -74,7 +75,7 @@ class Assigned:
 
 def _refusal(app: AppHandle, error: Exception) -> Rejected:
     code = error.code if isinstance(error, InvalidInput) else "number_failed"
-    return Rejected.because(code, f"No number can be made for app {app.name}: {error}")
+    return Rejected.because(code, f"No number can be made for app {app.name}: {told(error)}")
 
 
 @dataclass(slots=True)

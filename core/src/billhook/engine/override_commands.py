@@ -15,7 +15,7 @@ from billhook.engine.paging import PAGE_SIZE, read_page
 from billhook.engine.records import CustomerOverride, Page, ResolvedProfile
 from billhook.engine.resolving import resolve
 from billhook.engine.stored import override_values, read_override
-from billhook.errors import Conflict, NotFound
+from billhook.errors import Conflict, InvalidInput, NotFound
 from billhook.store import schema
 from billhook.store.statements import Upsert
 from billhook.store.transaction import Transaction
@@ -42,9 +42,15 @@ class OverrideCommands:
     ) -> CustomerOverride:
         """Give the customer another profile, another workflow, or both. Replaces the override that was there.
 
-        Of the workflow only what is stated counts. Raises NotFound, or Conflict where either is deleted.
+        Of the workflow only what is stated counts. Raises InvalidInput for nothing to set, NotFound, or Conflict where
+        either is deleted.
         """
         stated = parse(WorkflowConfig, workflow) if isinstance(workflow, Mapping) else workflow
+        if profile_id is None and (stated is None or not stated.model_fields_set):
+            raise InvalidInput(
+                "override_empty",
+                f"The override of customer {customer_id} would change nothing. Give a profile or a workflow, or clear it.",
+            )
         return self._context.database.write(lambda tx: self._set(tx, customer_id, profile_id, stated))
 
     def get(self, customer_id: str) -> CustomerOverride:

@@ -212,4 +212,8 @@ def no_default_profile(namespace: str) -> NotFound:
     """The error for a namespace without a default profile."""
     error = NotFound("billing profile", "default", namespace)
     error.code = "default_profile_not_found"
+    error.args = (
+        f"There is no default billing profile in namespace {namespace!r}. Make one: "
+        "billhook profiles create NAME --supplier SELLER --app APP_ID --default",
+    )
     return error

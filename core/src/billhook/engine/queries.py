@@ -18,7 +18,7 @@ from billhook.engine.invoice_row import COLUMNS, InvoiceRow, invoice_view
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
 from billhook.engine.records import Page
 from billhook.engine.unit import Unit
-from billhook.errors import NotFound
+from billhook.errors import InvalidInput, NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -40,6 +40,17 @@ class InvoiceFilter:
     created_from: datetime | None = None
     created_before: datetime | None = None
     include_deleted: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInput for a status that no invoice can have."""
+        known = list(dict.fromkeys(name for state in State for name in (state.short, state.value)))
+        unknown = [name for name in self.statuses if name not in known]
+        if unknown:
+            raise InvalidInput(
+                "status_unknown",
+                f"No invoice is ever {', '.join(unknown)}. Use one of {', '.join(known)}.",
+                "/statuses",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 from billhook.contract.declaration import Capability
 from billhook.contract.items import Batch
 from billhook.contract.requests import Call, Reply, Request
+from billhook.engine.telling import told
 from billhook.plugins.handle import ProviderHandle
 
 MOST_STEPS = 100
@@ -33,7 +34,7 @@ def rehearse(handle: ProviderHandle, capability: Capability, batch: Batch[Any, A
             return Rehearsal((), returned)
         return _driven(returned, requests)
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is its fault, told as one
-        return Rehearsal(tuple(requests), {}, f"The provider failed: {type(error).__name__}: {error}")
+        return Rehearsal(tuple(requests), {}, f"The provider failed: {told(error)}")
 
 
 def _driven(steps: Generator[Request | Call, Reply, Any], requests: list[Request]) -> Rehearsal:

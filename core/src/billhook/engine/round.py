@@ -100,6 +100,17 @@ class Round:
             part.timers.quantities, part.timers.unanswered = self.timers.quantities, self.timers.unanswered
         return parts
 
+    def singly(self) -> list[Round]:
+        """The same work with each operation, and all timers, in a round of its own."""
+        parts = []
+        for step in self.steps:
+            part = Round(self._context, self._settler, self._apply_commands, self.now)
+            part.steps.append(step)
+            parts.append(part)
+        timers = Round(self._context, self._settler, self._apply_commands, self.now)
+        timers.timers = self.timers
+        return [*parts, timers] if self.timers.works else parts
+
     def _part(self, parts: dict[str, Round], app_id: str) -> Round:
         return parts.setdefault(app_id, Round(self._context, self._settler, self._apply_commands, self.now))
 

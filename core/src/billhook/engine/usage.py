@@ -15,6 +15,7 @@ from billhook.engine.collection import usage_questions
 from billhook.engine.context import Context
 from billhook.engine.freeze import Freezer
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.telling import told
 from billhook.engine.unit import Unit
 
 Quantities = Mapping[str, Decimal]
@@ -38,7 +39,7 @@ class UsageSnapshots:
                 answers[invoice_id] = self._usage.quantities(questions)
             except Exception as error:  # noqa: BLE001 - the host's code; the invoice waits, and is asked about again
                 failed.add(invoice_id)
-                fields = {"invoice": invoice_id, "reason": f"{type(error).__name__}: {error}"}
+                fields = {"invoice": invoice_id, "reason": told(error)}
                 self._context.telemetry.log(logging.ERROR, "The usage source did not answer for an invoice.", fields)
         return answers, failed
 

@@ -22,6 +22,7 @@ from billhook.engine.prepare import Preparer, by_urgency, due_timers
 from billhook.engine.round import Commands, Round, RoundResult, Step, is_dissolved
 from billhook.engine.sending import Landed, Sender, Senders, Sending
 from billhook.engine.settle import Settler
+from billhook.engine.telling import told
 from billhook.engine.usage import UsageSnapshots
 from billhook.engine.work import ADVANCE
 from billhook.errors import StaleWrite, StoreError
@@ -139,7 +140,7 @@ class Worker:
 
     def _set_aside(self, lease: Lease, now: datetime, error: Exception) -> None:
         """Leave an app alone for a while: its provider is gone, or its data can't be read by it."""
-        fields = {"app": lease.app_id, "reason": f"{type(error).__name__}: {error}"}
+        fields = {"app": lease.app_id, "reason": told(error)}
         self._context.telemetry.log(logging.ERROR, "An app can't be worked on; it is tried again later.", fields)
         again = now + self._context.policy.longest_backoff
         self._context.database.write(lambda tx: leases.release(tx, lease, now, again))
@@ -295,19 +296,37 @@ class Worker:
                 self._follow(step, now)
 
     def _commit_apart(self, work: Round, now: datetime, error: Exception) -> None:
-        """Commit each app's part by itself. An app whose part fails is set aside; its journal tells what is open."""
+        """Commit each app's part by itself, and what fails there operation by operation: each trouble stays where it is."""
+        self._context.telemetry.log(
+            logging.ERROR, "A round could not be committed as a whole.", {"reason": told(error)}
+        )
         for app_id, part in work.by_app().items():
             held = self._held.get(app_id)
-            if held is None:
+            if held is not None and not self._is_committed(part, held, now):
+                self._commit_singly(part, held, now)
+
+    def _commit_singly(self, part: Round, held: HeldApp, now: datetime) -> None:
+        for single in part.singly():
+            if self._is_committed(single, held, now):
                 continue
-            try:
-                self._commit_together(part, [held], now)
-            except StoreError:
-                raise
-            except Exception as own:  # noqa: BLE001 - logged, and its app set aside
-                del self._held[app_id]
-                self._set_aside(held.lease, now, own)
-        self._context.telemetry.log(logging.ERROR, "A round could not be committed as a whole.", {"reason": str(error)})
+            # What was answered is kept, and the operation runs again later: a fault of its own.
+            for step in single.steps:
+                step.effect = Fault("what it made could not be stored")
+            if not single.steps or not self._is_committed(single, held, now):
+                self._held.pop(held.app.id, None)
+                self._set_aside(held.lease, now, StoreError("its fault could not be stored either"))
+                return
+
+    def _is_committed(self, part: Round, held: HeldApp, now: datetime) -> bool:
+        try:
+            self._commit_together(part, [held], now)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - told, and tried in smaller parts
+            fields = {"app": held.app.id, "reason": told(error)}
+            self._context.telemetry.log(logging.ERROR, "Part of a round could not be committed.", fields)
+            return False
+        return True
 
     def _write(self, work: Round) -> RoundResult:
         for _ in range(STALE_RETRIES):
