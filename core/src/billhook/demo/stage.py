@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from billhook.demo.online_retail import CURRENCY, MAPPING_RULES
 from billhook.demo.sandbox import SANDBOX_URL, TOKEN
@@ -81,4 +82,5 @@ def _have_customer(billing: Namespace, key: str, country: str) -> None:
         billing.customers.get(key)
     except NotFound:
         address = Address(country=country)
-        billing.customers.create(f"Customer {key}", key=key, addresses=(address,), currency=CURRENCY)
+        with suppress(Conflict):  # another demo on the same files made it at this very moment
+            billing.customers.create(f"Customer {key}", key=key, addresses=(address,), currency=CURRENCY)

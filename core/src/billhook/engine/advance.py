@@ -169,7 +169,7 @@ class Advancer:
             lines, issues = map_lines(unit, invoice_view(row.values, unit.content(row.id, row.revision)), app)
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
             return [_provider_fault(app, error)], None
         return issues, lines
 
@@ -180,7 +180,7 @@ class Advancer:
             return validate_content(unit, row, app)
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
             return [_provider_fault(app, error)], None
 
     def operate(
@@ -251,7 +251,7 @@ class Advancer:
 def _local_outcome(app: AppHandle, capability: Capability, batch: Batch[Any, Any]) -> Any:
     try:
         returned = app.handle.start(capability, batch)
-    except Exception as error:  # noqa: BLE001 - the plugin's fault stops this invoice alone
+    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the plugin's fault stops this invoice alone
         return Rejected((_provider_fault(app, error),))
     outcome = returned.get(batch.only.id) if isinstance(returned, Mapping) else None
     if not isinstance(outcome, Done | Pending | Rejected | Retry):

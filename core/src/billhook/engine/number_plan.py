@@ -96,7 +96,7 @@ class NumberPlan:
                 continue
             try:
                 claim = self._next(tx, app, series_name, document)
-            except Exception as error:  # noqa: BLE001 - the host's or the plugin's code; only this document stops
+            except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the host's or the plugin's code; only this document stops
                 assigned.refused[document.id] = _refusal(app, error)
                 continue
             assigned.claims[document.id] = claim

@@ -148,14 +148,14 @@ class Sender:
         plain = outgoing(step, sending.attempt.key if sending.place is None else None)
         try:
             signed = held.app.handle.authenticate(plain, held.credentials, self._context.clock.now())
-        except Exception as error:  # noqa: BLE001 - the plugin could not sign, so nothing was sent
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the plugin could not sign, so nothing was sent
             return NotSent(f"authenticate failed: {type(error).__name__}")
         return self._transport.send(signed, timeout_seconds)
 
     def _call(self, step: Call, function: Callable[..., Any], credentials: Any) -> Transmission:
         try:
             return Arrived(Reply.of(function(credentials, **step.function.args)))
-        except Exception as error:  # noqa: BLE001 - an SDK that fails may have done it
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - an SDK that fails may have done it
             return Lost(f"{step.function.name} failed: {type(error).__name__}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy.exc import DatabaseError
+
 from billhook.errors import Problem
 from billhook.store import migrate
 from billhook.store.database import Database
@@ -15,9 +17,12 @@ WHERE NOT indisvalid AND indrelid::regclass::text ~ '^billhook_' ORDER BY 1
 
 def check(db: Database) -> tuple[Problem, ...]:
     """Everything wrong with the database, none if it is sound. Reads all of a SQLite file, so it takes its time."""
-    with db.read() as tx:
-        found = _sqlite_problems(tx) if db.dialect == "sqlite" else _postgres_problems(tx)
-    return (*found, *_schema_problems(db))
+    try:
+        with db.read() as tx:
+            found = _sqlite_problems(tx) if db.dialect == "sqlite" else _postgres_problems(tx)
+        return (*found, *_schema_problems(db))
+    except DatabaseError as error:
+        return (Problem("file_damaged", f"The database can't be read: {error.orig}. Restore a backup."),)
 
 
 def _sqlite_problems(tx: Transaction) -> list[Problem]:
