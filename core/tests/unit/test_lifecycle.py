@@ -150,7 +150,7 @@ def test_a_refusal_says_where_the_invoice_is_and_what_it_could_take():
     refused = decide(a_draft_that_waits_for_sync(), Trigger.APPROVE, NOW)
     assert refused.code == "invoice_action_not_available"
     assert "draft.syncing" in refused.message
-    assert "next, failed, delete, updated" in refused.message
+    assert "Possible in this state: delete, updated." in refused.message
     assert decide(a_draft_that_waits_for_sync(), Trigger.NEXT, NOW).code == "invoice_cannot_advance"
     assert "none" in decide(a_new_invoice(state=State.PAID), Trigger.DELETE, NOW).message
 
