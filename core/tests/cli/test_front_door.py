@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 
+import httpx
 import pytest
 import typer
 
@@ -160,3 +165,32 @@ def test_the_environment_narrows_the_providers(cli, monkeypatch):
     assert [entry["name"] for entry in cli("providers", "list", "--json").json["items"]] == ["custom_invoicing"]
     answer = cli("providers", "show", "sandbox", "--json")
     assert (answer.code, answer.error["code"]) == (1, "provider_not_loaded")
+
+
+def test_what_nobody_foresaw_is_one_line_and_a_traceback_only_where_wanted(capsys, monkeypatch):
+    monkeypatch.delenv("BILLHOOK_TRACEBACK", raising=False)
+    with pytest.raises(typer.Exit) as left, errors_as_exits(as_json=True):
+        raise ZeroDivisionError("by\nzero")
+    assert left.value.exit_code == 1
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error["code"] == "internal"
+    assert "ZeroDivisionError: by zero" in error["message"]
+    monkeypatch.setenv("BILLHOOK_TRACEBACK", "1")
+    with pytest.raises(typer.Exit), errors_as_exits(as_json=False):
+        raise ZeroDivisionError("again")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_sandbox_is_served_until_it_is_told_to_stop(tmp_path):
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", "from billhook.cli import main; main()", "sandbox", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert "its token is sandbox-token" in said
+        url = said.split(" at ")[1].split(";")[0]
+        answer = httpx.get(f"{url}/v1/account", headers={"Authorization": "Bearer sandbox-token"}, trust_env=False)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    assert answer.status_code == 200
+    assert (tmp_path / "sandbox-books.db").exists()

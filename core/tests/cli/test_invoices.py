@@ -218,3 +218,60 @@ def test_nothing_is_in_doubt_after_a_good_day(cli, invoice):
 def test_json_is_exact_whatever_the_amount(capsys):
     print_json({"amount": Decimal("1E+3"), "small": Decimal("0.000000000001")})
     assert '"1000"' in capsys.readouterr().out
+
+
+def test_money_that_an_app_received_is_given_back(cli, invoice, sandbox):
+    invoice("i-1")
+    cli("worker", "--once")
+    payment_id = cli("invoices", "show", "i-1", "--json").json["payments"][0]["id"]
+    asked = ("invoices", "refund", payment_id, "2.50", "--reason", "broken cup", "--key", "r-1", "--json")
+    first, second = (cli(*asked).json["refund_id"] for _ in range(2))
+    assert first == second
+    assert cli("worker", "--once").code == 0
+    assert cli("invoices", "show", "i-1", "--json").json["amount_refunded"] == "2.50"
+    assert cli("invoices", "refund", payment_id, "99", "--json").error["code"] == "refund_too_large"
+
+
+def test_what_an_outside_system_has_done_is_confirmed(cli, write):
+    app_id = cli("apps", "install", "custom_invoicing", "--json").json["id"]
+    cli("profiles", "create", "Main", "--supplier", "ACME", "--app", app_id, "--default")
+    cli("apps", "update", app_id, "--set", "enable_draft_sync_hook=true", "--set", "enable_issuing_sync_hook=true")
+    cli("customers", "create", "Jane", "--key", "jane")
+    line = {"name": "Tea", "price": {"type": "flat", "amount": "10"}}
+    cli(
+        "invoices",
+        "create",
+        write("i.json", {"key": "i-1", "customer_key": "jane", "currency": "GBP", "lines": [line]}),
+    )
+    cli("worker", "--once")
+    assert cli("invoices", "show", "i-1", "--json").json["status"] == "draft.syncing"
+    cli("invoices", "confirm", "i-1", "draft", "--external-id", "D-7")
+    cli("worker", "--once")
+    assert cli("invoices", "show", "i-1", "--json").json["status"] == "issuing.syncing"
+    confirmed = cli("invoices", "confirm", "i-1", "issue", "--number", "N-7", "--json").json
+    assert (confirmed["number"], confirmed["external_ids"]["invoicing"]) == ("N-7", "D-7")
+    assert cli("invoices", "confirm", "i-1", "void").code == 2
+    assert "Nothing to check" in cli("apps", "check", app_id).out
+
+
+def test_more_than_was_asked_for_is_shown_as_overpaid(cli, shop, invoice):
+    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
+    invoice("i-1")
+    cli("worker", "--once")
+    cli("invoices", "pay", "i-1", "10.00")
+    page = cli("invoices", "show", "i-1").out
+    assert "overpaid" in page
+    assert "2.35 GBP" in page
+
+
+def test_a_status_that_no_invoice_has_is_refused_with_the_known_ones(cli, shop):
+    answer = cli("invoices", "list", "--status", "payed", "--json")
+    assert (answer.code, answer.error["code"]) == (1, "status_unknown")
+    assert "paid" in answer.error["message"]
+    assert "draft.invalid" in answer.error["message"]
+
+
+def test_a_retry_of_everything_says_when_nothing_had_failed(cli, invoice):
+    invoice("i-1")
+    cli("worker", "--once")
+    assert "Nothing had failed" in cli("invoices", "retry", "--all-failed").out

@@ -143,3 +143,15 @@ def test_erasing_a_customer_asks_first(cli, shop):
 def test_lists_are_json_pages(cli, shop, group):
     page = cli(group, "list", "--json").json
     assert page["total_count"] == len(page["items"]) == 1
+
+
+def test_an_override_that_sets_nothing_is_refused(cli, shop):
+    assert cli("overrides", "set", "jane", "--json").error["code"] == "override_empty"
+
+
+def test_without_a_default_profile_the_error_says_how_to_make_one(cli):
+    cli("db", "upgrade")
+    cli("customers", "create", "Jane", "--key", "jane")
+    answer = cli("overrides", "show", "jane", "--json")
+    assert answer.error["code"] == "default_profile_not_found"
+    assert "billhook profiles create" in answer.error["message"]

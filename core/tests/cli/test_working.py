@@ -11,13 +11,21 @@ from collections.abc import Iterator
 
 import pytest
 
+from billhook.testing.sandbox import reading
+
 RUN = "from billhook.cli import main; main()"
 PATIENCE_SECONDS = 60
+DRAFT = {
+    "key": "i-1",
+    "customer_key": "jane",
+    "currency": "GBP",
+    "lines": [{"name": "Tea", "quantity": "3", "price": {"type": "unit", "amount": "2.55"}}],
+}
 
 FORGETFUL = """
 from __future__ import annotations
 from dataclasses import replace
-from billhook.testing.sandbox.provider import SandboxProvider
+from billhook.testing.sandbox import reading
 
 class ForgetfulProvider(SandboxProvider):
     declaration = SandboxProvider.declaration.model_copy(update={"type": "forgetful", "name": "Forgetful"})
@@ -130,3 +138,62 @@ def test_what_is_not_over_there_is_done_again(cli, doubt, sandbox):
     assert cli("worker", "--once").code == 0
     assert cli("invoices", "show", "i-1", "--json").json["status"] == "paid"
     assert len(sandbox.simulator.documents()) == 1
+
+
+def test_a_provider_that_fails_holds_its_work_and_a_person_is_called(cli, invoice, monkeypatch):
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("the adapter is broken")
+
+    monkeypatch.setattr(reading, "read_draft", fail)
+    invoice("i-1")
+    worked = cli("worker", "--once", "--json")
+    assert (worked.code, worked.json["held"], worked.json["failed"]) == (3, 1, 0)
+    assert "the adapter is broken" in worked.json["held_work"][0]["reason"]
+    assert "the adapter is broken" in cli("invoices", "show", "i-1", "--json").json["waiting_for"]
+    assert "waits because" in cli("invoices", "show", "i-1").out
+
+
+def test_the_log_of_a_fault_is_one_line_with_its_fields(cli, invoice, app_id, monkeypatch):
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("the adapter\nis broken")
+
+    monkeypatch.setattr(reading, "read_draft", fail)
+    invoice("i-1")
+    (line,) = cli("worker", "--once").err.splitlines()
+    assert f"app={app_id}" in line
+    assert 'reason="RuntimeError: the adapter is broken"' in line
+
+
+def test_work_for_an_app_without_credentials_is_held_until_it_gets_some(cli, sandbox, write, monkeypatch):
+    installed = cli("apps", "install", "sandbox", "--set", f"base_url={sandbox.url}")
+    assert "--credential token=-" in installed.err
+    app_id = cli("apps", "list", "--json").json["items"][0]["id"]
+    refused = cli("apps", "check", app_id, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "config_invalid")
+    assert f"billhook apps credentials {app_id} --credential token=-" in refused.error["message"]
+    cli("profiles", "create", "Main", "--supplier", "ACME", "--app", app_id, "--default")
+    cli("customers", "create", "Jane", "--key", "jane")
+    cli("invoices", "create", write("i-1.json", DRAFT))
+    held = cli("worker", "--once", "--json")
+    assert held.code == 3
+    assert held.json["held"] >= 1
+    assert "unauthorized" in held.json["held_work"][0]["reason"]
+    assert "unauthorized" in cli("worker", "--once").out
+    monkeypatch.setenv("TOKEN", "sandbox-token")
+    cli("apps", "credentials", app_id, "--credential-env", "token=TOKEN")
+    assert cli("worker", "--once", "--json").json["held"] == 0
+
+
+def test_an_app_whose_provider_is_gone_holds_its_work(cli, invoice, monkeypatch):
+    invoice("i-1")
+    monkeypatch.setenv("BILLHOOK_PROVIDERS", "custom_invoicing")
+    worked = cli("worker", "--once", "--json")
+    assert worked.code == 3
+    assert "sandbox" in worked.json["held_work"][0]["reason"]
+
+
+def test_what_waits_for_an_app_that_somebody_disabled_calls_nobody(cli, invoice, app_id):
+    invoice("i-1")
+    cli("apps", "disable", app_id)
+    worked = cli("worker", "--once", "--json")
+    assert (worked.code, worked.json["held"]) == (0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,8 @@ import typer
 from billhook.cli.command import command
 from billhook.cli.inputs import json_object, pairs, secrets, settings
 from billhook.cli.output import fields, table
-from billhook.cli.session import Session
+from billhook.cli.plain import plain
+from billhook.cli.session import Session, catalog
 
 if TYPE_CHECKING:
     from billhook.engine.records import App
@@ -75,6 +77,8 @@ def install(
             mapping=json_object(mapping_file) if mapping_file else None,
         )
     _answer(session, app)
+    if app.status == "unauthorized" and not session.as_json:
+        print(_how_to_authorize(app), file=sys.stderr)
 
 
 @command(group, "show")
@@ -135,9 +139,11 @@ def set_credentials(session: Session, app_id: AppId, *, credential: Asked, crede
 def check(session: Session, app_id: AppId) -> None:
     """Whether the app's credentials work, and which accounts they reach. Sends a request to the provider."""
     with session.engine() as engine:
-        engine.namespace(session.namespace).apps.get(app_id)
+        app = engine.namespace(session.namespace).apps.get(app_id)
         result = engine.check_connection(app_id)
-    session.answer(result, lambda: "The connection works.")
+    checked = _can_be_checked(app)
+    said = "The connection works." if checked else f"Nothing to check: {app.name} has no check of its connection."
+    session.answer({"checked": checked, **plain(result)}, lambda: said)
 
 
 @command(group, "uninstall")
@@ -146,6 +152,21 @@ def uninstall(session: Session, app_id: AppId) -> None:
     with session.billing() as billing:
         billing.apps.uninstall(app_id)
         _answer(session, billing.apps.get(app_id))
+
+
+def _can_be_checked(app: App) -> bool:
+    from billhook.contract.declaration import Capability
+
+    declaration = catalog().describe(app.type).declaration
+    return declaration is not None and declaration.can(Capability.CHECK_CONNECTION)
+
+
+def _how_to_authorize(app: App) -> str:
+    from billhook.engine.connections import missing_credentials
+
+    declaration = catalog().describe(app.type).declaration
+    assert declaration is not None
+    return missing_credentials(app.id, app.name, declaration)
 
 
 def _answer(session: Session, app: App) -> None:

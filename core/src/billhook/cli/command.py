@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Concatenate, ParamSpec
@@ -10,6 +12,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from billhook.cli.exits import INTERRUPTED, REFUSED
+from billhook.cli.logs import show_logs
 from billhook.cli.output import print_billhook_error, print_error
 from billhook.cli.session import DEFAULT_DB, DEFAULT_NAMESPACE, Session
 from billhook.errors import BillhookError
@@ -28,6 +31,7 @@ _SHARED = {
     "as_json": inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson),
 }
 EVERY_OPTION = tuple(_SHARED)
+TRACEBACK_VARIABLE = "BILLHOOK_TRACEBACK"
 
 
 def command(
@@ -41,6 +45,7 @@ def command(
     def register(function: Callable[Concatenate[Session, P], None]) -> Callable[Concatenate[Session, P], None]:
         def run(**arguments: Any) -> None:
             session = Session(**{option: arguments.pop(option) for option in shared})
+            show_logs()
             with errors_as_exits(as_json=session.as_json):
                 function(session, **arguments)  # type: ignore[call-arg]
 
@@ -70,3 +75,21 @@ def errors_as_exits(*, as_json: bool) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         print_error("interrupted", "Interrupted. What was committed stays; run it again to go on.", as_json=as_json)
         raise typer.Exit(INTERRUPTED) from stop
+    except Exception as error:
+        if _is_for_the_parser(error):
+            raise
+        _print_unexpected(error, as_json=as_json)
+        raise typer.Exit(REFUSED) from error
+
+
+def _is_for_the_parser(error: Exception) -> bool:
+    # Errors of usage have no public class in every release of typer; this is what tells them.
+    return isinstance(error, typer.Exit | typer.Abort | BrokenPipeError) or hasattr(error, "format_message")
+
+
+def _print_unexpected(error: Exception, *, as_json: bool) -> None:
+    if os.environ.get(TRACEBACK_VARIABLE) == "1":
+        traceback.print_exception(error)
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    hint = f"Run it with {TRACEBACK_VARIABLE}=1 to see where."
+    print_error("internal", f"Something unexpected went wrong: {said}. {hint}", as_json=as_json)

@@ -17,9 +17,11 @@ from billhook.cli import (
     doubts,
     invoices,
     numbers,
+    outside,
     overrides,
     profiles,
     providers,
+    sandbox,
     working,
 )
 from billhook.cli.exits import INTERRUPTED, WRONG_USAGE
@@ -28,7 +30,7 @@ from billhook.cli.output import print_error
 HELP = "Carry invoices, exactly once and to the cent, through the systems that deliver them and collect the money."
 EPILOG = (
     "Exit codes: 0 done; 1 failed or refused, and the error says what to do next; 2 wrong usage; 3 a person is needed: something is "
-    "in doubt, has failed, or does not add up; 130 interrupted. With --json every command prints one JSON document on standard "
+    "in doubt, has failed, is invalid or held, or does not add up; 130 interrupted. With --json every command prints one JSON document on standard "
     'output, and errors as {"error": {...}} on standard error.'
 )
 
@@ -69,9 +71,11 @@ app.add_typer(customers.group, name="customers")
 app.add_typer(overrides.group, name="overrides")
 app.add_typer(invoices.group, name="invoices")
 doubts.register(invoices.group)
+outside.register(invoices.group)
 app.add_typer(credit_notes.group, name="credit-notes")
 app.add_typer(numbers.group, name="numbers")
 working.register(app)
+sandbox.register(app)
 app.add_typer(database.group, name="db")
 bench.register(app)
 

@@ -46,11 +46,6 @@ class OverrideCommands:
         either is deleted.
         """
         stated = parse(WorkflowConfig, workflow) if isinstance(workflow, Mapping) else workflow
-        if profile_id is None and (stated is None or not stated.model_fields_set):
-            raise InvalidInput(
-                "override_empty",
-                f"The override of customer {customer_id} would change nothing. Give a profile or a workflow, or clear it.",
-            )
         return self._context.database.write(lambda tx: self._set(tx, customer_id, profile_id, stated))
 
     def get(self, customer_id: str) -> CustomerOverride:
@@ -89,6 +84,11 @@ class OverrideCommands:
         # The lock keeps a profile from being deleted while it is named here.
         hold(tx, self._namespace, "apps")
         self._check_alive(tx, schema.customer, "customer", customer_id, "customer_deleted")
+        if profile_id is None and (workflow is None or not workflow.model_fields_set):
+            raise InvalidInput(
+                "override_empty",
+                f"The override of customer {customer_id} would change nothing. Give a profile or a workflow, or clear it.",
+            )
         if profile_id is not None:
             self._check_alive(tx, schema.profile, "billing profile", profile_id, "profile_already_deleted")
         now = self._context.clock.now()

@@ -212,8 +212,9 @@ def no_default_profile(namespace: str) -> NotFound:
     """The error for a namespace without a default profile."""
     error = NotFound("billing profile", "default", namespace)
     error.code = "default_profile_not_found"
-    error.args = (
+    message = (
         f"There is no default billing profile in namespace {namespace!r}. Make one: "
-        "billhook profiles create NAME --supplier SELLER --app APP_ID --default",
+        "billhook profiles create NAME --supplier SELLER --app APP_ID --default"
     )
+    error.args = (message,)
     return error

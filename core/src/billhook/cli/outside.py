@@ -1,0 +1,60 @@
+"""Commands for what happens outside: having money given back, and confirming what another system has done."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from billhook.cli.command import command
+from billhook.cli.invoice_text import invoice_page
+from billhook.cli.invoices import Id, details_json, found
+from billhook.cli.session import Session
+
+
+class Stage(StrEnum):
+    """What is confirmed."""
+
+    DRAFT = "draft"
+    ISSUE = "issue"
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands to the group `invoices`."""
+    command(group, "refund")(refund)
+    command(group, "confirm")(confirm)
+
+
+def refund(
+    session: Session,
+    payment: Annotated[str, typer.Argument(metavar="PAYMENT_ID", help="As in `invoices show`.")],
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="In major units, such as 12.50.")],
+    *,
+    reason: Annotated[str | None, typer.Option(help="Why, for the provider and the timeline.")] = None,
+    key: Annotated[str | None, typer.Option(help="The same key refunds once.")] = None,
+) -> None:
+    """Have the payment's app give back so much of it. The worker carries it out."""
+    with session.billing() as billing:
+        refund_id = billing.refunds.refund(payment, amount, reason=reason, key=key)
+    answer = {"refund_id": refund_id, "payment_id": payment, "amount": amount}
+    session.answer(answer, lambda: f"The refund {refund_id} of {amount} is asked for; the worker carries it out.")
+
+
+def confirm(
+    session: Session,
+    invoice: Id,
+    stage: Annotated[Stage, typer.Argument(metavar="draft|issue", help="What was done outside.")],
+    *,
+    number: Annotated[str | None, typer.Option(help="The number that it got there.")] = None,
+    external_id: Annotated[str | None, typer.Option(help="What it is called there.")] = None,
+) -> None:
+    """Say that the system outside has the draft, or has issued the invoice, where an invoice waits for that."""
+    from billhook.contract.results import DocumentResult
+
+    result = DocumentResult(external_id=external_id, number=number)
+    with session.billing() as billing:
+        invoice_id = found(billing, invoice).id
+        say = {Stage.DRAFT: billing.invoices.draft_synchronized, Stage.ISSUE: billing.invoices.issuing_synchronized}
+        details = say[stage](invoice_id, result)
+    session.answer(details_json(details), lambda: invoice_page(details))
