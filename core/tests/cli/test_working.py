@@ -25,7 +25,7 @@ DRAFT = {
 FORGETFUL = """
 from __future__ import annotations
 from dataclasses import replace
-from billhook.testing.sandbox import reading
+from billhook.testing.sandbox.provider import SandboxProvider
 
 class ForgetfulProvider(SandboxProvider):
     declaration = SandboxProvider.declaration.model_copy(update={"type": "forgetful", "name": "Forgetful"})
