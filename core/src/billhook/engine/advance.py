@@ -260,7 +260,7 @@ def _local_outcome(app: AppHandle, capability: Capability, batch: Batch[Any, Any
     return outcome
 
 
-def _provider_fault(app: AppHandle, error: Exception) -> ValidationIssue:
+def _provider_fault(app: AppHandle, error: BaseException) -> ValidationIssue:
     return ValidationIssue(
         severity=Severity.CRITICAL,
         code="provider_fault",

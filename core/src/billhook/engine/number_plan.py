@@ -73,7 +73,7 @@ class Assigned:
     refused: dict[str, Rejected] = field(default_factory=dict)
 
 
-def _refusal(app: AppHandle, error: Exception) -> Rejected:
+def _refusal(app: AppHandle, error: BaseException) -> Rejected:
     code = error.code if isinstance(error, InvalidInput) else "number_failed"
     return Rejected.because(code, f"No number can be made for app {app.name}: {told(error)}")
 
