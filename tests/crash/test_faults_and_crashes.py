@@ -72,6 +72,11 @@ def test_a_provider_that_lets_us_down_and_a_crash_leave_everything_exactly_once(
         run.scenario.close()
 
 
+@pytest.mark.parametrize("at_call", [1, 3], ids=["customers", "drafts"])
+def test_a_batch_that_lands_after_a_look_up_missed_it_is_not_made_twice(sqlite_stories, at_call):
+    assert problems_of(Crashes(let_down(sqlite_stories(), "late", at_call), SOON)) == []
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("at_call", range(1, CALLS + 1))
 @pytest.mark.parametrize("kind", KINDS)
