@@ -79,9 +79,6 @@ class ToldAtOnce(SandboxStory):
         SandboxStory.play(self, engine)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="work that is asked for and done in one commit stays claimed: Unit._leave_claimed"
-)
 def test_a_crash_leaves_nothing_claimed_where_the_credit_note_came_together_with_its_invoice(sqlite_stories):
     new_story = sqlite_stories()
 

@@ -293,18 +293,21 @@ class Unit:
 
     def want(self, work: WorkRow) -> None:
         """Something is to be done; one row per item, operation and app."""
+        self._guarded.discard(work.key)
         self._work[work.key] = work
         if work.is_ready:
             self.wake(work.app_id, work.due)
 
     def want_if_free(self, work: WorkRow) -> None:
         """As ``want``, unless an operation holds that very work: then it is being done."""
-        if work.key not in self._work:
-            self._guarded.add(work.key)
+        guarded = work.key not in self._work or work.key in self._guarded
         self.want(work)
+        if guarded:
+            self._guarded.add(work.key)
 
     def drop(self, item_id: str, operation: str, app_id: str) -> None:
         """It is no longer to be done."""
+        self._guarded.discard((item_id, operation, app_id))
         self._work[item_id, operation, app_id] = None
 
     def drop_open(self, subject_id: str) -> None:
