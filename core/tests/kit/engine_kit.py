@@ -84,21 +84,22 @@ class Books:
         """The references of all documents."""
         return [reference for reference, _ in self.documents]
 
-    def serve(self, request: Outgoing) -> Reply:
+    def serve(self, request: Outgoing, at: datetime | None = None) -> Reply:
         """Do what is asked; under a key that is still honoured, answer as before."""
+        at = at or self.clock.now()
         key = dict(request.headers).get(KEY)
         kept = self._answers.get(key) if key else None
-        if kept is not None and self.clock.now() < kept[0] + self.honours_keys_for:
+        if kept is not None and at < kept[0] + self.honours_keys_for:
             return kept[1]
         reply = self._do(request)
         if key and request.method != "GET":
-            self._answers[key] = (self.clock.now(), reply)
+            self._answers[key] = (at, reply)
         return reply
 
     def _do(self, request: Outgoing) -> Reply:
         path, _, query = request.url.removeprefix("http://books").partition("?")
         if request.method == "GET":
-            return self._found(query.removeprefix("refs=").split(","))
+            return self._found(query.removeprefix("refs=").split(","), path.strip("/").partition("/")[2])
         asked = json.loads(request.body)
         made = [self._make(reference, path) for reference in asked["refs"]]
         return Reply.of({"items": list(reversed([item for item in made if item["ref"] not in self.omits]))})
@@ -110,8 +111,8 @@ class Books:
         self.documents.append((reference, identity))
         return {"ref": reference, "id": identity}
 
-    def _found(self, references: Sequence[str]) -> Reply:
-        known = dict(reversed(self.documents))
+    def _found(self, references: Sequence[str], kind: str) -> Reply:
+        known = {reference: made for reference, made in reversed(self.documents) if made.startswith(kind)}
         return Reply.of({"items": [{"ref": ref, "id": known[ref]} for ref in references if ref in known]})
 
     def store(self, request: Outgoing, reply: Reply) -> None:
@@ -144,6 +145,16 @@ def late(wire: Wire, request: Outgoing) -> Transmission:
     """It is under way, and arrives when the test says so."""
     wire.under_way.append(request)
     return Lost("no answer in time")
+
+
+def late_by(seconds: int) -> Behaviour:
+    """It arrives so much later; nobody waits for its answer."""
+
+    def answer(wire: Wire, request: Outgoing) -> Transmission:
+        wire.arriving.append((wire.clock.now() + timedelta(seconds=seconds), request))
+        return Lost("no answer in time")
+
+    return answer
 
 
 def answers(status: int, body: Any = None, **headers: str) -> Behaviour:
@@ -192,6 +203,7 @@ class Wire:
     sent: list[Outgoing] = field(default_factory=list)
     sent_at: list[datetime] = field(default_factory=list)
     under_way: list[Outgoing] = field(default_factory=list)
+    arriving: list[tuple[datetime, Outgoing]] = field(default_factory=list)
     seconds_per_call: int = 0
     before_each: Callable[[Outgoing], None] | None = None
     otherwise: Behaviour = arrives
@@ -202,6 +214,7 @@ class Wire:
         self._plan.extend((to, behaviour) for behaviour in behaviours)
 
     def send(self, request: Outgoing, timeout_seconds: float) -> Transmission:
+        self._let_arrive()
         self.sent.append(request)
         self.sent_at.append(self.clock.now())
         if self.before_each is not None:
@@ -216,6 +229,12 @@ class Wire:
                 del self._plan[place]
                 return behaviour
         return self.otherwise
+
+    def _let_arrive(self) -> None:
+        due = [(at, request) for at, request in self.arriving if at <= self.clock.now()]
+        self.arriving = [each for each in self.arriving if each not in due]
+        for at, request in due:
+            self.books.serve(request, at)
 
     def let_land(self) -> None:
         """What was under way arrives now."""
@@ -277,10 +296,12 @@ def put(step: str, batch: Batch[Any, Any], path: str = "drafts", **changes: Any)
     return Request(**{**usual, **changes})
 
 
-def look_up(provider: Provider[Any], batch: Batch[Any, Any], *, authoritative: bool = True, after: int = 0) -> Find:
-    """The look-up for all items of a batch."""
+def look_up(
+    provider: Provider[Any], batch: Batch[Any, Any], kind: str = "", *, authoritative: bool = True, after: int = 0
+) -> Find:
+    """The look-up for all items of a batch, among the documents of one kind or of all."""
     ids = [item.id for item in batch.items]
-    request = Request("look", "GET", "http://books/found?refs=" + ",".join(ids))
+    request = Request("look", "GET", f"http://books/found{kind and '/' + kind}?refs=" + ",".join(ids))
     return Find(request, provider.function("match", ids=ids), authoritative, timedelta(seconds=after))
 
 
