@@ -86,53 +86,10 @@ def test_a_batch_is_looked_up_before_it_is_repeated(counter, items_for, capabili
 
 @pytest.mark.parametrize("capability", SINGLE)
 def test_a_single_request_is_looked_up_before_it_is_repeated(counter, items_for, capability):
-    # A sandbox killed between applying a request and keeping its answer honours no key for it; its books still tell.
     first, second = counter.first_effect(capability, counter.batch(*items_for(capability))).recover
     assert isinstance(first, Find)
     assert first.authoritative
     assert second == Repeat(within=timedelta(hours=23))
-
-
-@pytest.mark.parametrize("capability", [*BATCHED, *SINGLE])
-def test_a_lost_answer_is_found_and_reads_like_the_one_that_was_lost(counter, items_for, capability):
-    batch = counter.batch(*items_for(capability))
-    request = counter.first_effect(capability, batch)
-    counter.lose(request, "key-1")
-    found = counter.settle_found(capability, batch, counter.look_up(request))
-    repeated = counter.drive(capability, batch, {request.step: counter.send(request, "key-1")}).outcomes
-    assert found == repeated
-    assert not any(isinstance(outcome, Rejected) for outcome in found.values())
-
-
-@pytest.mark.parametrize("capability", [*BATCHED, *SINGLE])
-def test_a_request_that_was_never_executed_is_absent_and_sending_it_then_does_it_once(
-    counter, items_for, capability, sandbox
-):
-    batch = counter.batch(*items_for(capability))
-    if capability is Capability.SYNC_DRAFT:
-        batch = replace(batch, items=(edited(counter, batch.items[0]), batch.items[1]))
-    request = counter.first_effect(capability, batch)
-    assert counter.look_up(request) == {item.id: Absent() for item in batch.items}
-    counter.send(request, "key-1")
-    counter.send(request, "key-1")
-    assert all(isinstance(finding, Found) for finding in counter.look_up(request).values())
-    assert sandbox.duplicates() == ()
-
-
-@pytest.mark.parametrize("capability", BATCHED)
-def test_a_batch_is_looked_up_before_it_is_repeated(counter, items_for, capability):
-    first, second = counter.first_effect(capability, counter.batch(*items_for(capability))).recover
-    assert isinstance(first, Find)
-    assert first.authoritative
-    assert second == Repeat(within=timedelta(hours=23))
-
-
-@pytest.mark.parametrize("capability", SINGLE)
-def test_a_single_request_is_repeated_before_it_is_looked_up(counter, items_for, capability):
-    first, second = counter.first_effect(capability, counter.batch(*items_for(capability))).recover
-    assert first == Repeat(within=timedelta(hours=23))
-    assert isinstance(second, Find)
-    assert second.authoritative
 
 
 @pytest.mark.parametrize("capability", [*BATCHED, *SINGLE])
