@@ -24,7 +24,7 @@ from billhook.engine.submitting import workflow_columns
 from billhook.engine.unit import Unit
 from billhook.engine.usage import snapshot
 from billhook.engine.work import CLAIMED
-from billhook.errors import BillhookError, KeyReused, NotAllowed
+from billhook.errors import BillhookError, KeyReused, NotAllowed, StoreError
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -105,6 +105,8 @@ class Commands:
             with unit.tx.connection.begin_nested():
                 self.apply(own, own.invoice(invoice_id), name, arguments)
                 own.flush()
+        except StoreError:
+            raise
         except BillhookError as error:
             note = Unit(unit.context, unit.tx)
             note.record(note.invoice(invoice_id), f"{name}.refused", note=str(error))

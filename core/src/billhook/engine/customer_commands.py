@@ -169,8 +169,8 @@ class CustomerCommands:
                 due=unit.now_micros,
             )
             # An operation that is under way settles with the revision it carried; the newer one is wanted then.
-            if not unit.is_claimed(work) and not unit.context.apps.get(unit.tx, row.app_id).deleted:
-                unit.want(work)
+            if not unit.context.apps.get(unit.tx, row.app_id).deleted:
+                unit.want_if_free(work)
 
     def _check_key(self, tx: Transaction, customer: Customer) -> None:
         if customer.key is None:

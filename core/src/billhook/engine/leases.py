@@ -87,10 +87,10 @@ def held(tx: Transaction, leases: Iterable[Lease]) -> set[str]:
     return {app_id for app_id, owner, fence in rows if (owner, fence) == (mine[app_id].owner, mine[app_id].fence)}
 
 
-def renew(tx: Transaction, leases: Sequence[Lease], now: datetime, lifetime: timedelta) -> None:
-    """The holder is alive and at work."""
+def renew(tx: Transaction, leases: Sequence[Lease], now: datetime, lifetime: timedelta) -> int:
+    """The holder is alive and at work. Says how many of the leases are still the holder's, who keeps them until the commit."""
     expires_at = to_micros(now + lifetime)
-    tx.update_many(RENEW, [(lease.app_id, lease.owner, lease.fence, expires_at) for lease in leases])
+    return tx.update_many(RENEW, [(lease.app_id, lease.owner, lease.fence, expires_at) for lease in leases])
 
 
 def release(tx: Transaction, lease: Lease, now: datetime, not_before: datetime | None) -> None:

@@ -28,6 +28,7 @@ from billhook.engine.timers import DueTimers, advance_due
 from billhook.engine.unit import Unit
 from billhook.engine.webhooks import match_named
 from billhook.engine.work import CLAIMED, READY, Lane, WorkRow
+from billhook.errors import StaleWrite
 from billhook.store import schema
 from billhook.store.statements import Insert, Update
 from billhook.store.transaction import Transaction
@@ -137,13 +138,17 @@ class Round:
         self._write_operations(tx, steps)
         self._write_attempts(tx, steps)
         self._settle(tx, unit, steps)
-        ours = [work for work in self.timers.works if work.app_id in held]
-        advance_due(unit, self._settler.advancer, self.timers, ours)
+        due = [work for work in self.timers.works if work.app_id in held]
+        advance_due(unit, self._settler.advancer, self.timers, due)
         match_named(unit, unit.named)
         result.wanted = unit.wanted()
         unit.flush()
         self._after_settling(unit, steps)
-        leases.renew(tx, [lease for lease in self.leases if lease.app_id in held], self.now, self._context.policy.lease)
+        ours = [lease for lease in self.leases if lease.app_id in held]
+        if leases.renew(tx, ours, self.now, self._context.policy.lease) != len(ours):
+            raise StaleWrite(
+                "An app was taken by somebody else meanwhile. Nothing was written; look what is still held."
+            )
         budget.store_windows(tx, self.windows)
         return result
 
@@ -175,13 +180,16 @@ class Round:
     def _write_operations(self, tx: Transaction, steps: Sequence[Step]) -> None:
         fresh = [step for step in steps if step.operation.is_new]
         claimed = [
-            work._replace(state=CLAIMED, operation_id=step.operation.id)
+            (*work.key, work.version, CLAIMED, step.operation.id)
             for step in fresh
             if not isinstance(step.effect, Settle)
             for work in step.operation.works.values()
         ]
         tx.insert_many(INSERT_OPERATION, [self._operation_row(step) for step in fresh])
-        tx.upsert_many(tables.UPSERT_WORK, claimed)
+        if tx.update_many(tables.CLAIM_WORK, claimed) != len(claimed):
+            raise StaleWrite(
+                "Work that was about to be done was changed by somebody else. Nothing was written; prepare again."
+            )
         known = [step for step in steps if not step.operation.is_new and not isinstance(step.effect, Send | Look)]
         tx.update_many(UPDATE_OPERATION, [self._operation_update(step) for step in known])
 

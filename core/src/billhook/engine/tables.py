@@ -39,6 +39,17 @@ WORK_COLUMNS = WorkRow._fields
 UPSERT_WORK = Upsert(schema.work, key=("item_id", "operation", "app_id"), columns=WORK_COLUMNS)
 RELEASE_WAITING = Update(schema.work, key=("waits_for",), set=("state", "due"))
 DELETE_WORK = Delete(schema.work, key=("item_id", "operation", "app_id"))
+# Work that nobody holds, as the row is when it is written and not as it was when it was read.
+UPSERT_FREE_WORK = Upsert(
+    schema.work, key=("item_id", "operation", "app_id"), columns=WORK_COLUMNS, where="{row}.state <> 1"
+)
+DELETE_FREE_WORK = Delete(schema.work, key=("item_id", "operation", "app_id"), where="state <> 1")
+CLAIM_WORK = Update(
+    schema.work,
+    key=("item_id", "operation", "app_id", "version"),
+    set=("state", "operation_id"),
+    where="state = 0",
+)
 WAKE_APP = Update(
     schema.app_lease, key=("app_id",), set=("next_due",), where="next_due IS NULL OR next_due > {next_due}"
 )

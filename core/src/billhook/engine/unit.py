@@ -60,6 +60,7 @@ class Unit:
         self._mapping_rows: list[tuple[Any, ...]] = []
         self._work: dict[tuple[str, str, str], WorkRow | None] = {}
         self._guarded: set[tuple[str, str, str]] = set()
+        self._freed: set[tuple[str, str, str]] = set()
         self._wakes: dict[str, int] = {}
         self._released: list[tuple[str, int, int]] = []
         self.named: list[tuple[str, str, str, str]] = []
@@ -315,6 +316,7 @@ class Unit:
         for work in tables.read_subject_work(self.tx, subject_id):
             if not work.is_claimed:
                 self._work.setdefault(work.key, None)
+                self._freed.add(work.key)
 
     def pending_work(self, item_id: str, operation: str, app_id: str) -> WorkRow | None:
         """What this transaction is about to write there."""
@@ -424,13 +426,12 @@ class Unit:
         self._superseded, self._issues = [], []
 
     def _flush_work(self) -> None:
-        self._leave_claimed()
+        self._flush_freed_work()
         gone = [key for key, work in self._work.items() if work is None]
         wanted = [work for work in self._work.values() if work is not None]
-        if gone:
-            self.tx.delete_many(tables.DELETE_WORK, gone)
-        if wanted:
-            self.tx.upsert_many(tables.UPSERT_WORK, wanted)
+        self.tx.delete_many(tables.DELETE_WORK, gone)
+        self.tx.upsert_many(tables.UPSERT_WORK, [work for work in wanted if work.key not in self._guarded])
+        self.tx.upsert_many(tables.UPSERT_FREE_WORK, [work for work in wanted if work.key in self._guarded])
         if self._released:
             self.tx.update_many(tables.RELEASE_WAITING, self._released)
         if self._wakes:
@@ -438,17 +439,18 @@ class Unit:
             due = min(self._wakes.values())
             self._later.append(lambda: self.context.wakeups.wake(from_micros(due)))
         self._work, self._wakes, self._released = {}, {}, []
-
-    def _leave_claimed(self) -> None:
-        if not self._guarded:
-            return
-        stored = self.tx.select_in(
-            schema.work, tables.WORK_COLUMNS, "item_id", sorted({item_id for item_id, _, _ in self._guarded})
-        )
-        claimed = {work.key for work in (WorkRow(*row) for row in stored) if work.is_claimed}
-        for key in claimed & self._guarded:
-            del self._work[key]
         self._guarded = set()
+
+    def _flush_freed_work(self) -> None:
+        # What was free when it was read may be held by now: then everything was decided on a wrong picture.
+        freed = {key: self._work.pop(key) for key in sorted(self._freed & self._work.keys())}
+        gone = [key for key, work in freed.items() if work is None]
+        wanted = [work for work in freed.values() if work is not None]
+        written = self.tx.delete_many(tables.DELETE_FREE_WORK, gone)
+        written += self.tx.upsert_many(tables.UPSERT_FREE_WORK, wanted)
+        if written != len(freed):
+            raise StaleWrite("Work was begun by somebody else meanwhile. Nothing was written; read it again.")
+        self._freed = set()
 
     def _announce(self) -> None:
         for act in self._later:

@@ -55,13 +55,17 @@ class Insert(Statement):
 
 
 class Upsert(Statement):
-    """Add rows, or overwrite those whose `key` is there already. A row holds the values of `columns`, key included."""
+    """Add rows, or overwrite those whose `key` is there already. A row holds the values of `columns`, key included.
 
-    def __init__(self, table: Table, key: Sequence[str], columns: Sequence[str]) -> None:
+    `where` is a condition in SQL, with `{row}` for the row that is there: where it fails that row stays, and is not counted.
+    """
+
+    def __init__(self, table: Table, key: Sequence[str], columns: Sequence[str], *, where: str = "") -> None:
         super().__init__(table, columns)
         insert = Insert(table, columns)
-        self.sqlite_sql = f"{insert.sqlite_sql} {_on_conflict(SQLITE, key, columns)}"
-        self.postgres_sql = f"{insert.postgres_sql} {_on_conflict(POSTGRES, key, columns)}"
+        condition = f" WHERE {where.format(row=table.name)}" if where else ""
+        self.sqlite_sql = f"{insert.sqlite_sql} {_on_conflict(SQLITE, key, columns)}{condition}"
+        self.postgres_sql = f"{insert.postgres_sql} {_on_conflict(POSTGRES, key, columns)}{condition}"
         self._key_places = tuple(self.parameters.index(name) for name in key)
 
     def last_of_each_key(self, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -90,14 +94,17 @@ class Update(Statement):
 
 
 class Delete(Statement):
-    """Remove the rows that match `key`. A row holds the values of `key`."""
+    """Remove the rows that match `key`. A row holds the values of `key`. `where` is a further condition in SQL."""
 
-    def __init__(self, table: Table, *, key: Sequence[str]) -> None:
+    def __init__(self, table: Table, *, key: Sequence[str], where: str = "") -> None:
         super().__init__(table, key)
-        self.sqlite_sql = f"DELETE FROM {SQLITE.format_table(table)} WHERE {_matches(SQLITE, table, key, '?')}"
+        condition = f" AND ({where})" if where else ""
+        self.sqlite_sql = (
+            f"DELETE FROM {SQLITE.format_table(table)} WHERE {_matches(SQLITE, table, key, '?')}{condition}"
+        )
         self.postgres_sql = (
             f"DELETE FROM {POSTGRES.format_table(table)} USING {self._given()} "
-            f"WHERE {_matches(POSTGRES, table, key, 'given.v')}"
+            f"WHERE {_matches(POSTGRES, table, key, 'given.v')}{condition}"
         )
 
 

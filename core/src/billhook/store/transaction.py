@@ -47,9 +47,9 @@ class Transaction:
         """Add the rows."""
         self._run_many(statement, rows)
 
-    def upsert_many(self, statement: Upsert, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Add the rows, or overwrite those that are there. Of rows with the same key the last one stays."""
-        self._run_many(statement, statement.last_of_each_key(rows))
+    def upsert_many(self, statement: Upsert, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Add the rows, or overwrite those that are there, and say how many. Of rows with the same key the last one stays."""
+        return self._run_many(statement, statement.last_of_each_key(rows))
 
     def update_many(self, statement: Update, rows: Sequence[tuple[Any, ...]]) -> int:
         """Change the rows that match, and say how many they were."""
