@@ -11,7 +11,9 @@ from threading import Thread
 import httpx
 import pytest
 
+from billhook.errors import InvalidInput
 from billhook.testing.sandbox.ledger import Ledger
+from billhook.testing.simulator.memory import EPOCH
 
 BEARER = {"Authorization": "Bearer sandbox-token"}
 SERVER = """
@@ -113,4 +115,35 @@ def test_a_kill_between_commit_and_answer_keeps_the_invoice(tmp_path, victims):
     client.join()
     assert len(seen) == 1
     assert [document.reference for document in books.documents()] == ["INV"]
+    books.close()
+
+
+def test_what_was_done_is_in_the_books_only_with_the_answer_that_its_key_replays(tmp_path, victims):
+    path = tmp_path / "sandbox.db"
+    victims.append(Victim(path))
+    customer = victims[0].customer()
+    books = Ledger.open(path)
+    with books.transaction() as tx:
+        # Whoever keeps an answer dies of it, as late as a process can die.
+        tx.execute("CREATE TRIGGER dying BEFORE INSERT ON kept_answers BEGIN SELECT RAISE(ABORT, 'killed'); END")
+    with pytest.raises(httpx.TransportError):
+        victims[0].invoice(customer)
+    assert books.documents() == ()
+    with books.transaction() as tx:
+        tx.execute("DROP TRIGGER dying")
+    first = victims[0].invoice(customer)
+    assert victims[0].invoice(customer).content == first.content
+    assert [document.reference for document in books.documents()] == ["INV"]
+    books.close()
+
+
+def test_a_refused_item_of_a_batch_leaves_nothing_half_written(tmp_path):
+    books = Ledger.open(tmp_path / "sandbox.db")
+    with books.transaction():
+        books.note_event("kept", "a", "1", EPOCH)
+        with pytest.raises(InvalidInput), books.transaction():
+            books.note_event("undone", "b", "2", EPOCH)
+            raise InvalidInput("refused", "This item can't be done.")
+        books.note_event("kept too", "c", "3", EPOCH)
+    assert [event.type for event in books.events_to_tell()] == ["kept", "kept too"]
     books.close()

@@ -88,7 +88,7 @@ def answer_page(
 def answer_batch(
     items: Sequence[Item], do: Callable[[Item], dict[str, Any] | None], shuffler: random.Random | None
 ) -> SimReply:
-    """Each item done and committed by itself; what is refused says why. An item whose `do` gives None is left out."""
+    """Each item done by itself; what is refused says why. An item whose `do` gives None is left out."""
     answers = [answer for answer in (_answer_item(item, do) for item in items) if answer is not None]
     if shuffler is not None:
         shuffler.shuffle(answers)

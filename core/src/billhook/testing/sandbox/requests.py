@@ -114,7 +114,7 @@ class SandboxRequests(Provider[SandboxSettings]):
             method,
             _url(batch, place if method == "DELETE" else f"{place}/{done}"),
             key=_KEY,
-            recover=(look_up, _REPEAT),
+            recover=(_REPEAT, look_up),
             sample=_sample(sample),
         )
 
@@ -131,7 +131,7 @@ class SandboxRequests(Provider[SandboxSettings]):
             _JSON,
             encode_json(entry),
             key=_KEY,
-            recover=(_look_up(batch, listed, {"reference": item_id}, match), _REPEAT),
+            recover=(_REPEAT, _look_up(batch, listed, {"reference": item_id}, match)),
             identify=self.function("remote_ids"),
             sample=_sample(money_sample(entry)),
         )

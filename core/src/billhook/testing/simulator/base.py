@@ -26,7 +26,7 @@ class Simulator(ABC):
     """Answers as a provider would. Call `handle` in-process, or `serve` it over HTTP; both run the same code.
 
     A request goes through the armed fault, `admit` (credentials, rate limits), the idempotency key and `answer`.
-    Subclasses give `answer`; it commits what it does before it returns. The clock is read and never turned.
+    Subclasses give `answer`; what it does is committed together with the answer that is kept under the key. The clock is read and never turned.
     """
 
     key_header: ClassVar[str] = "Idempotency-Key"
@@ -53,7 +53,7 @@ class Simulator(ABC):
 
     @abstractmethod
     def answer(self, request: SimRequest, now: datetime) -> SimReply:
-        """Do what is asked, commit it, and answer."""
+        """Do what is asked within `Memory.transaction`, and answer."""
 
     @abstractmethod
     def webhook(self, event: Event, now: datetime) -> tuple[Pairs, bytes]:
@@ -213,9 +213,11 @@ class Simulator(ABC):
                 return _in_flight(key)
             if kept is not None:
                 return replace(kept.reply, headers=(*kept.reply.headers, (REPLAYED_HEADER, "true")))
-            reply = self.answer(request, now)
-            if self.keeps(reply):
-                self._memory.keep_answer(key, request, reply, now)
+            # In one commit: killed between doing and remembering, it would honour no key.
+            with self._memory.transaction():
+                reply = self.answer(request, now)
+                if self.keeps(reply):
+                    self._memory.keep_answer(key, request, reply, now)
             return reply
 
     @contextmanager

@@ -79,18 +79,20 @@ class Memory:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction, committed when the block ends and undone when it raises. Within another, a part of it."""
+        """Kept whole when the block ends and undone when it raises. Within another it is kept when the outermost ends."""
         with self._lock:
-            if self._database.in_transaction:
-                yield self._database
-                return
-            self._database.execute("BEGIN IMMEDIATE")
+            nested = self._database.in_transaction
+            self._database.execute("SAVEPOINT part" if nested else "BEGIN IMMEDIATE")
             try:
                 yield self._database
             except BaseException:
-                self._database.execute("ROLLBACK")
+                self._database.execute("ROLLBACK TO part" if nested else "ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
+            finally:
+                if nested:
+                    self._database.execute("RELEASE part")
+            if not nested:
+                self._database.execute("COMMIT")
 
     def read(self, statement: str, values: Iterable[Stored] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
