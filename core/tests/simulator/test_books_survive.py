@@ -141,9 +141,14 @@ def test_a_refused_item_of_a_batch_leaves_nothing_half_written(tmp_path):
     books = Ledger.open(tmp_path / "sandbox.db")
     with books.transaction():
         books.note_event("kept", "a", "1", EPOCH)
-        with pytest.raises(InvalidInput), books.transaction():
-            books.note_event("undone", "b", "2", EPOCH)
-            raise InvalidInput("refused", "This item can't be done.")
+        with pytest.raises(InvalidInput):
+            refuse_after_writing(books)
         books.note_event("kept too", "c", "3", EPOCH)
     assert [event.type for event in books.events_to_tell()] == ["kept", "kept too"]
     books.close()
+
+
+def refuse_after_writing(books):
+    with books.transaction():
+        books.note_event("undone", "b", "2", EPOCH)
+        raise InvalidInput("refused", "This item can't be done.")
