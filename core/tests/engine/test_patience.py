@@ -163,9 +163,11 @@ def test_a_plugin_that_can_not_sign_has_sent_nothing(a_shop: OpenShop):
 
     shop = a_shop(a_provider(sync_draft=two_steps, members={"authenticate": hookimpl(authenticate)}))
     id = shop.submit()
-    shop.run_for(10)
+    shop.run()
+    assert shop.issue_codes(id) == ["request_unsendable"]
     broken.clear()
-    shop.run_for(3600)
+    shop.ns.invoices.retry(id)
+    shop.run()
     assert shop.get(id).in_doubt is None
     assert shop.status(id) == "payment_processing.pending"
     assert len(shop.books.documents) == 2

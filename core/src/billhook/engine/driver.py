@@ -20,6 +20,7 @@ from billhook.contract.requests import Absent, Call, Find, Finding, Found, Funct
 from billhook.contract.verdict import Answered, Busy, NotExecuted, OutcomeUnknown, Throttled, Unauthorized, Verdict
 from billhook.engine.conformity import misfit
 from billhook.engine.effects import (
+    Alone,
     Arrived,
     Doubt,
     Effect,
@@ -33,6 +34,7 @@ from billhook.engine.effects import (
     Settle,
     Settlement,
     Transmission,
+    Unsendable,
 )
 from billhook.engine.journal import Attempt
 from billhook.engine.recovery import InDoubt, LookUp, Resend, WaitUntil, next_move
@@ -141,6 +143,8 @@ class Driver:
         return effect
 
     def _take(self, attempt: Attempt, came: Transmission, now: datetime) -> Effect:
+        if isinstance(came, Unsendable):
+            return self._give_up(attempt, came.reason)
         verdict, reply = self._verdict(attempt.step, came)
         if isinstance(verdict, Answered):
             assert reply is not None
@@ -149,6 +153,16 @@ class Driver:
             attempt.answered(reply)
             return self._feed(reply, now)
         return self._after_refusal(attempt, verdict, reply, now)
+
+    def _give_up(self, attempt: Attempt, reason: str) -> Effect:
+        """The step can't be sent as it is, so no weather is waited for."""
+        attempt.refused(reason)
+        if attempt.unknown:
+            return self._settle_all(Doubt(f"an earlier send is unknown, and it can't be sent again: {reason}"))
+        if len(self.batch.items) > 1:
+            return self._settle_all(Alone())
+        message = f"Step {attempt.step.step!r} can't be sent: {reason}. Mend the settings, the data or the plugin, then retry."
+        return self._settle_all(Rejected.because("request_unsendable", message))
 
     def _after_refusal(self, attempt: Attempt, verdict: Verdict, reply: Reply | None, now: datetime) -> Effect:
         match verdict:
@@ -181,6 +195,8 @@ class Driver:
     def _take_finding(self, attempt: Attempt, place: int, came: Transmission, now: datetime) -> Effect:
         way = attempt.step.recover[place]
         assert isinstance(way, Find)
+        if isinstance(came, Unsendable):
+            return self._give_up_looking(came.reason)
         verdict, reply = self._verdict(way.request, came)
         if isinstance(verdict, Unauthorized):
             return self._park(None, verdict.reason or "unauthorized", "unauthorized")
@@ -196,6 +212,12 @@ class Driver:
         if len(self.batch.items) == 1:
             return self._take_one(attempt, place, findings[wanted[0]], now)
         return self._take_many(attempt, place, way, findings, now)
+
+    def _give_up_looking(self, reason: str) -> Effect:
+        doubt = Doubt(f"the look-up can't be sent: {reason}")
+        if self._checking is None:
+            return self._settle_all(doubt)
+        return self._settle({**self._checking.outcomes, **dict.fromkeys(self._checking.items, doubt)})
 
     def withdraw(self, effect: Effect) -> None:
         """What was to be sent is kept back: it counts as not sent, and the operation parks."""

@@ -92,10 +92,17 @@ class NotSent:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsendable:
+    """It never left, and as it is it never can: trying it again is of no use."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """It left, and no usable answer came back: nobody knows."""
 
     reason: str
 
 
-Transmission: TypeAlias = Arrived | NotSent | Lost
+Transmission: TypeAlias = Arrived | NotSent | Unsendable | Lost

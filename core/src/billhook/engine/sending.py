@@ -6,15 +6,16 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from billhook.contract.requests import Call, Find, Outgoing, Reply, Request
 from billhook.engine.context import Context
-from billhook.engine.effects import Arrived, Lost, NotSent, Transmission
+from billhook.engine.effects import Arrived, Lost, NotSent, Transmission, Unsendable
 from billhook.engine.journal import Attempt
-from billhook.engine.open_operation import OpenOperation
+from billhook.engine.open_operation import HeldApp, OpenOperation
 from billhook.engine.transport import Transport
+from billhook.errors import ContractViolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +145,20 @@ class Sender:
     def _transmit(self, sending: Sending, timeout_seconds: float) -> Transmission:
         step, held = sending.step, sending.operation.held
         if isinstance(step, Call):
-            return self._call(step, held.app.handle.registered_function(step.function.name), held.credentials)
-        plain = outgoing(step, sending.attempt.key if sending.place is None else None)
+            return self._call(step, held)
         try:
+            plain = outgoing(step, sending.attempt.key if sending.place is None else None)
             signed = held.app.handle.authenticate(plain, held.credentials, self._context.clock.now())
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the plugin could not sign, so nothing was sent
-            return NotSent(f"authenticate failed: {type(error).__name__}")
+            return Unsendable(f"authenticate failed: {type(error).__name__}")
         return self._transport.send(signed, timeout_seconds)
 
-    def _call(self, step: Call, function: Callable[..., Any], credentials: Any) -> Transmission:
+    def _call(self, step: Call, held: HeldApp) -> Transmission:
+        try:
+            function = held.app.handle.registered_function(step.function.name)
+        except ContractViolation as error:
+            return Unsendable(str(error))
+        credentials = held.credentials
         try:
             return Arrived(Reply.of(function(credentials, **step.function.args)))
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - an SDK that fails may have done it

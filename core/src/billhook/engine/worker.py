@@ -13,7 +13,7 @@ from billhook.engine.budget import Window, is_shared, read_budget, settle_shared
 from billhook.engine.connections import Connections
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
-from billhook.engine.effects import Arrived, Fault, Look, Park, Send, Settle, Transmission
+from billhook.engine.effects import Arrived, Fault, Look, Park, Send, Settle, Transmission, Unsendable
 from billhook.engine.leases import Lease
 from billhook.engine.number_plan import NumberPlan
 from billhook.engine.numbers import Numbers
@@ -212,6 +212,8 @@ class Worker:
         work.steps.append(Step(operation, effect, (sending.attempt, answer.came)))
 
     def _observe(self, held: HeldApp, came: Transmission, now: datetime) -> None:
+        if isinstance(came, Unsendable):
+            return
         lease, policy = held.lease, self._context.policy
         usable = isinstance(came, Arrived) and came.reply.status < 500
         if usable:

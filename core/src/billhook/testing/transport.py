@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from billhook.contract.requests import Outgoing, Reply
-from billhook.engine.effects import Arrived, Lost, NotSent, Transmission
+from billhook.engine.effects import Arrived, Lost, NotSent, Transmission, Unsendable
+from billhook.engine.transport import refuse_unsendable
 from billhook.testing.simulator.base import Simulator
 from billhook.testing.simulator.messages import ConnectionRefused, Dropped, SimRequest
 
@@ -22,6 +23,10 @@ class SimulatorTransport:
 
     def send(self, request: Outgoing, timeout_seconds: float) -> Transmission:
         """What became of it."""
+        try:
+            refuse_unsendable(request)
+        except ValueError as error:
+            return Unsendable(str(error))
         simulator = self._simulators.get(_origin(request.url))
         if simulator is None:
             return NotSent(f"nobody listens at {_origin(request.url)}")
