@@ -87,6 +87,8 @@ def _head(details: InvoiceDetails) -> dict[str, object]:
         "can now": ", ".join(details.available_actions),
         "waits for the operation under way": details.pending_command,
         "waits because": details.waiting_for,
+        "waits since": details.waiting_since,
+        "gives up at": (details.gives_up_at or "no deadline") if details.waiting_since else None,
         "in doubt": details.in_doubt,
     }
 

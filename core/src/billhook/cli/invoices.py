@@ -171,6 +171,8 @@ def details_json(details: InvoiceDetails) -> dict[str, Any]:
         "payments": details.payments,
         "pending_command": details.pending_command,
         "waiting_for": details.waiting_for,
+        "waiting_since": details.waiting_since,
+        "gives_up_at": details.gives_up_at,
         "in_doubt": details.in_doubt,
         "apps": details.apps,
     }

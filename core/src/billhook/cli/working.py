@@ -65,7 +65,14 @@ def _work_until_idle(session: Session, engine: Engine, threads: int) -> None:
         senders.close()
     standing = standing_of(engine.context, session.namespace)
     counted = {name: getattr(standing, name) for name in COUNTED}
-    answer = {"rounds": rounds, **counted, "held_work": standing.held_work, "next_due": engine.next_due()}
+    waiting = {"waiting": standing.waiting, "waiting_since": standing.waiting_since}
+    answer = {
+        "rounds": rounds,
+        **counted,
+        **waiting,
+        "held_work": standing.held_work,
+        "next_due": engine.next_due(),
+    }
     session.answer(answer, lambda: _page(answer, standing))
     if standing.needs_a_person:
         raise typer.Exit(NEEDS_A_PERSON)

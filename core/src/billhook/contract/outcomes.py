@@ -28,6 +28,7 @@ class Pending:
     """The provider has it but has not finished, or the outside must speak first.
 
     The engine looks again ``check_after`` (None: only an event or a callback goes on), and parks the item visibly at ``give_up_at``.
+    Without a ``give_up_at`` the host's ``Policy.longest_wait`` ends the wait, but for payments and refunds.
     """
 
     reason: str

@@ -59,6 +59,9 @@ class Policy:
     """How often an item is tried again before it fails visibly."""
     look_ups: int = 12
     """How often a look-up is tried before the item stops in doubt."""
+    longest_wait: timedelta = timedelta(days=30)
+    """For how long a provider may leave an item pending that it gave no time to give up; then it fails visibly. Money is waited for
+    without end, and so is a caller who confirms."""
     circuit_failures: int = 5
     """So many failures in a row open the app's circuit."""
     orphan_after: timedelta = timedelta(days=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 
@@ -17,6 +17,7 @@ from billhook.engine.freeze import Freezer, Frozen, FrozenBatch, Thawer
 from billhook.engine.moments import to_micros
 from billhook.engine.number_plan import Assigned, NumberPlan, numbered_document, profile_names, wants_number
 from billhook.engine.open_operation import WORKED, HeldApp, OpenOperation, opened
+from billhook.engine.settle import LOOKS, gave_up
 from billhook.engine.tables import WORK_COLUMNS
 from billhook.engine.work import ADVANCE, WorkRow
 from billhook.store import schema
@@ -83,10 +84,14 @@ class Preparer:
         """An operation for each group; what they need is read for all of them together."""
         works = [work for group in groups for work in group]
         frozen = Freezer(self._context, tx, held.app.id).freeze(spec, works, {})
-        assigned = self._number(tx, held, spec, frozen)
+        given_up = self._given_up(held, spec, works)
+        assigned = self._number(tx, held, spec, frozen, given_up)
+        refused = given_up | {
+            work.item_id: assigned.refused[work.subject_id] for work in works if work.subject_id in assigned.refused
+        }
         items = Thawer(self._context, tx, held.app.id).items(spec, frozen)
         by_id = {item.id: (plain, item) for plain, item in zip(frozen, items, strict=True)}
-        for group in _told_apart(groups, assigned.refused):
+        for group in _told_apart(groups, refused):
             present = [work for work in group if work.item_id in by_id]
             if not present:
                 continue
@@ -94,18 +99,29 @@ class Preparer:
             batch = FrozenBatch(tuple(plain for plain, _ in pairs), held.app.settings_json, self._now)
             claims = tuple(assigned.claims[work.subject_id] for work in present if work.subject_id in assigned.claims)
             operation = opened(self._context, held, spec, present, batch, tuple(item for _, item in pairs), claims)
-            operation.refused = {
-                work.item_id: assigned.refused[work.subject_id]
-                for work in present
-                if work.subject_id in assigned.refused
-            }
+            operation.refused = {work.item_id: refused[work.item_id] for work in present if work.item_id in refused}
             yield operation
 
-    def _number(self, tx: Transaction, held: HeldApp, spec: OperationSpec, items: list[Frozen]) -> Assigned:
+    def _given_up(self, held: HeldApp, spec: OperationSpec, works: Sequence[WorkRow]) -> dict[str, Rejected]:
+        """What the provider left pending for too long and can't be asked about: it is not done a second time to find out."""
+        if spec.capability in LOOKS:
+            return {}
+        now = to_micros(self._now)
+        return {
+            work.item_id: gave_up(held.app.name, "it was left pending, and can't be looked at")
+            for work in works
+            if work.give_up_at is not None and work.give_up_at <= now
+        }
+
+    def _number(
+        self, tx: Transaction, held: HeldApp, spec: OperationSpec, items: list[Frozen], but: Container[str]
+    ) -> Assigned:
         """Give the items their final numbers where they need one."""
         series = wants_number(spec, held.app)
-        wanting = [item for item in items if series is not None and not item["row"]["number_final"]]
-        if series is None or not wanting:
+        if series is None:
+            return Assigned()
+        wanting = [item for item in items if not (item["row"]["number_final"] or item["row"]["id"] in but)]
+        if not wanting:
             return Assigned()
         keys = [_key(spec, item["row"]) for item in wanting]
         contents = self._context.documents.contents(tx, keys)
@@ -149,8 +165,8 @@ def batches(works: Sequence[WorkRow], most: int) -> list[list[WorkRow]]:
 def _told_apart(groups: Sequence[Sequence[WorkRow]], refused: Mapping[str, Rejected]) -> Iterator[Sequence[WorkRow]]:
     """The groups without what is refused, which makes groups of its own."""
     for group in groups:
-        yield [work for work in group if work.subject_id not in refused]
-        yield [work for work in group if work.subject_id in refused]
+        yield [work for work in group if work.item_id not in refused]
+        yield [work for work in group if work.item_id in refused]
 
 
 def _key(spec: OperationSpec, row: Frozen) -> tuple[str, int]:

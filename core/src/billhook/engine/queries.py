@@ -78,7 +78,7 @@ class InvoiceDetails:
     """An invoice with what can be done now and what stands in the way.
 
     ``pending_command`` waits until the operation under way ends. ``in_doubt`` says what nobody knows, and a person must settle;
-    ``waiting_for`` why an operation under way does not go on.
+    ``waiting_for`` why an operation under way does not go on, ``waiting_since`` since when, and ``gives_up_at`` how long at most.
     """
 
     invoice: InvoiceView
@@ -90,6 +90,8 @@ class InvoiceDetails:
     pending_command: str | None = None
     in_doubt: str | None = None
     waiting_for: str | None = None
+    waiting_since: datetime | None = None
+    gives_up_at: datetime | None = None
     apps: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -111,6 +113,7 @@ def view_of(unit: Unit, row: InvoiceRow) -> InvoiceView:
 def details(unit: Unit, namespace: str, invoice_id: str) -> InvoiceDetails:
     """Everything about one invoice. Raises NotFound."""
     row = unit.invoice(invoice_id, namespace)
+    pause = _pause(unit.tx, row)
     return InvoiceDetails(
         invoice=view_of(unit, row),
         available_actions=available_actions(row.facts, unit.now),
@@ -123,7 +126,9 @@ def details(unit: Unit, namespace: str, invoice_id: str) -> InvoiceDetails:
         ),
         pending_command=_pending_command(unit.tx, invoice_id),
         in_doubt=_reason(unit.tx, invoice_id, "in_doubt"),
-        waiting_for=_reason(unit.tx, invoice_id, "open") or _pause(unit.tx, row),
+        waiting_for=_reason(unit.tx, invoice_id, "open") or (pause.note if pause else None),
+        waiting_since=from_micros(pause.at) if pause else None,
+        gives_up_at=_gives_up_at(unit.tx, invoice_id) if pause else None,
         apps={role: row.values[f"{role}_app_id"] for role in ("tax", "invoicing", "payment")},
     )
 
@@ -227,15 +232,21 @@ def _reason(tx: Transaction, invoice_id: str, status: str) -> str | None:
     return None if reason is None else str(reason)
 
 
-def _pause(tx: Transaction, row: InvoiceRow) -> str | None:
-    """Why the last thing that happened was a wait: for the provider, or for a caller."""
+def _pause(tx: Transaction, row: InvoiceRow) -> Any:
+    """The last thing that happened, where it was a wait: for the provider, or for a caller."""
     event = schema.event
     last = tx.first(
-        sa.select(event.c.cause, event.c.note).where(
+        sa.select(event.c.cause, event.c.note, event.c.at).where(
             event.c.document_id == row.id, event.c.version == row.values["version"]
         )
     )
-    return str(last.note) if last is not None and last.note and last.cause.endswith(".pending") else None
+    return last if last is not None and last.note and last.cause.endswith(".pending") else None
+
+
+def _gives_up_at(tx: Transaction, invoice_id: str) -> datetime | None:
+    return maybe_from_micros(
+        tx.scalar(sa.select(sa.func.min(_work.c.give_up_at)).where(_work.c.subject_id == invoice_id))
+    )
 
 
 def require_invoice(tx: Transaction, namespace: str, invoice_id: str) -> None:

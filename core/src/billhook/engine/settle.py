@@ -36,7 +36,7 @@ class Settler:
         self.advancer = Advancer(self._settle_local, numbers)
         self.money = Money(self.advancer)
         self._kinds: Mapping[type, Outcomes] = {
-            InvoiceItem: InvoiceOutcomes(self.advancer, self.money, numbers),
+            InvoiceItem: InvoiceOutcomes(self.advancer, self.money, numbers, self.pending),
             PaymentItem: PaymentOutcomes(self.money),
             RefundItem: RefundOutcomes(),
             CreditNoteItem: CreditNoteOutcomes(self.money, numbers),
@@ -76,12 +76,12 @@ class Settler:
         """The provider has it; look again later, or wait for the outside."""
         outcome = settled.outcome
         assert isinstance(outcome, Pending)
-        give_up_at = outcome.give_up_at or maybe_from_micros(settled.work.give_up_at)
+        give_up_at = (
+            outcome.give_up_at or maybe_from_micros(settled.work.give_up_at) or _patience_ends_at(unit, settled)
+        )
         if give_up_at is not None and unit.now >= give_up_at:
-            message = f"{settled.app.name} did not finish in time ({outcome.reason}). Look there, then retry."
             self.rejected(
-                unit,
-                replace(settled, outcome=Rejected.because("gave_up_waiting", message, external_id=outcome.external_id)),
+                unit, replace(settled, outcome=gave_up(settled.app.name, outcome.reason, outcome.external_id))
             )
             return
         unit.drop(*settled.work.key)
@@ -162,6 +162,18 @@ def check_of(app: AppHandle, capability: Capability) -> Capability:
     return check if check is not None and app.handle.declaration.can(check) else capability
 
 
+def gave_up(app_name: str, reason: str, external_id: str | None = None) -> Rejected:
+    """What becomes of an item that was waited for as long as anybody allowed."""
+    message = f"{app_name} did not finish in time ({reason}). Look there, then retry."
+    return Rejected.because("gave_up_waiting", message, external_id=external_id)
+
+
+def _patience_ends_at(unit: Unit, settled: Settled) -> datetime | None:
+    """When an item is given up that its provider said nothing about. Money, and callers who confirm, take the time they take."""
+    local = settled.app.handle.declaration.rules(settled.capability).local
+    return None if local or settled.capability in _WITHOUT_END else unit.now + unit.context.policy.longest_wait
+
+
 _OUTCOMES: dict[type, Callable[[Settler, Unit, Settled], None]] = {
     Done: Settler.done,
     Pending: Settler.pending,
@@ -181,6 +193,9 @@ _NAMES: dict[type, str] = {
     Doubt: "in_doubt",
 }
 
+LOOKS = frozenset({Capability.FETCH, Capability.CHECK_PAYMENT})
+"""Operations that only look how something stands, and may be done as often as one likes."""
+_WITHOUT_END = LOOKS | {Capability.COLLECT_PAYMENT, Capability.REFUND}
 _CHECKS: dict[Capability, Capability] = {
     Capability.SYNC_DRAFT: Capability.FETCH,
     Capability.ISSUE: Capability.FETCH,

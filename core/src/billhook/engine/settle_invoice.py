@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -28,14 +29,20 @@ from billhook.engine.numbers import Numbers
 from billhook.engine.settled import Settled
 from billhook.engine.unit import Unit
 
+_NOT_SHOWN_YET = timedelta(hours=1)
+"""How long after a look that did not show a document another one is made."""
+
 
 class InvoiceOutcomes:
     """Outcomes of invoicing, tax and reconciliation operations."""
 
-    def __init__(self, advancer: Advancer, money: Money, numbers: Numbers) -> None:
+    def __init__(
+        self, advancer: Advancer, money: Money, numbers: Numbers, look_again: Callable[[Unit, Settled], None]
+    ) -> None:
         self._advancer = advancer
         self._money = money
         self._numbers = numbers
+        self._look_again = look_again
 
     def done(self, unit: Unit, settled: Settled, result: Any) -> None:
         """It is done, with that result."""
@@ -109,7 +116,8 @@ class InvoiceOutcomes:
         unit.save_link(link)
         waiting = self._pending_document(unit, settled, row)
         if waiting is not None and not result.found:
-            self.pending(unit, settled, Pending("the provider does not show it yet"))
+            not_yet = Pending("the provider does not show it yet", check_after=_NOT_SHOWN_YET)
+            self._look_again(unit, replace(settled, outcome=not_yet))
             return
         if waiting is not None:
             document = DocumentResult(external_id=result.external_id, number=result.number, totals=result.totals)

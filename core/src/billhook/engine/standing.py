@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from billhook.domain.lifecycle import State, is_failed
 from billhook.engine.context import Context
-from billhook.engine.moments import to_micros
+from billhook.engine.moments import maybe_from_micros, to_micros
 from billhook.engine.work import CLAIMED, READY
 from billhook.errors import BillhookError
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 _app, _invoice, _operation, _work = schema.app, schema.invoice, schema.operation, schema.work
+
+_PAUSES = tuple(state.value for state in (State.DRAFT_SYNCING, State.ISSUING_SYNCING, State.DELETE_SYNCING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,19 @@ class HeldWork:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many invoices failed or are invalid, how many things are held or in doubt."""
+    """How many invoices failed or are invalid, how many things are held or in doubt.
+
+    ``waiting`` counts the invoices that go on only when a provider or a caller says so; the one that waits longest does so since
+    ``waiting_since``.
+    """
 
     failed: int
     invalid: int
     in_doubt: int
     held: int
     held_work: tuple[HeldWork, ...]
+    waiting: int = 0
+    waiting_since: datetime | None = None
 
     @property
     def needs_a_person(self) -> bool:
@@ -51,12 +60,15 @@ def standing_of(context: Context, namespace: str) -> Standing:
         states = _invoices_by_state(tx, namespace)
         work = _work_by_cause(context, tx, namespace)
         held = tuple(_held(context, tx, work))
+        waiting = _waiting(tx, namespace)
     return Standing(
         failed=sum(count for state, count in states.items() if state is not State.DRAFT_INVALID),
         invalid=states.get(State.DRAFT_INVALID, 0),
         in_doubt=sum(row.items for row in work if row.status == "in_doubt"),
         held=sum(entry.items for entry in held),
         held_work=held,
+        waiting=waiting.invoices,
+        waiting_since=maybe_from_micros(waiting.since),
     )
 
 
@@ -68,6 +80,20 @@ def _invoices_by_state(tx: Transaction, namespace: str) -> dict[State, int]:
         .group_by(_invoice.c.state)
     )
     return {State(state): int(count) for state, count in tx.all(select)}
+
+
+def _waiting(tx: Transaction, namespace: str) -> Any:
+    """Invoices that wait in a sync pause with nothing to be done for them, but perhaps to be given up one day."""
+    to_be_done = sa.exists().where(
+        _work.c.subject_id == _invoice.c.id, sa.or_(_work.c.give_up_at.is_(None), _work.c.due < _work.c.give_up_at)
+    )
+    return tx.first(
+        sa.select(sa.func.count().label("invoices"), sa.func.min(_invoice.c.updated_at).label("since")).where(
+            _invoice.c.namespace == namespace,
+            _invoice.c.state.in_(_PAUSES),
+            sa.not_(to_be_done),
+        )
+    )
 
 
 def _work_by_cause(context: Context, tx: Transaction, namespace: str) -> list[Any]:
