@@ -14,6 +14,7 @@ from billhook.clock import TurnedClock
 from billhook.engine.engine import Engine
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.testing import story
+from billhook.testing.builders import CREDENTIAL_KEYS
 from billhook.testing.postgres import PostgresServer, database_name
 from billhook.testing.sandbox import provider as sandbox_provider
 from billhook.testing.story import SandboxStory
@@ -57,7 +58,9 @@ Shelf = FileShelf | ServerShelf
 
 
 def prepare(url: str) -> None:
-    with Engine.open(url, catalog=CATALOG, clock=TurnedClock(story.BEGINS_AT)) as engine:
+    with Engine.open(
+        url, catalog=CATALOG, clock=TurnedClock(story.BEGINS_AT), credential_keys=CREDENTIAL_KEYS
+    ) as engine:
         story.prepare(engine)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from billhook.engine.engine import Engine
+from billhook.testing.builders import CREDENTIAL_KEYS
 from billhook.testing.invariants import problems_of
 from billhook.testing.sandbox import simulator
 from billhook.testing.sandbox.server import SandboxSimulator
@@ -36,7 +37,7 @@ class Site:
     catalog: Any
 
     def open(self) -> Engine:
-        return Engine.open(self.store_url, upgrade=False, catalog=self.catalog)
+        return Engine.open(self.store_url, upgrade=False, catalog=self.catalog, credential_keys=CREDENTIAL_KEYS)
 
     def start(self, **settings: object) -> subprocess.Popen[str]:
         arguments = json.dumps({"store": self.store_url, **settings})

@@ -16,6 +16,7 @@ from billhook.engine.context import Policy
 from billhook.engine.engine import Engine
 from billhook.engine.sending import ThreadSenders
 from billhook.plugins.catalog import ProviderCatalog
+from billhook.testing.builders import CREDENTIAL_KEYS
 from billhook.testing.sandbox.provider import SandboxProvider
 from billhook.testing.story import tell
 
@@ -66,6 +67,7 @@ def main(settings: dict[str, object]) -> None:
         upgrade=False,
         catalog=ProviderCatalog.from_objects([QuickProvider]),
         faults=StopAtSend(settings.get("stop_at_send")),
+        credential_keys=CREDENTIAL_KEYS,
         policy=Policy(lease=timedelta(seconds=settings.get("lease_seconds", 300.0))),
     )
     with engine:

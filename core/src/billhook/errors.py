@@ -9,6 +9,7 @@ BillhookError
 ├── NotAllowed              the invoice's present state does not allow that action
 ├── Unsupported             the provider does not declare that capability
 ├── ConfigError             settings or credentials of an app are wrong
+├── CredentialKeyError      stored credentials can't be decrypted, or there is no key to encrypt them
 ├── ProviderLoadError       a provider could not be found or imported
 │   └── ContractViolation   a provider breaks the plugin contract
 ├── WebhookRefused          a webhook's signature or age is not acceptable
@@ -107,6 +108,12 @@ class ConfigError(BillhookError):
     """Settings or credentials of an app are wrong."""
 
     code = "config_invalid"
+
+
+class CredentialKeyError(BillhookError):
+    """Stored credentials can't be decrypted, or there is no key to encrypt them."""
+
+    code = "credential_key"
 
 
 class ProviderLoadError(BillhookError):

@@ -28,6 +28,7 @@ from billhook.domain.states import State
 from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import Apps
 from billhook.engine.context import Context
+from billhook.engine.credential_keys import GivenKeys, KeyRing
 from billhook.engine.customer_commands import CustomerCommands
 from billhook.engine.gathering import GatheringCommands
 from billhook.engine.invoice_row import InvoiceRow
@@ -45,7 +46,7 @@ from billhook.plugins.observers import Observers
 from billhook.store import migrate, schema
 from billhook.store.database import Database
 from billhook.store.transaction import Transaction
-from billhook.testing.builders import a_supplier
+from billhook.testing.builders import CREDENTIAL_KEYS, a_supplier
 from billhook.testing.postgres import PostgresServer, database_name
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -222,6 +223,7 @@ def open_desk(url: str, overrides: Mapping[str, list[object]] | None = None) -> 
         observers=Observers([watcher]),
         telemetry=Telemetry(),
         faults=NO_FAULTS,
+        credential_keys=GivenKeys(KeyRing(CREDENTIAL_KEYS, "the test")),
     )
     return Desk(context, watcher)
 

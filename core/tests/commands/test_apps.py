@@ -61,7 +61,7 @@ class TestSecrets:
             desk.apps.set_credentials(app.id, {"api_kee": "sesame-shut"})
         with desk.context.database.read() as tx:
             handle = desk.context.apps.get(tx, app.id)
-            credential = Credentials(desk.clock).load(tx, handle.credential_id)
+            credential = Credentials(desk.clock, desk.context.credential_keys).load(tx, handle.credential_id)
 
         shown = f"{app!r} {app.model_dump_json()} {handle!r} {credential!r} {refused.value}"
         assert "sesame" not in shown
@@ -69,7 +69,7 @@ class TestSecrets:
 
     def test_only_one_of_two_refreshes_wins(self, desk):
         app = desk.an_app()
-        credentials = Credentials(desk.clock)
+        credentials = Credentials(desk.clock, desk.context.credential_keys)
         id = desk.all(schema.app)[0]["credential_id"]
 
         assert desk.write(lambda tx: credentials.swap(tx, id, 1, {"api_key": "first"}))

@@ -12,6 +12,7 @@ from billhook.contract import Outgoing
 from billhook.engine.effects import NotSent, Transmission
 from billhook.engine.engine import Engine, Namespace
 from billhook.plugins.catalog import ProviderCatalog
+from billhook.testing.builders import CREDENTIAL_KEYS
 from billhook.testing.sandbox import provider, simulator
 from billhook.testing.transport import SimulatorTransport
 
@@ -45,7 +46,9 @@ def engine(store_url: str, clock: TurnedClock) -> Iterator[Engine]:
     books = simulator(clock=clock)
     transport = Moved(SimulatorTransport({NEW: books, OLD: books}))
     catalog = ProviderCatalog.from_objects([provider])
-    with Engine.open(store_url, clock=clock, catalog=catalog, transport=transport) as opened:
+    with Engine.open(
+        store_url, clock=clock, catalog=catalog, transport=transport, credential_keys=CREDENTIAL_KEYS
+    ) as opened:
         yield opened
 
 

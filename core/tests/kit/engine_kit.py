@@ -56,7 +56,7 @@ from billhook.engine.records import App, BillingProfile
 from billhook.faults import NO_FAULTS, Crash
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.store import schema
-from billhook.testing.builders import a_supplier
+from billhook.testing.builders import CREDENTIAL_KEYS, a_supplier
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 KEY = "idempotency-key"
@@ -549,7 +549,7 @@ def open_shop(
     clock = TurnedClock(NOON)
     books = Books(clock)
     wire = Wire(books, clock)
-    given = {"policy": Policy(), "faults": NO_FAULTS, "randomness": dice, **options}
+    given = {"policy": Policy(), "faults": NO_FAULTS, "randomness": dice, "credential_keys": CREDENTIAL_KEYS, **options}
     shop = Shop(url, clock, books, wire, _open(url, clock, wire, chosen, given), given, chosen)
     if ready:
         app = shop.an_app(chosen[0].declaration.type)

@@ -63,6 +63,27 @@ def prune(
     session.answer(result, lambda: fields({name: getattr(result, name) for name in result.__dataclass_fields__}))
 
 
+@command(group, "make-credential-key", shared=("as_json",))
+def make_credential_key(session: Session) -> None:
+    """Print a fresh key for the variable BILLHOOK_CREDENTIAL_KEYS. It is stored nowhere: keep it secret, and apart from the database."""
+    from billhook.engine.credential_keys import new_key
+
+    key = new_key()
+    session.answer({"key": key}, lambda: key)
+
+
+@command(group, "rotate-credentials", shared=WITHOUT_NAMESPACE)
+def rotate_credentials(session: Session) -> None:
+    """Encrypt the credentials of all apps with the newest key.
+
+    Keys in the file beside a SQLite database get a fresh one in front; the older ones stay for backups. With BILLHOOK_CREDENTIAL_KEYS put
+    the new key in front of the old one everywhere, run this, then take the old one away.
+    """
+    with session.engine() as engine:
+        result = engine.rotate_credentials()
+    session.answer(result, lambda: fields({name: getattr(result, name) for name in result.__dataclass_fields__}))
+
+
 @contextmanager
 def _database(session: Session, *, create: bool = False) -> Iterator[Database]:
     """The database as it is, of whatever schema."""

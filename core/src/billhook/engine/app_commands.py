@@ -39,7 +39,7 @@ class AppCommands:
     def __init__(self, context: Context, namespace: str) -> None:
         self._context = context
         self._namespace = namespace
-        self._credentials = Credentials(context.clock)
+        self._credentials = Credentials(context.clock, context.credential_keys)
 
     def install(
         self,

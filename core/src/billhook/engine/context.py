@@ -14,6 +14,7 @@ from billhook.domain.ids import new_ulid
 from billhook.domain.invoice import InvoiceContent
 from billhook.domain.mapping import MappedLine
 from billhook.engine.apps import Apps
+from billhook.engine.credential_keys import CredentialKeys
 from billhook.engine.telemetry import Telemetry
 from billhook.faults import Faults
 from billhook.plugins.observers import Observers
@@ -106,6 +107,7 @@ class Context:
     observers: Observers
     telemetry: Telemetry
     faults: Faults
+    credential_keys: CredentialKeys
     policy: Policy = field(default_factory=Policy)
     randomness: Randomness = secrets.token_bytes
     wakeups: Wakeups = field(default_factory=Wakeups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from billhook.engine.apps import NO_OVERRIDES, Apps
 from billhook.engine.commands import Commands
 from billhook.engine.connections import Connections
 from billhook.engine.context import Context, Policy, Randomness
+from billhook.engine.credential_keys import keys_for
 from billhook.engine.credentials import Credentials
 from billhook.engine.credit_note_commands import CreditNotes, Refunds
 from billhook.engine.customer_commands import CustomerCommands
@@ -57,6 +59,15 @@ from billhook.store.transaction import Transaction
 DEFAULT_NAMESPACE = "default"
 SEND_THREADS = 16
 IDLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """How many credentials are stored, how many were encrypted anew, and where the keys come from."""
+
+    credentials: int
+    changed: int
+    keys: str
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,7 @@ class Engine:
         telemetry: Telemetry | None = None,
         usage: UsageSource | None = None,
         randomness: Randomness = secrets.token_bytes,
+        credential_keys: Sequence[str] = (),
     ) -> None:
         self.catalog = catalog
         self.usage = usage
@@ -178,12 +190,13 @@ class Engine:
             observers=observers or Observers(),
             telemetry=telemetry or Telemetry(),
             faults=faults,
+            credential_keys=keys_for(database, credential_keys, os.environ),
             policy=policy or Policy(),
             randomness=randomness,
         )
         self.numbers = Numbers(self.context)
         self.settler = Settler(self.numbers)
-        self.credentials = Credentials(clock)
+        self.credentials = Credentials(clock, self.context.credential_keys)
         self.transport = transport
         self.connections = Connections(self.context, transport, self.credentials)
         self.usage_snapshots = UsageSnapshots(self.context, usage)
@@ -207,11 +220,14 @@ class Engine:
         telemetry: Telemetry | None = None,
         usage: UsageSource | None = None,
         randomness: Randomness = secrets.token_bytes,
+        credential_keys: Sequence[str] = (),
     ) -> Self:
         """Open the database at a file path, ``sqlite:///path`` or ``postgresql://...``, and bring its schema up to date.
 
         ``overrides`` are the host's pure hooks, by app type or app id; ``observers`` are told what happened; ``usage`` answers for metered
-        lines. Raises StoreError when the database can't be opened.
+        lines. ``credential_keys`` encrypt the credentials of apps, the first for new ones; where none is given, those of the environment
+        variable BILLHOOK_CREDENTIAL_KEYS do, or those in the file that is made beside a SQLite database. Raises StoreError when the
+        database can't be opened.
         """
         chosen_clock = clock or SystemClock()
         database = Database.open(url, clock=chosen_clock, faults=faults, create=create)
@@ -229,6 +245,7 @@ class Engine:
             telemetry=telemetry,
             usage=usage,
             randomness=randomness,
+            credential_keys=credential_keys,
         )
 
     @property
@@ -274,6 +291,16 @@ class Engine:
             app = self.context.apps.get(tx, app_id)
         return self.connections.check(app)
 
+    def rotate_credentials(self) -> Rotation:
+        """Encrypt every app's credentials with the newest key. Workers may go on meanwhile; doing it again is fine.
+
+        Keys in the file beside a SQLite database get a fresh one in front, and the older ones stay, because backups need them. Keys that
+        were given are used as they are: put the new one in front first. Raises CredentialKeyError.
+        """
+        ring = self.context.credential_keys.renew()
+        stored, changed = self.database.write(self.credentials.reseal)
+        return Rotation(stored, changed, ring.source)
+
     def prune(self, older_than: timedelta) -> PruneResult:
         """Compress and drop journal bodies of settled operations; hashes and evidence stay."""
         return Pruner(self.context).prune(older_than)
@@ -302,6 +329,8 @@ class Engine:
             return maybe_from_micros(tx.scalar(sa.select(sa.func.min(lease.c.next_due)).select_from(callable_apps)))
 
     def _new_worker(self, senders: Senders) -> Worker:
+        with self.database.read() as tx:
+            self.credentials.check_keys(tx)
         return Worker(
             self.context,
             self.settler,

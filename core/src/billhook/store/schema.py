@@ -78,6 +78,7 @@ credential = _table(
     _int("version"),
     _bytes("data"),
     _int("updated_at"),
+    _int("expires_at", null=True),
     _text("lock_owner", null=True),
     _int("lock_until", null=True),
     sa.PrimaryKeyConstraint("id"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +17,8 @@ from billhook.domain.price import UnitPrice
 from billhook.domain.workflow import WorkflowConfig, with_overrides
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+CREDENTIAL_KEYS = (urlsafe_b64encode(b"for tests, and no secret at all.").decode(),)
+"""For engines on databases that have no key file beside them."""
 
 
 def an_id(number: int = 1) -> str:

@@ -23,6 +23,7 @@ from billhook.errors import NotFound
 from billhook.faults import NO_FAULTS, Faults
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.store import schema
+from billhook.testing.builders import CREDENTIAL_KEYS
 from billhook.testing.crash import work_until_quiet
 from billhook.testing.invariants import problems_of
 from billhook.testing.sandbox import simulator as sandbox_simulator
@@ -224,6 +225,7 @@ class SandboxStory:
             faults=faults,
             policy=self.policy,
             randomness=randomness,
+            credential_keys=CREDENTIAL_KEYS,
         )
 
     def play(self, engine: Engine) -> None:

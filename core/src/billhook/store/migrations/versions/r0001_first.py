@@ -112,6 +112,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("lock_owner", sa.Text(), nullable=True),
         sa.Column("lock_until", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
