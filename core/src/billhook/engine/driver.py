@@ -39,7 +39,7 @@ from billhook.engine.effects import (
 from billhook.engine.journal import Attempt
 from billhook.engine.recovery import InDoubt, LookUp, Resend, WaitUntil, next_move
 from billhook.engine.sameness import difference
-from billhook.engine.telling import NOT_A_PLUGINS, told
+from billhook.engine.telling import NOT_A_PLUGINS
 from billhook.errors import ContractViolation
 from billhook.plugins.handle import ProviderHandle
 
@@ -75,6 +75,7 @@ class Driver:
         journal: list[Attempt],
         new_attempt_id: Callable[[], str],
         rhythm: Rhythm,
+        tell: Callable[[BaseException], str],
     ) -> None:
         self.handle = handle
         self.spec = spec
@@ -82,6 +83,7 @@ class Driver:
         self.journal = journal
         self._new_attempt_id = new_attempt_id
         self._rhythm = rhythm
+        self._tell = tell
         self._rules: OperationRules = handle.declaration.rules(spec.capability)
         self._steps: Steps | None = None
         self._checking: _Check | None = None
@@ -460,7 +462,7 @@ class Driver:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a plugin raises, SystemExit too, is its fault and told as one
             self.close()
-            return Fault(told(error))
+            return Fault(self._tell(error))
 
     def _park(self, until: datetime | None, reason: str, cause: ParkCause = "waiting") -> Effect:
         self.close()

@@ -23,6 +23,7 @@ from billhook.engine.leases import Lease
 from billhook.engine.moments import maybe_from_micros
 from billhook.engine.number_plan import NumberClaim
 from billhook.engine.tables import WORK_COLUMNS
+from billhook.engine.telling import told
 from billhook.engine.work import ADVANCE, WorkRow
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -59,6 +60,10 @@ class HeldApp:
             self.empty.clear()
         else:
             self.empty.discard(operation)
+
+    def told(self, error: BaseException) -> str:
+        """The error in one line, without the app's secrets."""
+        return told(error, self.credentials)
 
     def found_nothing(self, now: datetime) -> bool:
         """Every operation was looked at, and nothing can be done now."""
@@ -123,7 +128,11 @@ def new_driver(
     context: Context, held: HeldApp, spec: OperationSpec, batch: Batch[Any, Any], journal: list[Attempt]
 ) -> Driver:
     """A driver over that journal."""
-    return Driver(held.app.handle, spec, batch, journal, lambda: context.new_id(context.clock.now()), rhythm(context))
+
+    def new_attempt_id() -> str:
+        return context.new_id(context.clock.now())
+
+    return Driver(held.app.handle, spec, batch, journal, new_attempt_id, rhythm(context), held.told)
 
 
 def opened(

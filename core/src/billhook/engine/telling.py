@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
 from billhook.faults import Crash
 
 LONGEST = 1_000
+MASK = "[secret]"
+SHORTEST_SECRET = 4
+"""Anything shorter guards nothing, and would be found everywhere."""
 
 NOT_A_PLUGINS: tuple[type[BaseException], ...] = (KeyboardInterrupt, Crash)
 """What passes through even where a plugin's code runs."""
 
 
-def told(error: BaseException) -> str:
-    """The error in one line that any store takes: its type, and its text as far as it has a readable one."""
+def told(error: BaseException, credentials: BaseModel | None = None) -> str:
+    """The error in one line that any store takes: its type, and its text as far as it has a readable one.
+
+    The secret values of those ``credentials`` are masked in it.
+    """
     name = type(error).__name__
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - an error that can't even be shown
         return name
+    for secret in sorted(_secrets(credentials), key=len, reverse=True):
+        text = text.replace(secret, MASK)
     readable = text.encode("utf-8", "replace").decode().replace("\x00", "?")[:LONGEST]
     return f"{name}: {readable}" if readable else name
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    """The secret values anywhere in a model."""
+    if isinstance(value, SecretStr):
+        secret = value.get_secret_value()
+        if len(secret) >= SHORTEST_SECRET:
+            yield secret
+    elif isinstance(value, BaseModel):
+        for _, part in value:
+            yield from _secrets(part)
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _secrets(part)

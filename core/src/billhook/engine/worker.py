@@ -299,9 +299,9 @@ class Worker:
 
     def _commit_apart(self, work: Round, now: datetime, error: Exception) -> None:
         """Commit each app's part by itself, and what fails there operation by operation: each trouble stays where it is."""
-        self._context.telemetry.log(
-            logging.ERROR, "A round could not be committed as a whole.", {"reason": told(error)}
-        )
+        # Whose error it is comes out below; told here, it could not be kept free of everybody's secrets.
+        fields = {"reason": type(error).__name__}
+        self._context.telemetry.log(logging.ERROR, "A round could not be committed as a whole.", fields)
         for app_id, part in work.by_app().items():
             held = self._held.get(app_id)
             if held is not None and not self._is_committed(part, held, now):
@@ -325,7 +325,7 @@ class Worker:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - told, and tried in smaller parts
-            fields = {"app": held.app.id, "reason": told(error)}
+            fields = {"app": held.app.id, "reason": held.told(error)}
             self._context.telemetry.log(logging.ERROR, "Part of a round could not be committed.", fields)
             return False
         return True
