@@ -22,6 +22,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LONGEST_SHOWN = 64
+"""Of an id that is not there, no more letters than these are shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -55,8 +58,8 @@ class NotFound(BillhookError):
     code = "not_found"
 
     def __init__(self, kind: str, id: str, namespace: str | None = None) -> None:
-        where = f" in namespace {namespace!r}" if namespace else ""
-        super().__init__(f"There is no {kind} {id!r}{where}. List what is there, or check the namespace.")
+        where = f" in namespace {_shown(namespace)!r}" if namespace else ""
+        super().__init__(f"There is no {kind} {_shown(id)!r}{where}. List what is there, or check the namespace.")
         self.kind = kind
         self.id = id
 
@@ -144,3 +147,7 @@ class StaleWrite(StoreError):
     """Somebody else changed the row first; read again and decide again."""
 
     code = "stale_write"
+
+
+def _shown(id: str) -> str:
+    return f"{id[:LONGEST_SHOWN]}..." if len(str(id)) > LONGEST_SHOWN else id

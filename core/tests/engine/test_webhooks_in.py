@@ -245,6 +245,6 @@ def test_a_webhook_that_the_plugin_can_not_read_is_not_taken_for_received(a_shop
         raise ValueError(body)
 
     shop = a_shop(a_signed_provider(read_webhook=breaks))
-    with pytest.raises(ValueError, match="junk"):
+    with pytest.raises(WebhookRefused, match="junk"):
         shop.engine.receive_webhook(shop.app.id, {}, b"junk")
     assert shop.rows(schema.inbox) == []

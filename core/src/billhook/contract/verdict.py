@@ -76,7 +76,7 @@ def classify_by_status(request: Request | Call, reply: Reply) -> Verdict:
 def retry_after(reply: Reply) -> timedelta | None:
     """The Retry-After header in its form of whole seconds."""
     value = (reply.header("retry-after") or "").strip()
-    return timedelta(seconds=int(value)) if value.isdigit() else None
+    return timedelta(seconds=int(value)) if value.isascii() and value.isdigit() and len(value) < 10 else None
 
 
 def is_readable(reply: Reply) -> bool:
@@ -85,6 +85,6 @@ def is_readable(reply: Reply) -> bool:
         return True
     try:
         json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

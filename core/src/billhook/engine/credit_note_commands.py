@@ -25,6 +25,7 @@ from billhook.engine.freeze import credit_note_view
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.limits import invoice_problems
 from billhook.engine.numbers import NumberedDocument
+from billhook.engine.paging import check_limit
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import DRAFT_SERIES, Submitter, draft_hash
 from billhook.engine.unit import Unit
@@ -86,7 +87,8 @@ class CreditNotes:
         return self.get(credit_note_id)
 
     def list(self, *, limit: int = 1000) -> tuple[InvoiceView, ...]:
-        """Credit notes, the newest first."""
+        """Credit notes, the newest first. Raises InvalidInput for a limit that can't be."""
+        check_limit(limit)
         with self._context.database.read() as tx:
             rows = tx.all(
                 sa.select(_note.c.id)

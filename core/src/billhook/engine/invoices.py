@@ -33,6 +33,7 @@ from billhook.engine.unit import Unit
 from billhook.engine.usage import UsageSnapshots
 from billhook.engine.work import Lane
 from billhook.errors import InvalidInput, KeyReused, StaleWrite
+from billhook.store.database import refusing_texts
 from billhook.store.transaction import Transaction
 
 Draft = InvoiceDraft | Mapping[str, Any] | bytes
@@ -250,14 +251,16 @@ class Invoices:
     @contextmanager
     def _read(self) -> Iterator[Transaction]:
         if self._bound is not None:
-            yield self._bound
+            with refusing_texts():
+                yield self._bound
             return
         with self._context.database.read() as tx:
             yield tx
 
     def _write(self, act: Callable[[Transaction], T]) -> T:
         if self._bound is not None:
-            return act(self._bound)
+            with refusing_texts():
+                return act(self._bound)
         for _ in range(STALE_RETRIES):
             try:
                 return self._context.database.write(act)

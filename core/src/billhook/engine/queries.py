@@ -16,6 +16,7 @@ from billhook.domain.issue import ValidationIssue
 from billhook.domain.lifecycle import Action, State, available_actions, is_failed, is_mutable
 from billhook.engine.invoice_row import COLUMNS, InvoiceRow, invoice_view
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
+from billhook.engine.paging import check_page
 from billhook.engine.records import Page
 from billhook.engine.unit import Unit
 from billhook.errors import InvalidInput, NotFound
@@ -180,7 +181,8 @@ def id_of_key(tx: Transaction, namespace: str, key: str) -> str | None:
 
 
 def page_of(unit: Unit, namespace: str, wanted: InvoiceFilter, page: int, page_size: int) -> Page[InvoiceView]:
-    """Invoices, the newest first."""
+    """Invoices, the newest first. Raises InvalidInput for a page that can't be."""
+    check_page(page, page_size)
     where = _where(namespace, wanted)
     total = unit.tx.scalar(sa.select(sa.func.count()).select_from(_invoice).where(where))
     columns = [_invoice.c[name] for name in COLUMNS]

@@ -13,17 +13,21 @@ from billhook.contract.declaration import Capability
 from billhook.contract.webhooks import Refusal, WebhookEvent
 from billhook.engine import tables
 from billhook.engine.apps import AppHandle
+from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
 from billhook.engine.moments import to_micros
+from billhook.engine.telling import told
 from billhook.engine.unit import Unit
 from billhook.engine.work import READY, Lane, WorkRow
-from billhook.errors import WebhookRefused
+from billhook.errors import BillhookError, WebhookRefused
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 _inbox, _link, _payment = schema.inbox, schema.document_link, schema.payment
 
+LONGEST_NAME = 255
+"""How long an id or a name may be that comes with a webhook."""
 UNMATCHED, WORKED = "unmatched", "worked"
 
 # What an event leads to: always a read, never a fact.
@@ -54,11 +58,20 @@ class Webhooks:
     ) -> Sequence[WebhookEvent]:
         lowered = {name.lower(): value for name, value in headers.items()}
         credentials = app.handle.credentials(secrets) if secrets else None
-        read = app.handle.read_webhook(lowered, body, credentials, now)
+        try:
+            read = app.handle.read_webhook(lowered, body, credentials, now)
+        except BillhookError:
+            raise
+        except Exception as error:
+            raise WebhookRefused(
+                f"A webhook for app {app.name} can't be read ({told(error, credentials)}). Mend the plugin if it should be."
+            ) from error
         if isinstance(read, Refusal):
             raise WebhookRefused(
                 f"A webhook for app {app.name} is refused: {read.reason}. Check the app's webhook secret."
             )
+        for event in read:
+            _check(app, event)
         return read
 
     def _keep(self, tx: Transaction, app: AppHandle, events: Sequence[WebhookEvent], now: datetime) -> int:
@@ -100,6 +113,21 @@ class Webhooks:
         )
         with self._context.database.read() as tx:
             return tuple(dict(row._mapping) for row in tx.all(select))
+
+
+def _check(app: AppHandle, event: WebhookEvent) -> None:
+    """Raise WebhookRefused for an event that is not as the contract says, or that can't be stored."""
+    texts = {"id": event.id, "external_id": event.external_id, "type": event.type}
+    problem = misfit(event, WebhookEvent, "the event") or next(
+        (
+            f"the event's {name} has {len(text)} characters, 1 to {LONGEST_NAME} are taken"
+            for name, text in texts.items()
+            if not 0 < len(text) <= LONGEST_NAME
+        ),
+        None,
+    )
+    if problem is not None:
+        raise WebhookRefused(f"A webhook for app {app.name} can't be taken: {problem}. Nothing was stored.")
 
 
 def find_subject(tx: Transaction, app_id: str, event: WebhookEvent) -> tuple[str, str] | None:

@@ -58,7 +58,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Read one state of the database, whatever is written meanwhile. Writing in it is refused."""
-        with _refusing_texts(), self.backend.reading() as connection:
+        with refusing_texts(), self.backend.reading() as connection:
             yield Transaction(connection)
 
     def write(self, job: Job[T]) -> T:
@@ -67,7 +67,7 @@ class Database:
         The job may be run more than once until then, so it does nothing but work on its transaction; what else has to
         happen goes to `after_commit`. Its own exception comes back, and then nothing of it is stored.
         """
-        with _refusing_texts():
+        with refusing_texts():
             return self._writer.write(job)
 
     def submit(self, job: Job[T]) -> Future[T]:
@@ -108,7 +108,7 @@ class Database:
 
 
 @contextmanager
-def _refusing_texts() -> Iterator[None]:
+def refusing_texts() -> Iterator[None]:
     """Texts that no database takes, with a NUL or half a character in them, are the caller's mistake."""
     try:
         yield

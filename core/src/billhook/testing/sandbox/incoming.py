@@ -53,5 +53,5 @@ def _events(body: bytes) -> tuple[WebhookEvent, ...] | Refusal:
         details = {"reference": str(told["reference"])}
         at = datetime.fromisoformat(told["at"])
         return (WebhookEvent(told["id"], kind, told["object_id"], told["type"], at, details),)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Refusal("its body is no event of the sandbox")

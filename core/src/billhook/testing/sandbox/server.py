@@ -123,7 +123,7 @@ class SandboxSimulator(Simulator):
         """Do what is asked; refusals become 400, 404, 405 and 422."""
         try:
             body = json.loads(request.body) if request.body else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return SimReply.error(400, "malformed", "The body is no JSON.")
         try:
             return self._routed(request, body, now)
