@@ -1,0 +1,32 @@
+"""A GoCardless that fits in a test: mandates, payments that settle days later, refunds, events and signed webhooks.
+
+It is written from the vendor's pages and clients alone, and shares no code with the provider.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from billhook.clock import Clock
+
+if TYPE_CHECKING:
+    from billhook_gocardless.simulator.rules import GoCardlessRules
+    from billhook_gocardless.simulator.server import GoCardlessSimulator
+
+__all__ = ["simulator"]
+
+
+def simulator(
+    path: str | Path = ":memory:",
+    *,
+    clock: Clock | None = None,
+    rules: GoCardlessRules | None = None,
+    latency_seconds: float = 0.0,
+    webhook_url: str | None = None,
+) -> GoCardlessSimulator:
+    """A GoCardless whose books are at `path`; see `GoCardlessSimulator`."""
+    # Whoever only looks at what is installed needs neither the server nor sqlite3.
+    from billhook_gocardless.simulator.server import GoCardlessSimulator
+
+    return GoCardlessSimulator(path, clock=clock, rules=rules, latency_seconds=latency_seconds, webhook_url=webhook_url)
