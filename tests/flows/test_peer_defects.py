@@ -35,6 +35,7 @@ from billhook.plugins.catalog import ProviderCatalog
 from billhook.plugins.observers import Observers
 from billhook.providers.custom_invoicing import CustomInvoicingProvider
 from billhook.store import schema
+from billhook.testing.builders import CREDENTIAL_KEYS
 from billhook.testing.crash import Crashes, work_until_quiet
 from billhook.testing.sandbox import encoding, reading, simulator
 from billhook.testing.sandbox.provider import STEERING_KEY, SandboxProvider
@@ -231,7 +232,8 @@ class HeaderThenLines(SandboxProvider):
 def test_a_crash_between_header_and_lines_leaves_neither_an_empty_nor_a_second_invoice(tmp_path: Path):
     catalog = ProviderCatalog.from_objects([HeaderThenLines])
     prepared, numbers = tmp_path / "prepared.db", itertools.count()
-    with Engine.open(prepared, catalog=catalog, clock=TurnedClock(BEGINS_AT)) as engine:
+    clock = TurnedClock(BEGINS_AT)
+    with Engine.open(prepared, catalog=catalog, clock=clock, credential_keys=CREDENTIAL_KEYS) as engine:
         prepare(engine)
 
     def a_story() -> SandboxStory:

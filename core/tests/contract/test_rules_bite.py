@@ -30,6 +30,7 @@ from billhook.engine import (
     walk,
     webhooks,
 )
+from billhook.engine.apps import AppHandle
 from billhook.engine.commands import Commands
 from billhook.engine.driver import Driver
 from billhook.engine.effects import Release
@@ -133,7 +134,7 @@ def sign_before_storing(patch: Patch) -> None:
 
 
 def never_refresh(patch: Patch) -> None:
-    patch.setattr(Worker, "_renew_credentials", lambda self, held: None)
+    patch.setattr(AppHandle, "can_renew", False)
 
 
 def refresh_every_time(patch: Patch) -> None:

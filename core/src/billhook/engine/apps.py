@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import BaseModel
 
+from billhook.contract.declaration import Capability
 from billhook.domain.invoice import InvoiceView, Line
 from billhook.domain.mapping import MappedLine, MappingRules, parse_mapping_rules
 from billhook.errors import NotFound
@@ -47,6 +48,11 @@ class AppHandle:
     settings_json: dict[str, Any]
     mapping: MappingRules | None
     credential_id: str | None
+
+    @property
+    def can_renew(self) -> bool:
+        """Whether the app has credentials that its provider can renew."""
+        return self.credential_id is not None and self.handle.declaration.can(Capability.REFRESH_CREDENTIALS)
 
 
 class Apps:

@@ -3,83 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from datetime import timedelta
 from typing import Any
+
+from pydantic import BaseModel
 
 from billhook.contract.declaration import Capability, Declaration
 from billhook.contract.items import Batch, ConnectionItem
-from billhook.contract.outcomes import Done, Rejected
+from billhook.contract.outcomes import Done, Rejected, Retry
 from billhook.contract.requests import Call, Reply, Request
-from billhook.contract.results import ConnectionResult, CredentialsResult
-from billhook.contract.verdict import Answered
+from billhook.contract.verdict import Answered, Busy, Throttled, Unauthorized, Verdict
 from billhook.engine.apps import AppHandle
 from billhook.engine.context import Context
-from billhook.engine.credentials import Credentials
+from billhook.engine.driver import throttled_until
 from billhook.engine.effects import Arrived
 from billhook.engine.sending import outgoing
 from billhook.engine.transport import Transport
 from billhook.errors import ConfigError, ContractViolation
 
 
-class Connections:
-    """Runs connection operations in the caller's thread."""
+class NoAnswer(ConfigError):
+    """The provider could not be asked now. Nobody knows whether it did anything; asking again later may help."""
 
-    def __init__(self, context: Context, transport: Transport, credentials: Credentials) -> None:
+    def __init__(self, message: str, after: timedelta = timedelta()) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class NotAuthorized(ConfigError):
+    """The provider does not take these credentials."""
+
+
+class Connections:
+    """Runs connection operations in the caller's thread. Safe between threads."""
+
+    def __init__(self, context: Context, transport: Transport) -> None:
         self._context = context
         self._transport = transport
-        self._credentials = credentials
-
-    def check(self, app: AppHandle) -> ConnectionResult:
-        """Whether the credentials work, and what they reach. Raises ConfigError with the reason when they don't."""
-        if not app.handle.declaration.can(Capability.CHECK_CONNECTION):
-            return ConnectionResult()
-        with self._context.database.read() as tx:
-            secrets = self._credentials.load(tx, app.credential_id).secrets if app.credential_id else {}
-        if not secrets and app.handle.declaration.credentials is not None:
-            raise ConfigError(missing_credentials(app.id, app.name, app.handle.declaration))
-        result = self.run(app, Capability.CHECK_CONNECTION, app.handle.credentials(secrets) if secrets else None)
-        assert isinstance(result, ConnectionResult)
-        return result
-
-    def refresh(self, app: AppHandle, credentials: Any, version: int) -> bool:
-        """New credentials for old, stored before anybody uses them. False when it can't be done."""
-        if app.credential_id is None or not app.handle.declaration.can(Capability.REFRESH_CREDENTIALS):
-            return False
-        try:
-            result = self.run(app, Capability.REFRESH_CREDENTIALS, credentials)
-        except ConfigError:
-            return False
-        assert isinstance(result, CredentialsResult)
-        credential_id, fresh = app.credential_id, dict(result.credentials)
-        return self._context.database.write(lambda tx: self._swap(tx, credential_id, version, fresh))
-
-    def _swap(self, tx: Any, credential_id: str, version: int, fresh: Mapping[str, str]) -> bool:
-        known = self._credentials.load(tx, credential_id)
-        return self._credentials.swap(tx, credential_id, version, {**known.secrets, **fresh})
 
     def run(
-        self, app: AppHandle, capability: Capability, credentials: Any, parameters: Mapping[str, str] | None = None
+        self,
+        app: AppHandle,
+        capability: Capability,
+        credentials: BaseModel | None,
+        parameters: Mapping[str, str] | None = None,
     ) -> Any:
-        """Run one connection operation to its end. Raises ConfigError when the provider refuses or can't be reached."""
+        """Run one connection operation to its end.
+
+        The operation finds in its item's parameters what is given here, and those values of the credentials that are no secrets. Raises
+        ConfigError when the provider refuses: NotAuthorized where it does not take the credentials; NoAnswer when it can't be asked now.
+        """
         now = self._context.clock.now()
-        item = ConnectionItem(app.id, dict(parameters or {}))
+        item = ConnectionItem(app.id, {**_plain_values(credentials), **(parameters or {})})
         batch = Batch(self._context.new_id(now), (item,), app.settings, now, app.id, app.namespace)
         returned = app.handle.start(capability, batch)
-        outcomes = self._drive(app, returned, credentials) if isinstance(returned, Generator) else returned
+        outcomes = self._drive(app, capability, returned, credentials) if isinstance(returned, Generator) else returned
         outcome = outcomes.get(app.id)
         if isinstance(outcome, Done):
             return outcome.result
         if isinstance(outcome, Rejected):
             reasons = "; ".join(issue.message for issue in outcome.issues)
             raise ConfigError(f"{app.name} refuses the connection: {reasons}. Check its settings and credentials.")
-        raise ConfigError(f"{app.name} did not finish {capability}. Try again.")
+        after = outcome.after if isinstance(outcome, Retry) else timedelta()
+        raise NoAnswer(f"{app.name} did not finish {capability}. Try again.", after)
 
     def _drive(
-        self, app: AppHandle, steps: Generator[Request | Call, Reply, Any], credentials: Any
+        self,
+        app: AppHandle,
+        capability: Capability,
+        steps: Generator[Request | Call, Reply, Any],
+        credentials: BaseModel | None,
     ) -> Mapping[str, Any]:
         try:
             step = next(steps)
             while True:
-                step = steps.send(self._answer(app, step, credentials))
+                step = steps.send(self._answer(app, capability, step, credentials))
         except StopIteration as stop:
             if not isinstance(stop.value, Mapping):
                 raise ContractViolation(f"A connection operation of {app.type} returned no outcomes.") from None
@@ -87,18 +85,32 @@ class Connections:
         finally:
             steps.close()
 
-    def _answer(self, app: AppHandle, step: Request | Call, credentials: Any) -> Reply:
+    def _answer(
+        self, app: AppHandle, capability: Capability, step: Request | Call, credentials: BaseModel | None
+    ) -> Reply:
         if isinstance(step, Call):
             return Reply.of(app.handle.registered_function(step.function.name)(credentials, **step.function.args))
-        signed = app.handle.authenticate(outgoing(step, None), credentials, self._context.clock.now())
-        longest = app.handle.declaration.rules(Capability.CHECK_CONNECTION).longest
+        now = self._context.clock.now()
+        signed = app.handle.authenticate(outgoing(step, None), credentials, now)
+        longest = app.handle.declaration.rules(capability).longest
+        self._context.faults.reach("connection.before")
         came = self._transport.send(signed, longest.total_seconds())
+        self._context.faults.reach("connection.after")
         if not isinstance(came, Arrived):
-            raise ConfigError(f"{app.name} can't be reached ({came.reason}). Check its settings, and try again.")
+            raise NoAnswer(f"{app.name} can't be reached ({came.reason}). Check its settings, and try again.")
         verdict = app.handle.classify(step, came.reply)
         if isinstance(verdict, Answered):
             return came.reply
-        raise ConfigError(f"{app.name} answered {came.reply.status} to step {step.step!r}. Check its credentials.")
+        told = f"{app.name} answered {came.reply.status} to step {step.step!r}"
+        if isinstance(verdict, Unauthorized):
+            raise NotAuthorized(f"{told}. Check its credentials.")
+        raise NoAnswer(f"{told}. Try again later.", self._pause(verdict))
+
+    def _pause(self, verdict: Verdict) -> timedelta:
+        now = self._context.clock.now()
+        if isinstance(verdict, Throttled):
+            return throttled_until(verdict, now) - now
+        return verdict.after if isinstance(verdict, Busy) else timedelta()
 
 
 def missing_credentials(app_id: str, name: str, declaration: Declaration) -> str:
@@ -107,3 +119,8 @@ def missing_credentials(app_id: str, name: str, declaration: Declaration) -> str
     needed = [field for field, info in fields.items() if info.is_required()] or list(fields)
     options = " ".join(f"--credential {field}=-" for field in needed)
     return f"{name} has no credentials; it needs {', '.join(needed)}. Give them: billhook apps credentials {app_id} {options}"
+
+
+def _plain_values(credentials: BaseModel | None) -> dict[str, str]:
+    """What is no secret, such as a client's id: an address for a person to visit may need it."""
+    return {name: value for name, value in credentials or () if isinstance(value, str)}

@@ -63,6 +63,8 @@ class Policy:
     longest_wait: timedelta = timedelta(days=30)
     """For how long a provider may leave an item pending that it gave no time to give up; then it fails visibly. Money is waited for
     without end, and so is a caller who confirms."""
+    renew_before: timedelta = timedelta(minutes=5)
+    """Credentials are renewed when they expire within this time, or have used three quarters of theirs."""
     circuit_failures: int = 5
     """So many failures in a row open the app's circuit."""
     orphan_after: timedelta = timedelta(days=1)

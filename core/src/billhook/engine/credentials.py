@@ -72,6 +72,10 @@ class Credentials:
             raise NotFound("credential", id)
         return self._read(row)
 
+    def version(self, tx: Transaction, id: str) -> int | None:
+        """Which version is stored, None when none is."""
+        return tx.scalar(sa.select(_table.c.version).where(_table.c.id == id))  # type: ignore[no-any-return]
+
     def replace(self, tx: Transaction, id: str, raw: Mapping[str, Any], expires_at: datetime | None = None) -> None:
         """Put other secrets in their place, whatever version they have. Whoever is renewing them comes too late."""
         values = {"version": _table.c.version + 1, **_UNLOCKED, **self._sealed(tx, id, raw, expires_at)}
@@ -89,6 +93,11 @@ class Credentials:
         still_expected = sa.and_(_table.c.id == id, _table.c.version == expected_version)
         values = {"version": expected_version + 1, **_UNLOCKED, **self._sealed(tx, id, raw, expires_at)}
         return tx.execute(sa.update(_table).where(still_expected).values(values)).rowcount == 1
+
+    def expire(self, tx: Transaction, id: str, version: int) -> None:
+        """Note that this version was refused, so that nobody tries it again before it is renewed."""
+        refused = sa.and_(_table.c.id == id, _table.c.version == version)
+        tx.execute(sa.update(_table).where(refused).values(expires_at=to_micros(self._clock.now())))
 
     def forget(self, tx: Transaction, id: str) -> None:
         """Remove the secrets."""

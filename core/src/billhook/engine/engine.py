@@ -20,6 +20,7 @@ from billhook.contract.results import ConnectionResult
 from billhook.domain.usage import UsageSource
 from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import NO_OVERRIDES, Apps
+from billhook.engine.checking import check_connection
 from billhook.engine.commands import Commands
 from billhook.engine.connections import Connections
 from billhook.engine.context import Context, Policy, Randomness
@@ -39,6 +40,7 @@ from billhook.engine.override_commands import OverrideCommands
 from billhook.engine.pending_lines import PendingLineCommands
 from billhook.engine.profile_commands import ProfileCommands
 from billhook.engine.prune import Pruner, PruneResult
+from billhook.engine.renewal import Renewals
 from billhook.engine.running import RunningWorker
 from billhook.engine.sending import InlineSenders, Sender, Senders, ThreadSenders
 from billhook.engine.settle import Settler
@@ -198,7 +200,7 @@ class Engine:
         self.settler = Settler(self.numbers)
         self.credentials = Credentials(clock, self.context.credential_keys)
         self.transport = transport
-        self.connections = Connections(self.context, transport, self.credentials)
+        self.connections = Connections(self.context, transport)
         self.usage_snapshots = UsageSnapshots(self.context, usage)
         self._commands = Commands(self.settler)
         self._webhooks = Webhooks(self.context, self.credentials)
@@ -287,9 +289,7 @@ class Engine:
 
     def check_connection(self, app_id: str) -> ConnectionResult:
         """Whether an app's credentials work, and which accounts they reach. Raises ConfigError with the reason when they don't."""
-        with self.database.read() as tx:
-            app = self.context.apps.get(tx, app_id)
-        return self.connections.check(app)
+        return check_connection(self.context, self.connections, self.credentials, app_id)
 
     def rotate_credentials(self) -> Rotation:
         """Encrypt every app's credentials with the newest key. Workers may go on meanwhile; doing it again is fine.
@@ -331,17 +331,18 @@ class Engine:
     def _new_worker(self, senders: Senders) -> Worker:
         with self.database.read() as tx:
             self.credentials.check_keys(tx)
+        owner = self.context.new_id(self.context.clock.now())
         return Worker(
             self.context,
             self.settler,
             self.numbers,
             self.credentials,
-            self.connections,
+            Renewals(self.context, self.connections, self.credentials, owner),
             senders,
             Sender(self.context, self.transport),
             self._commands.apply_recorded,
             self.usage_snapshots,
-            self.context.new_id(self.context.clock.now()),
+            owner,
         )
 
     def close(self) -> None:

@@ -93,9 +93,11 @@ def renew(tx: Transaction, leases: Sequence[Lease], now: datetime, lifetime: tim
     return tx.update_many(RENEW, [(lease.app_id, lease.owner, lease.fence, expires_at) for lease in leases])
 
 
-def release(tx: Transaction, lease: Lease, now: datetime, not_before: datetime | None) -> None:
-    """Let others have the app, when it next has something due and may be called."""
-    due = next_due(tx, lease.app_id)
+def release(
+    tx: Transaction, lease: Lease, now: datetime, not_before: datetime | None, at_latest: datetime | None = None
+) -> None:
+    """Let others have the app, when it next has something due and may be called, or ``at_latest``."""
+    due = min((at for at in (next_due(tx, lease.app_id), maybe_micros(at_latest)) if at is not None), default=None)
     # Never earlier than now: it had its turn, and goes behind those that wait for theirs.
     for earliest in (now, lease.blocked_until(now), not_before):
         if due is not None and earliest is not None:

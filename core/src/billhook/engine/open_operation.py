@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from billhook.contract.outcomes import Rejected
 from billhook.engine.apps import AppHandle
 from billhook.engine.budget import Budget
 from billhook.engine.context import Context, Policy
+from billhook.engine.credentials import Credential
 from billhook.engine.driver import Driver, Rhythm
 from billhook.engine.freeze import FrozenBatch, Thawer
 from billhook.engine.journal import SENDING, Attempt, read_attempts
@@ -50,9 +51,30 @@ class HeldApp:
     """Operations for which a look found nothing to do, until somebody wakes us."""
     blocked: dict[str, datetime] = field(default_factory=dict)
     """Operations whose budget is spent, and when it opens again."""
+    usable_until: datetime | None = None
+    """When the credentials expire, as far as their provider can renew them."""
+    renew_at: datetime | None = None
+    """When newer credentials are to be asked for."""
+    is_renewing: bool = False
     refreshed_version: int | None = None
     is_refused: bool = False
     """Even fresh credentials are refused: nothing is sent, and the app is given back once what is in flight has landed."""
+
+    def take_credentials(self, credential: Credential, renew_before: timedelta) -> None:
+        """Work with these from here on."""
+        self.credentials_version = credential.version
+        self.credentials = self.app.handle.credentials(credential.secrets)
+        if self.app.can_renew:
+            self.usable_until = credential.expires_at
+            self.renew_at = credential.renew_at(renew_before)
+
+    def can_sign(self, now: datetime) -> bool:
+        """Whether requests can be signed: the credentials have not expired, and newer ones are not on their way."""
+        return not self.is_renewing and (self.usable_until is None or now < self.usable_until)
+
+    def should_renew(self, now: datetime) -> bool:
+        """Whether newer credentials are to be asked for now."""
+        return not self.is_renewing and not self.is_refused and self.renew_at is not None and self.renew_at <= now
 
     def look_again(self, operation: str) -> None:
         """There may be something to do for that operation (or for all)."""
@@ -77,8 +99,8 @@ class HeldApp:
 
     @property
     def in_flight(self) -> int:
-        """How many of its operations wait for an answer right now."""
-        return sum(operation.in_flight for operation in self.operations.values())
+        """How much of it waits for an answer right now: operations, and new credentials."""
+        return sum(operation.in_flight for operation in self.operations.values()) + self.is_renewing
 
 
 @dataclass(slots=True)

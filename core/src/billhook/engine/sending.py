@@ -6,7 +6,7 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from billhook.contract.requests import Call, Find, Outgoing, Reply, Request
@@ -16,6 +16,9 @@ from billhook.engine.journal import Attempt
 from billhook.engine.open_operation import HeldApp, OpenOperation
 from billhook.engine.transport import Transport
 from billhook.errors import ContractViolation
+
+if TYPE_CHECKING:
+    from billhook.engine.renewal import RenewalLanded
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,17 @@ class Landed:
     came: Transmission | BaseException
 
 
-class Senders(Protocol):
-    """Where sendings run."""
+Landing: TypeAlias = "Landed | RenewalLanded"
 
-    def submit(self, task: Callable[[], Landed]) -> None:
+
+class Senders(Protocol):
+    """Where sendings run, and whatever else waits for a provider."""
+
+    def submit(self, task: Callable[[], Landing]) -> None:
         """Run it, now or soon; its result is to be had from ``landed``."""
         ...
 
-    def landed(self, timeout_seconds: float | None) -> list[Landed]:
+    def landed(self, timeout_seconds: float | None) -> list[Landing]:
         """What has landed; waits up to that long for something (None: not at all)."""
         ...
 
@@ -65,13 +71,13 @@ class InlineSenders:
     """Sends in the caller's thread, at once."""
 
     def __init__(self) -> None:
-        self._landed: list[Landed] = []
+        self._landed: list[Landing] = []
 
-    def submit(self, task: Callable[[], Landed]) -> None:
+    def submit(self, task: Callable[[], Landing]) -> None:
         """Run it now."""
         self._landed.append(task())
 
-    def landed(self, timeout_seconds: float | None) -> list[Landed]:
+    def landed(self, timeout_seconds: float | None) -> list[Landing]:
         """Everything that was sent since."""
         landed, self._landed = self._landed, []
         return landed
@@ -85,15 +91,15 @@ class ThreadSenders:
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="billhook-send")
-        self._queue: queue.SimpleQueue[Landed] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Landing] = queue.SimpleQueue()
 
-    def submit(self, task: Callable[[], Landed]) -> None:
+    def submit(self, task: Callable[[], Landing]) -> None:
         """Run it in a thread."""
         self._pool.submit(lambda: self._queue.put(task()))
 
-    def landed(self, timeout_seconds: float | None) -> list[Landed]:
+    def landed(self, timeout_seconds: float | None) -> list[Landing]:
         """What has landed; waits for the first, not for more."""
-        found: list[Landed] = []
+        found: list[Landing] = []
         try:
             found.append(self._queue.get(block=bool(timeout_seconds), timeout=timeout_seconds or None))
             while True:

@@ -10,7 +10,6 @@ from billhook.contract.declaration import Capability
 from billhook.engine import leases
 from billhook.engine.app_status import become_unauthorized
 from billhook.engine.budget import Window, is_shared, read_budget, settle_shared, store_windows
-from billhook.engine.connections import Connections
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
 from billhook.engine.effects import Arrived, Fault, Look, Park, Send, Settle, Transmission, Unsendable
@@ -19,8 +18,9 @@ from billhook.engine.number_plan import NumberPlan
 from billhook.engine.numbers import Numbers
 from billhook.engine.open_operation import EVERYTHING, HeldApp, OpenOperation, read_open
 from billhook.engine.prepare import Preparer, by_urgency, due_timers
+from billhook.engine.renewal import Postponed, Refused, Renewal, RenewalLanded, Renewals, Renewed
 from billhook.engine.round import Commands, Round, RoundResult, Step, is_dissolved
-from billhook.engine.sending import Landed, Sender, Senders, Sending
+from billhook.engine.sending import Landed, Landing, Sender, Senders, Sending
 from billhook.engine.settle import Settler
 from billhook.engine.telling import told
 from billhook.engine.usage import UsageSnapshots
@@ -42,7 +42,7 @@ class Worker:
         settler: Settler,
         numbers: Numbers,
         credentials: Credentials,
-        connections: Connections,
+        renewals: Renewals,
         senders: Senders,
         sender: Sender,
         apply_commands: Commands,
@@ -53,7 +53,7 @@ class Worker:
         self._settler = settler
         self._numbers = numbers
         self._credentials = credentials
-        self._connections = connections
+        self._renewals = renewals
         self._senders = senders
         self._sender = sender
         self._apply_commands = apply_commands
@@ -77,7 +77,8 @@ class Worker:
         claimed = self._claim(now)
         work = Round(self._context, self._settler, self._apply_commands, now)
         for answer in landed:
-            self._take(answer, work, now)
+            self._take_in(answer, work, now)
+        self._renew_due(now)
         self._resume(work, now)
         self._prepare(work, now)
         self._commit(work, now)
@@ -95,7 +96,7 @@ class Worker:
         now = self._now()
         work = Round(self._context, self._settler, self._apply_commands, now)
         for answer in landed:
-            self._take(answer, work, now)
+            self._take_in(answer, work, now)
         for step in work.steps:
             if isinstance(step.effect, Send | Look):
                 step.operation.driver.withdraw(step.effect)
@@ -157,8 +158,7 @@ class Worker:
         if held.app.credential_id is None:
             return
         credential = self._credentials.load(tx, held.app.credential_id)
-        held.credentials_version = credential.version
-        held.credentials = held.app.handle.credentials(credential.secrets)
+        held.take_credentials(credential, self._context.policy.renew_before)
 
     def _release_idle(self, now: datetime) -> bool:
         idle = [held for held in self._held.values() if self._is_idle(held, now)]
@@ -167,9 +167,9 @@ class Worker:
         return bool(idle)
 
     def _is_idle(self, held: HeldApp, now: datetime) -> bool:
-        if held.in_flight:
+        if held.in_flight or held.should_renew(now):
             return False
-        if held.is_refused or held.lease.blocked_until(now) is not None:
+        if held.is_refused or held.lease.blocked_until(now) is not None or not held.can_sign(now):
             return True
         over = self._is_over(held, now)
         waiting = any(operation.due is not None and operation.due <= now for operation in held.operations.values())
@@ -180,13 +180,17 @@ class Worker:
         return now - held.began_at >= self._context.policy.slice
 
     def _is_usable(self, held: HeldApp, now: datetime) -> bool:
-        return not held.is_refused and held.lease.blocked_until(now) is None and not self._is_over(held, now)
+        if held.is_refused or not held.can_sign(now):
+            return False
+        return held.lease.blocked_until(now) is None and not self._is_over(held, now)
 
     def _let_go(self, held: HeldApp, now: datetime) -> None:
         for operation in held.operations.values():
             operation.driver.close()
         del self._held[held.app.id]
-        self._context.database.write(lambda tx: leases.release(tx, held.lease, now, held.budget_opens_at(now)))
+        # Parked for want of credentials, its operations are due at no time of their own.
+        again = now if held.is_refused else None if held.can_sign(now) else held.renew_at
+        self._context.database.write(lambda tx: leases.release(tx, held.lease, now, held.budget_opens_at(now), again))
         self._next_claim = None
 
     def close(self) -> None:
@@ -197,28 +201,38 @@ class Worker:
 
     # What came back.
 
-    def _take(self, answer: Landed, work: Round, now: datetime) -> None:
+    def _take_in(self, answer: Landing, work: Round, now: datetime) -> None:
         if isinstance(answer.came, BaseException):
             raise answer.came
+        if isinstance(answer, RenewalLanded):
+            self._take_renewal(answer.held, answer.came, now)
+        else:
+            self._take(answer, answer.came, work, now)
+
+    def _take(self, answer: Landed, came: Transmission, work: Round, now: datetime) -> None:
         sending, operation = answer.sending, answer.sending.operation
         self._context.faults.reach("reply.received")
         operation.in_flight = False
         if sending.place is None:
-            effect = operation.driver.take(sending.attempt, answer.came, now)
+            effect = operation.driver.take(sending.attempt, came, now)
         else:
-            effect = operation.driver.take_finding(sending.attempt, sending.place, answer.came, now)
+            effect = operation.driver.take_finding(sending.attempt, sending.place, came, now)
         operation.held.budget.observe(operation.driver.remaining, now)
-        self._observe(operation.held, answer.came, now)
-        work.steps.append(Step(operation, effect, (sending.attempt, answer.came)))
+        self._observe(operation.held, came, now)
+        work.steps.append(Step(operation, effect, (sending.attempt, came)))
 
     def _observe(self, held: HeldApp, came: Transmission, now: datetime) -> None:
         if isinstance(came, Unsendable):
             return
-        lease, policy = held.lease, self._context.policy
+        lease = held.lease
         usable = isinstance(came, Arrived) and came.reply.status < 500
         if usable:
             lease.failures, lease.circuit_until = 0, None
-            return
+        else:
+            self._count_failure(held, now)
+
+    def _count_failure(self, held: HeldApp, now: datetime) -> None:
+        lease, policy = held.lease, self._context.policy
         lease.failures += 1
         if lease.failures >= policy.circuit_failures:
             pause = min(
@@ -403,28 +417,64 @@ class Worker:
             self._reauthorize(operation, now)
 
     def _reauthorize(self, operation: OpenOperation, now: datetime) -> None:
-        """Use newer credentials where there are some, else refresh them once, else hold all the app's work."""
-        held = operation.held
-        used = operation.sent_with
-        if held.credentials_version == used and held.refreshed_version != used:
-            self._renew_credentials(held)
-            held.refreshed_version = held.credentials_version
-        if held.credentials_version != used:
-            operation.due = now
+        """Use newer credentials where there are some, else renew them once, else hold all the app's work."""
+        held, used = operation.held, operation.sent_with
+        operation.due = now
+        if held.credentials_version != used or held.is_renewing or held.is_refused:
             return
-        if not held.is_refused:
-            held.is_refused = True
-            self._context.database.write(lambda tx: become_unauthorized(self._context, tx, held.app))
+        if held.refreshed_version == used or not held.app.can_renew:
+            self._refuse(held)
+        else:
+            self._expire(held, now)
 
-    def _renew_credentials(self, held: HeldApp) -> None:
-        used = held.credentials_version
-        with self._context.database.read() as tx:
-            self._load_credentials(tx, held)
-        if held.credentials_version != used or held.app.credential_id is None:
-            return
-        if self._connections.refresh(held.app, held.credentials, used or 0):
-            with self._context.database.read() as tx:
-                self._load_credentials(tx, held)
+    def _expire(self, held: HeldApp, now: datetime) -> None:
+        held.usable_until = held.renew_at = now
+        credential_id, version = held.app.credential_id, held.credentials_version
+        if credential_id is not None and version is not None:
+            self._context.database.write(lambda tx: self._credentials.expire(tx, credential_id, version))
+
+    def _refuse(self, held: HeldApp) -> None:
+        """Newer credentials that somebody set meanwhile are not to be blamed for what these did."""
+        held.is_refused = True
+        self._context.database.write(lambda tx: self._hold_unless_replaced(tx, held))
+
+    def _hold_unless_replaced(self, tx: Transaction, held: HeldApp) -> None:
+        known = self._credentials.version(tx, held.app.credential_id) if held.app.credential_id else None
+        if known == held.credentials_version:
+            become_unauthorized(self._context, tx, held.app.id)
+
+    # New credentials.
+
+    def _renew_due(self, now: datetime) -> None:
+        for held in self._held.values():
+            if held.should_renew(now):
+                held.is_renewing = True
+                self._senders.submit(self._renewals.task(held, held.credentials_version or 0))
+
+    def _take_renewal(self, held: HeldApp, renewal: Renewal, now: datetime) -> None:
+        held.is_renewing = False
+        match renewal:
+            case Renewed(credential):
+                held.take_credentials(credential, self._context.policy.renew_before)
+                held.refreshed_version = credential.version
+            case Refused():
+                self._refuse_all(held)
+            case Postponed(after, _, failed):
+                held.renew_at = now + max(after, self._patience(held, now) if failed else after)
+
+    def _refuse_all(self, refused: HeldApp) -> None:
+        for held in self._held.values():
+            if held.app.credential_id == refused.app.credential_id:
+                held.is_refused = True
+
+    def _patience(self, held: HeldApp, now: datetime) -> timedelta:
+        """How long to wait after a renewal failed: no hurry while the credentials are good."""
+        policy = self._context.policy
+        if held.usable_until is not None and held.usable_until > now:
+            return max((held.usable_until - now) / 4, policy.first_backoff)
+        self._count_failure(held, now)
+        doublings = min(held.lease.failures - 1, 16)
+        return min(policy.first_backoff * int(2**doublings), policy.longest_backoff)
 
     def _holds(self, held: HeldApp) -> bool:
         # An app that was lost and taken again is held anew; what the earlier holding still had in flight is no longer ours.
