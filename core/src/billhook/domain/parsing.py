@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,7 @@ MAX_PROBLEMS = 100
 _KINDS = frozenset({"flat", "unit", "tiered", "dynamic", "package", "percentage", "amount", "usage"})
 
 V = TypeVar("V", bound=BaseModel)
+T = TypeVar("T")
 
 
 def parse_draft(data: Mapping[str, Any] | bytes) -> InvoiceDraft:
@@ -32,6 +33,14 @@ def parse(kind: type[V], data: Mapping[str, Any] | bytes) -> V:
         return kind.model_validate(data)
     except ValidationError as error:
         raise invalid_input(error) from None
+
+
+def argument(name: str, read: Callable[[object], T], value: object) -> T:
+    """The value of an argument as ``read`` understands it. Raises InvalidInput that names the argument."""
+    try:
+        return read(value)
+    except InvalidInput as error:
+        raise InvalidInput(error.code, f"{name}: {error.message}", f"/{name}") from None
 
 
 def invalid_input(error: ValidationError) -> InvalidInput:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import ConfigDict
 
 from billhook.contract.declaration import Capability
 from billhook.domain.base import Description, Key, Value
@@ -16,7 +17,7 @@ from billhook.domain.invoice import DocumentType, InvoiceDraft, InvoiceView, con
 from billhook.domain.issue import Severity
 from billhook.domain.lifecycle import State
 from billhook.domain.money import amount, plain, to_minor
-from billhook.domain.parsing import parse, parse_draft
+from billhook.domain.parsing import argument, parse, parse_draft
 from billhook.domain.payment import CreditNoteTrigger
 from billhook.engine import credit_notes
 from billhook.engine.advance import OWN, map_lines
@@ -216,6 +217,8 @@ def _check_credited(invoice: InvoiceRow, draft: InvoiceDraft, customer_id: str) 
 
 
 class _RefundNotes(Value):
+    model_config = ConfigDict(strict=True)
+
     reason: Description | None
     key: Key | None
 
@@ -233,11 +236,12 @@ class Refunds:
     ) -> str:
         """Have the payment's app give back so much, in major units. Returns the refund's id. The same ``key`` refunds once.
 
-        Raises InvalidInput for more than is left of the payment, Unsupported where the app can't refund.
+        Raises InvalidInput for more than is left of the payment, and for an argument that is wrong, which it names; Unsupported where the
+        app can't refund.
         """
-        wanted = amount(amount_to_refund)
-        parse(_RefundNotes, {"reason": reason, "key": key})
-        return self._context.database.write(lambda tx: self._open(tx, payment_id, wanted, reason, key))
+        wanted = argument("amount_to_refund", amount, amount_to_refund)
+        notes = parse(_RefundNotes, {"reason": reason, "key": key})
+        return self._context.database.write(lambda tx: self._open(tx, payment_id, wanted, notes.reason, notes.key))
 
     def _open(self, tx: Transaction, payment_id: str, wanted: Decimal, reason: str | None, key: str | None) -> str:
         unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
@@ -293,7 +297,7 @@ class Refunds:
             raise InvalidInput(
                 "refund_too_large",
                 f"{plain(wanted)} can't be refunded: {plain(left)} of the payment is left.",
-                "/amount",
+                "/amount_to_refund",
             )
 
     def _existing(self, tx: Transaction, key: str | None) -> Any:

@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Protocol
 
 from billhook.domain.invoice import MAX_LINES, InvoiceDraft
+from billhook.domain.parsing import argument
+from billhook.domain.period import utc
 from billhook.domain.usage import UsageSource
 from billhook.engine.collection import cut_off, usage_questions, whole_period
 from billhook.engine.context import Context
@@ -56,6 +58,7 @@ class GatheringCommands:
         when a named line is not.
         """
         now = self._context.clock.now()
+        as_of = None if as_of is None else argument("as_of", utc, as_of)
         if as_of is not None and as_of > now:
             raise InvalidInput("as_of_in_future", f"Lines can't be invoiced as of {as_of}: that is to come.", "/as_of")
         with self._context.database.read() as tx:

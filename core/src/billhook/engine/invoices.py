@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
+from pydantic import ConfigDict
 from sqlalchemy.exc import IntegrityError
 
 from billhook.contract.declaration import Capability
@@ -18,10 +19,11 @@ from billhook.domain.base import Key, Value
 from billhook.domain.calculation import InvoiceEdit
 from billhook.domain.invoice import InvoiceDraft, InvoiceView
 from billhook.domain.money import amount, plain
-from billhook.domain.parsing import parse, parse_draft
+from billhook.domain.parsing import argument, parse, parse_draft
 from billhook.domain.period import utc
 from billhook.engine import confirmations, queries
 from billhook.engine.commands import PAYMENT_TRIGGERS, Commands
+from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
 from billhook.engine.preview import Preview, Previewer
 from billhook.engine.queries import InvoiceDetails, InvoiceFilter
@@ -173,7 +175,7 @@ class Invoices:
 
         Saying again what already is changes nothing.
         """
-        if trigger not in PAYMENT_TRIGGERS:
+        if trigger not in tuple(PAYMENT_TRIGGERS):
             raise InvalidInput(
                 "trigger_unknown",
                 f"{trigger!r} is no payment trigger. Use one of {', '.join(PAYMENT_TRIGGERS)}.",
@@ -193,24 +195,18 @@ class Invoices:
     ) -> InvoiceDetails:
         """Money that came another way, in major units. Less than what is due leaves the rest open; more is kept as overpaid.
 
-        The same ``key`` counts once.
+        The same ``key`` counts once. Raises InvalidInput that names the argument which is wrong.
         """
-        received = amount(amount_received)
+        received = argument("amount_received", amount, amount_received)
         if received <= 0:
             raise InvalidInput(
                 "amount_not_positive",
                 f"A payment of {plain(received)} is no payment. Refunds have a command of their own.",
-                "/amount",
+                "/amount_received",
             )
-        parse(_PaymentNotes, {"method": method, "external_id": external_id, "key": key})
-        at = utc(received_at) if received_at is not None else self._context.clock.now()
-        arguments = {
-            "amount": plain(received),
-            "received_at": at.isoformat(),
-            "method": method,
-            "external_id": external_id,
-            "key": key,
-        }
+        notes = parse(_PaymentNotes, {"method": method, "external_id": external_id, "key": key})
+        at = self._context.clock.now() if received_at is None else argument("received_at", utc, received_at)
+        arguments = {"amount": plain(received), "received_at": at.isoformat(), **notes.model_dump()}
         return self._give(invoice_id, "record_payment", arguments)
 
     # What callers confirm.
@@ -224,6 +220,10 @@ class Invoices:
         return self._confirm(invoice_id, Capability.ISSUE, result or DocumentResult())
 
     def _confirm(self, invoice_id: str, capability: Capability, result: DocumentResult) -> InvoiceDetails:
+        problem = misfit(result, DocumentResult, "result")
+        if problem is not None:
+            raise InvalidInput("confirmation_invalid", f"{problem}. Nothing was stored.", "/result")
+
         def act(tx: Transaction) -> InvoiceDetails:
             unit = self._unit(tx, Lane.INTERACTIVE)
             row = unit.invoice(invoice_id, self._namespace)
@@ -271,6 +271,8 @@ class Invoices:
 
 
 class _PaymentNotes(Value):
+    model_config = ConfigDict(strict=True)
+
     method: Key | None
     external_id: Key | None
     key: Key | None

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import ValidationIssue
 from billhook.domain.lifecycle import Action, State, available_actions, is_failed, is_mutable
+from billhook.domain.parsing import argument
+from billhook.domain.period import utc
 from billhook.engine.invoice_row import COLUMNS, InvoiceRow, invoice_view
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
 from billhook.engine.paging import check_page
@@ -43,7 +45,10 @@ class InvoiceFilter:
     include_deleted: bool = False
 
     def __post_init__(self) -> None:
-        """Raise InvalidInput for a status that no invoice can have."""
+        """Raise InvalidInput for a status that no invoice can have, or a time without a zone."""
+        for name in ("created_from", "created_before"):
+            if getattr(self, name) is not None:
+                argument(name, utc, getattr(self, name))
         known = list(dict.fromkeys(name for state in State for name in (state.short, state.value)))
         unknown = [name for name in self.statuses if name not in known]
         if unknown:
