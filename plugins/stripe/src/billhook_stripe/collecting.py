@@ -1,0 +1,290 @@
+"""Payments: of invoices that stand at Stripe, and of invoices that live elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from billhook.contract import (
+    Batch,
+    Call,
+    Done,
+    PaymentItem,
+    PaymentResult,
+    PaymentStatus,
+    RefundItem,
+    RefundResult,
+    Rejected,
+    Reply,
+    Request,
+    Steps,
+    hookimpl,
+)
+from billhook.errors import InvalidInput
+from billhook_stripe import encoding, paying, preflight, reading
+from billhook_stripe.currencies import from_units, to_units
+from billhook_stripe.encoding import PAYMENT_KEY, REFUND_KEY, remote_id
+from billhook_stripe.lines import Params
+from billhook_stripe.paying import NOTHING, Paid
+from billhook_stripe.requests import LONGEST_LIST, StripeRequests
+from billhook_stripe.settings import StripeSettings
+
+Body = Mapping[str, Any]
+Payments = Batch[PaymentItem, StripeSettings]
+Asking = Generator[Request | Call, Reply, Paid]
+
+_WITH_PAYMENTS = {"expand": ["payments.data.payment.payment_intent"]}
+_NO_INVOICE = Rejected.because(
+    "document_not_there",
+    "The invoice does not stand at Stripe, so no payment can be noted on it. Sync the invoice first.",
+)
+_NO_METHOD = Rejected.because(
+    "payment_method_missing",
+    "Stripe knows no payment method of this customer. Have the customer add one, then retry the payment.",
+)
+_NO_CUSTOMER = Rejected.because(
+    "customer_not_there", "The customer does not stand at Stripe. Sync the customer first, then retry."
+)
+_SUPERSEDED = "A later attempt took this payment's place."
+
+
+class Collecting(StripeRequests):
+    """Taking, checking, recording and refunding money."""
+
+    @hookimpl
+    def collect_payment(self, batch: Payments) -> Steps[PaymentResult]:
+        """Take the money: through the invoice where it stands at Stripe, else by itself. What stands there already is read."""
+        item = batch.only
+        try:
+            outcome = yield from self._collected(batch)
+        except InvalidInput as problem:
+            outcome = Rejected.because(problem.code, problem.message, path=problem.path)
+        return {item.id: outcome}
+
+    @hookimpl
+    def check_payment(self, batch: Payments) -> Steps[PaymentResult]:
+        """How a payment stands."""
+        item = batch.only
+        if item.invoice_external_id is not None:
+            return {item.id: (yield from self._on_invoice_now(batch, item.invoice_external_id, None))}
+        return {item.id: (yield from self._by_itself_now(batch))}
+
+    @hookimpl
+    def record_payment(self, batch: Payments) -> Steps[PaymentResult]:
+        """Note money that came another way: it settles the invoice, or a part of it."""
+        item = batch.only
+        if item.invoice_external_id is None:
+            return {item.id: _NO_INVOICE}
+        try:
+            outcome = yield from self._recorded(batch, item.invoice_external_id)
+        except InvalidInput as problem:
+            outcome = Rejected.because(problem.code, problem.message, path=problem.path)
+        return {item.id: outcome}
+
+    @hookimpl
+    def refund(self, batch: Batch[RefundItem, StripeSettings]) -> Steps[RefundResult]:
+        """Give money back. A refund that stands there already is read, never made again."""
+        item, known = batch.only, remote_id(batch.only)
+        if known is not None:
+            sample = _refund_sample(item, known)
+            reply = yield self.get(batch, "refund", f"/v1/refunds/{known}", {}, sample)
+        else:
+            find = self.all_listed(batch, "/v1/refunds", REFUND_KEY, payment_intent=item.payment_external_id)
+            params, sample = encoding.refund_params(item), _refund_sample(item, "re_sample")
+            reply = yield self.post(batch, "refund", "/v1/refunds", params, find, sample)
+        return {item.id: reading.read_refund(reply.json()) if reading.is_success(reply) else reading.refused(reply)}
+
+    # Taking money.
+
+    def _collected(self, batch: Payments) -> Asking:
+        item = batch.only
+        if item.invoice_external_id is not None:
+            return (yield from self._through_invoice(batch, item.invoice_external_id))
+        if remote_id(item) is not None:
+            return (yield from self._by_itself_now(batch))
+        problem = preflight.charge_problem(item.amount, item.currency)
+        if problem is not None:
+            return problem
+        method = yield from self._method(batch)
+        return method if isinstance(method, Rejected) else (yield from self._charged(batch, method))
+
+    def _method(self, batch: Payments) -> Generator[Request | Call, Reply, str | Rejected]:
+        """The method that the payment names, else the customer's, else the one that the customer has added meanwhile."""
+        item = batch.only
+        if item.customer.external_id is None:
+            return _NO_CUSTOMER
+        known = item.method or item.customer.payment_method
+        if known is not None:
+            return known
+        sample = {"invoice_settings": {"default_payment_method": "pm_sample"}}
+        reply = yield self.get(batch, "customer", f"/v1/customers/{item.customer.external_id}", {}, sample)
+        if not reading.is_success(reply):
+            return reading.refused(reply)
+        return reading.payment_method_of(reading.body_of(reply)) or _NO_METHOD
+
+    def _charged(self, batch: Payments, method: str) -> Asking:
+        item = batch.only
+        params = encoding.charge_params(item, method, batch.settings)
+        find = self.listed(batch, "/v1/payment_intents", PAYMENT_KEY, customer=item.customer.external_id)
+        reply = yield self.post(batch, "charge", "/v1/payment_intents", params, find, _intent_sample(item))
+        return paying.read_intent_reply(reply)
+
+    def _through_invoice(self, batch: Payments, invoice_id: str) -> Asking:
+        """Compare what is open there with what is to be taken before anything is taken: Stripe charges the whole of it."""
+        item = batch.only
+        read = yield self._invoice(batch, "invoice", invoice_id)
+        if not reading.is_success(read):
+            return reading.refused(read)
+        invoice = read.json()
+        if invoice["status"] != "open":
+            return paying.read_invoice_payment(invoice, item)
+        if invoice["amount_remaining"] > to_units(item.amount, item.currency):
+            return _more_is_open(item, invoice)
+        if invoice["attempted"]:
+            marked = yield self._mark(batch, invoice_id)
+            if not reading.is_success(marked):
+                return reading.refused(marked)
+        reply = yield self._pay(batch, invoice_id, {"off_session": True, "payment_method": item.method})
+        if reading.is_success(reply):
+            return paying.read_invoice_payment(reply.json(), item)
+        return (yield from self._on_invoice_now(batch, invoice_id, reading.error_of(reply)))
+
+    def _mark(self, batch: Payments, invoice_id: str) -> Request:
+        """Stripe tries again on the payment that failed. The mark says whose attempt it is now, so that no two count it."""
+        item, path = batch.only, f"/v1/invoices/{invoice_id}"
+        match = self.function("match_marked", item=item.id, key=PAYMENT_KEY, mark=item.id)
+        params = {"metadata": {PAYMENT_KEY: item.id}}
+        return self.post(batch, "mark", path, params, self.one(batch, path, match), {"id": invoice_id}, makes=False)
+
+    def _pay(self, batch: Payments, invoice_id: str, params: Params) -> Request:
+        item = batch.only
+        match = self.function("match_paid", item=item.id)
+        find = self.one(batch, f"/v1/invoices/{invoice_id}", match, **_WITH_PAYMENTS)
+        sample = {**_invoice_sample(item), "status": "paid"}
+        path = f"/v1/invoices/{invoice_id}/pay"
+        return self.post(batch, "pay", path, {**params, **_WITH_PAYMENTS}, find, sample, makes=False)
+
+    # Reading.
+
+    def _invoice(self, batch: Payments, step: str, invoice_id: str) -> Request:
+        return self.get(batch, step, f"/v1/invoices/{invoice_id}", _WITH_PAYMENTS, _invoice_sample(batch.only))
+
+    def _on_invoice_now(self, batch: Payments, invoice_id: str, error: Body | None) -> Asking:
+        item = batch.only
+        reply = yield self._invoice(batch, "standing", invoice_id)
+        if not reading.is_success(reply):
+            return reading.refused(reply)
+        invoice = reply.json()
+        if invoice["metadata"].get(PAYMENT_KEY) not in {None, item.id}:
+            failed = PaymentResult(PaymentStatus.FAILED, NOTHING, code="superseded", message=_SUPERSEDED)
+            return Done(failed)
+        return paying.read_invoice_payment(invoice, item, error)
+
+    def _by_itself_now(self, batch: Payments) -> Asking:
+        item, known = batch.only, remote_id(batch.only)
+        if known is not None:
+            path = f"/v1/payment_intents/{known}"
+            return paying.read_intent_reply((yield self.get(batch, "payment", path, {}, _intent_sample(item))))
+        params = {"customer": item.customer.external_id, "limit": LONGEST_LIST}
+        sample = {"data": [_intent_sample(item)], "has_more": False}
+        reply = yield self.get(batch, "payments", "/v1/payment_intents", params, sample)
+        if not reading.is_success(reply):
+            return reading.refused(reply)
+        found = [each for each in reply.json()["data"] if each["metadata"].get(PAYMENT_KEY) == item.id]
+        if found:
+            return paying.read_intent(found[-1])
+        message = f"Stripe shows no payment {item.id} among the customer's last {LONGEST_LIST}. Look there, then start a new one."
+        return Rejected.because("payment_not_there", message)
+
+    # Noting money that came another way.
+
+    def _recorded(self, batch: Payments, invoice_id: str) -> Asking:
+        item, known = batch.only, remote_id_of_record(batch.only)
+        read = yield self._invoice(batch, "invoice", invoice_id)
+        if not reading.is_success(read):
+            return reading.refused(read)
+        invoice, units = read.json(), to_units(item.amount, item.currency)
+        if known is None and (
+            invoice["status"] not in {"open", "uncollectible"} or units > invoice["amount_remaining"]
+        ):
+            return _less_is_open(item, invoice)
+        if known is None and units == invoice["amount_remaining"]:
+            reply = yield self._pay(batch, invoice_id, {"paid_out_of_band": True})
+            return _noted(item, None) if reading.is_success(reply) else reading.refused(reply)
+        return (yield from self._attached(batch, invoice_id, known))
+
+    def _attached(self, batch: Payments, invoice_id: str, known: str | None) -> Asking:
+        """A part of the invoice: reported as a payment record, then put on the invoice (docs.stripe.com/invoicing/partial-payments)."""
+        item = batch.only
+        if known is None:
+            params, path = encoding.report_params(item, batch.now), "/v1/payment_records/report_payment"
+            find = self.all_listed(batch, "/v1/payment_records", PAYMENT_KEY, created_after=self.before(batch))
+            reply = yield self.post(batch, "report", path, params, find, {"id": "pyr_sample"})
+            if not reading.is_success(reply):
+                return reading.refused(reply)
+            known = reply.json()["id"]
+        match = self.function("match_attached", item=item.id, record=known)
+        find = self.one(batch, f"/v1/invoices/{invoice_id}", match, **_WITH_PAYMENTS)
+        params = {"payment_record": known}
+        path = f"/v1/invoices/{invoice_id}/attach_payment"
+        reply = yield self.post(batch, "attach", path, params, find, {"id": invoice_id}, makes=False)
+        return _noted(item, known) if reading.is_success(reply) else reading.refused(reply, known)
+
+
+def remote_id_of_record(item: PaymentItem) -> str | None:
+    """The payment record that an unfinished operation left. The payment's own external id is its payer's or its bank's."""
+    return item.leftovers.get("report")
+
+
+def _noted(item: PaymentItem, record: str | None) -> Done[PaymentResult]:
+    return Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, record or item.external_id))
+
+
+def _more_is_open(item: PaymentItem, invoice: Body) -> Rejected:
+    there = from_units(invoice["amount_remaining"], item.currency)
+    message = (
+        f"{there:f} {item.currency} are open on {invoice['id']} at Stripe, and {item.amount:f} are to be taken. Stripe would take all "
+        "of it. Look for a debit on the customer's balance, or for a payment that was not noted there; then retry."
+    )
+    return Rejected.because("open_amount_differs", message)
+
+
+def _less_is_open(item: PaymentItem, invoice: Body) -> Rejected:
+    there = from_units(invoice["amount_remaining"], item.currency)
+    message = (
+        f"{invoice['id']} is {invoice['status']} at Stripe with {there:f} {item.currency} open, so {item.amount:f} can't be noted on it. "
+        "Look at its payments there."
+    )
+    return Rejected.because("payment_exceeds_open_amount", message)
+
+
+def _invoice_sample(item: PaymentItem) -> Params:
+    units = to_units(item.amount, item.currency)
+    return {
+        "id": item.invoice_external_id,
+        "status": "open",
+        "currency": item.currency.lower(),
+        "attempted": False,
+        "total": units,
+        "amount_due": units,
+        "amount_remaining": units,
+        "metadata": {},
+    }
+
+
+def _intent_sample(item: PaymentItem) -> Params:
+    units = to_units(item.amount, item.currency)
+    id = remote_id(item) or "pi_sample"
+    metadata = {PAYMENT_KEY: item.id}
+    return {
+        "id": id,
+        "status": "succeeded",
+        "amount_received": units,
+        "currency": item.currency.lower(),
+        "metadata": metadata,
+    }
+
+
+def _refund_sample(item: RefundItem, id: str) -> Params:
+    units = to_units(item.amount, item.currency)
+    return {"id": id, "status": "succeeded", "amount": units, "currency": item.currency.lower()}

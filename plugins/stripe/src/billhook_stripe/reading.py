@@ -1,0 +1,202 @@
+"""What Stripe's answers mean. Amounts are whole units of the object's own currency."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from billhook.contract import (
+    Account,
+    Answered,
+    Busy,
+    ConnectionResult,
+    CustomerResult,
+    DocumentResult,
+    Done,
+    OutcomeUnknown,
+    Pending,
+    ProviderTotals,
+    RefundResult,
+    RefundStatus,
+    Rejected,
+    Reply,
+    Severity,
+    Throttled,
+    Unauthorized,
+    ValidationIssue,
+    Verdict,
+)
+from billhook_stripe.currencies import from_units
+from billhook_stripe.lines import LINE_KEY
+
+Body = Mapping[str, Any]
+
+LOOK_AGAIN = timedelta(minutes=15)
+_A_SECOND = timedelta(seconds=1)
+
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,127}")
+_PATHS = {"number": "/number", "due_date": "/due_at", "currency": "/currency", "customer": "/customer"}
+
+
+def verdict_of(reply: Reply) -> Verdict | None:
+    """What Stripe documents beyond HTTP (docs.stripe.com/error-low-level, /rate-limits); None leaves it to the status."""
+    if reply.status == 429:
+        return Busy(_A_SECOND) if error_of(reply).get("code") == "lock_timeout" else Throttled(after=_A_SECOND)
+    if reply.status == 401:
+        return Unauthorized(error_of(reply).get("message", "Stripe does not know the API key"))
+    if reply.status == 409:
+        return Busy(_A_SECOND)
+    if error_of(reply).get("type") == "idempotency_error":
+        return OutcomeUnknown("Stripe has seen the key with other parameters")
+    if 200 <= reply.status < 300:
+        return Answered() if body_of(reply) else OutcomeUnknown("the answer is no JSON object")
+    return None
+
+
+def body_of(reply: Reply) -> Body:
+    """The object in an answer; nothing where it holds none."""
+    try:
+        body = reply.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def error_of(reply: Reply) -> Body:
+    """The error in an answer; nothing where it holds none."""
+    error = body_of(reply).get("error")
+    return error if isinstance(error, dict) else {}
+
+
+def is_success(reply: Reply) -> bool:
+    """Whether the request was accepted."""
+    return 200 <= reply.status < 300
+
+
+def is_missing(reply: Reply) -> bool:
+    """Whether there is no such object, or none any more."""
+    return reply.status == 404 or body_of(reply).get("deleted") is True
+
+
+def refused(reply: Reply, external_id: str | None = None) -> Rejected:
+    """Stripe's refusal, under its own code, at the place in the invoice that it is about."""
+    error = error_of(reply)
+    code = str(error.get("decline_code") or error.get("code") or "stripe_refused")
+    message = error.get("message") or f"Stripe answered {reply.status} and said no more."
+    issue = ValidationIssue(
+        severity=Severity.CRITICAL,
+        code=code if _CODE.fullmatch(code) else "stripe_refused",
+        message=str(message)[:4096],
+        path=_PATHS.get(str(error.get("param")), ""),
+    )
+    return Rejected((issue,), external_id)
+
+
+def read_customer(reply: Reply) -> Done[CustomerResult] | Rejected:
+    """The customer, and the payment method that Stripe would charge."""
+    if not is_success(reply):
+        return refused(reply)
+    body = body_of(reply)
+    if is_missing(reply):
+        return Rejected.because(
+            "customer_deleted", f"The customer {body.get('id')} was deleted at Stripe. Name another."
+        )
+    return Done(CustomerResult(body["id"], payment_method_of(body)))
+
+
+def payment_method_of(customer: Body) -> str | None:
+    """The customer's default payment method."""
+    return (customer.get("invoice_settings") or {}).get("default_payment_method") or customer.get("default_source")
+
+
+def read_document(invoice: Body) -> Done[DocumentResult]:
+    """An invoice with its totals, and its lines as far as the answer shows them: Stripe shows the first ten."""
+    lines = _own_lines(invoice)
+    return Done(
+        DocumentResult(
+            external_id=invoice["id"],
+            number=invoice.get("number") if invoice.get("status") != "draft" else None,
+            line_ids={line["metadata"][LINE_KEY]: line["id"] for line in lines},
+            totals=totals_of(invoice),
+            url=invoice.get("hosted_invoice_url"),
+        )
+    )
+
+
+def totals_of(invoice: Body) -> ProviderTotals | None:
+    """The totals as Stripe computed them; None of a sample, which has none. What came off is in the lines already."""
+    if "total" not in invoice:
+        return None
+    currency = invoice["currency"].upper()
+    return ProviderTotals(
+        total=from_units(invoice["total"], currency),
+        tax=from_units(sum(tax["amount"] for tax in invoice.get("total_taxes") or ()), currency),
+        line_totals={line["metadata"][LINE_KEY]: _line_total(line, currency) for line in _own_lines(invoice)},
+    )
+
+
+def read_credit_note(note: Body) -> Done[DocumentResult]:
+    """A credit note. Our own number stands in its memo; Stripe's is not one that can be chosen, and is not taken over."""
+    if "total" not in note:
+        return Done(DocumentResult(external_id=note["id"]))
+    currency = note["currency"].upper()
+    tax = from_units(sum(each["amount"] for each in note.get("total_taxes") or ()), currency)
+    return Done(
+        DocumentResult(
+            external_id=note["id"],
+            totals=ProviderTotals(total=from_units(note["total"], currency), tax=tax),
+            url=note.get("pdf"),
+        )
+    )
+
+
+def read_balance_entry(entry: Body) -> Done[DocumentResult]:
+    """Credit on the customer's balance: negative there, positive here."""
+    if "amount" not in entry:
+        return Done(DocumentResult(external_id=entry["id"]))
+    total = from_units(-entry["amount"], entry["currency"].upper())
+    return Done(DocumentResult(external_id=entry["id"], totals=ProviderTotals(total=total)))
+
+
+def settled_elsewhere(invoice: Body) -> Decimal:
+    """What of an invoice is settled: money, and credit that Stripe took from the customer's balance."""
+    currency = invoice["currency"].upper()
+    credited = invoice.get("pre_payment_credit_notes_amount") or 0
+    return from_units(invoice["total"] - credited - invoice["amount_remaining"], currency)
+
+
+def read_refund(refund: Body) -> Done[RefundResult] | Pending:
+    """How a refund stands. Anything but an end is looked at again."""
+    amount = from_units(refund["amount"], refund["currency"].upper())
+    match refund["status"]:
+        case "succeeded":
+            return Done(RefundResult(RefundStatus.SUCCEEDED, amount, refund["id"]))
+        case "failed" | "canceled" as status:
+            message = refund.get("failure_reason") or f"Stripe says that it is {status}"
+            return Done(RefundResult(RefundStatus.FAILED, amount, refund["id"], message))
+        case status:
+            return Pending(f"The refund is {status} at Stripe", refund["id"], LOOK_AGAIN)
+
+
+def read_connection(reply: Reply) -> Done[ConnectionResult] | Rejected:
+    """The account that the key reaches."""
+    if not is_success(reply):
+        return refused(reply)
+    body = body_of(reply)
+    profile = (body.get("settings") or {}).get("dashboard") or body.get("business_profile") or {}
+    name = profile.get("display_name") or profile.get("name") or body["id"]
+    return Done(ConnectionResult((Account(body["id"], name),)))
+
+
+def _own_lines(invoice: Body) -> Sequence[Body]:
+    lines = (invoice.get("lines") or {}).get("data", ())
+    return [line for line in lines if LINE_KEY in (line.get("metadata") or {})]
+
+
+def _line_total(line: Body, currency: str) -> Decimal:
+    taxes = line.get("taxes") or ()
+    on_top = sum(tax["amount"] for tax in taxes if tax["tax_behavior"] == "exclusive")
+    return from_units(line["amount"] + on_top, currency)
