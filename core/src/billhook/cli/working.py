@@ -40,7 +40,9 @@ def worker(
 
     Several workers, on several machines with PostgreSQL, may share one database. With --once the answer is about the namespace.
     """
-    with session.engine() as engine:
+    from billhook.engine.garbage import collected_seldom
+
+    with session.engine() as engine, collected_seldom():
         if once:
             _work_until_idle(session, engine, threads)
         else:

@@ -54,6 +54,15 @@ class InvoiceFacts:
     issued_at: datetime | None = None
     overdue_at: datetime | None = None
 
+    @classmethod
+    def of(cls, **values: object) -> InvoiceFacts:
+        """The same as the constructor, which takes ten times as long. Every field must be named."""
+        made: InvoiceFacts = object.__new__(cls)
+        made.__dict__.update(values)
+        if len(values) != len(cls.__dataclass_fields__):
+            raise TypeError(f"InvoiceFacts needs {sorted(cls.__dataclass_fields__.keys() ^ values.keys())}.")
+        return made
+
     @property
     def fully_paid(self) -> bool:
         """Nothing is left to pay."""

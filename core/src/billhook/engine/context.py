@@ -80,8 +80,8 @@ class Wakeups:
         self._condition = threading.Condition()
         self._count = 0
 
-    def wake(self, due: datetime | None = None) -> None:
-        """Something is due at that time (or now)."""
+    def wake(self) -> None:
+        """There may be something to do."""
         with self._condition:
             self._count += 1
             self._condition.notify_all()

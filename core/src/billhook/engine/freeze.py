@@ -27,7 +27,7 @@ from billhook.domain.mapping import MappedLine
 from billhook.domain.party import CustomerSnapshot
 from billhook.engine import tables
 from billhook.engine.context import Context
-from billhook.engine.invoice_row import COLUMNS, invoice_view
+from billhook.engine.invoice_row import invoice_view
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
 from billhook.engine.work import WorkRow
 from billhook.store import schema
@@ -104,7 +104,7 @@ class Freezer:
         links = self._links(rows)
         customers = self._customer_links(row["customer_id"] for row in rows.values())
         return [
-            self._invoice(rows[work.subject_id], links, customers) | {"id": work.item_id}
+            self._invoice(work.item_id, rows[work.subject_id], links, customers)
             for work in works
             if work.subject_id in rows
         ]
@@ -169,9 +169,12 @@ class Freezer:
         ]
 
     def invoice_rows(self, ids: Iterable[str]) -> dict[str, Row]:
-        """Invoice rows by id."""
-        found = self._tx.select_in(schema.invoice, COLUMNS, "id", list(dict.fromkeys(ids)))
-        return {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in found}
+        """What a view shows of invoices, by id; columns without a value are absent."""
+        found = self._tx.select_in(schema.invoice, VIEW_COLUMNS, "id", list(dict.fromkeys(ids)))
+        return {
+            row[0]: {name: value for name, value in zip(VIEW_COLUMNS, row, strict=True) if value is not None}
+            for row in found
+        }
 
     def _records(self, kind: str, ids: Sequence[str]) -> dict[str, Row]:
         columns = tables.RECORD_COLUMNS[kind]
@@ -190,12 +193,12 @@ class Freezer:
         distinct = list(dict.fromkeys(customer_ids))
         return tables.read_customer_links(self._tx, distinct, self._app_id)
 
-    def _invoice(self, row: Row, links: Mapping[str, Row], customers: Mapping[str, Row]) -> Frozen:
+    def _invoice(self, item_id: str, row: Row, links: Mapping[str, Row], customers: Mapping[str, Row]) -> Frozen:
         link = links[row["id"]]
         return {
-            "id": row["id"],
-            "row": {name: row[name] for name in VIEW_COLUMNS if row[name] is not None},
-            "number": row["number"],
+            "id": item_id,
+            "row": row,
+            "number": row.get("number"),
             "external_id": link["external_id"],
             "line_ids": link["line_ids"],
             "discount_ids": link["discount_ids"],
@@ -219,7 +222,7 @@ class Freezer:
     def _payment(self, row: Row, invoice: Row, links: Mapping[str, Row], customers: Mapping[str, Row]) -> Frozen:
         return {
             "id": row["id"],
-            "invoice": {name: invoice[name] for name in VIEW_COLUMNS if invoice[name] is not None},
+            "invoice": invoice,
             "amount": row["amount"],
             "currency": row["currency"],
             "method": row["method"],

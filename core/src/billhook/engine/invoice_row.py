@@ -24,6 +24,7 @@ _PASSES = ("validated_revision", "synced_revision", "issued_revision", "sent_rev
 _FACT_TIMES = ("collection_at", "draft_until", "due_at", "issued_at", "overdue_at")
 
 _duration = lru_cache(maxsize=256)(parse_duration)
+_NOTHING = Decimal(0)
 _decimal = lru_cache(maxsize=4096)(Decimal)
 _STATES = {state.value: state for state in State}
 
@@ -62,7 +63,7 @@ class InvoiceRow:
     @property
     def amount_due(self) -> Decimal:
         """What is still open: the total less what was kept and credited; never below zero."""
-        return max(self.total - self.amount_kept - _decimal(self.values["amount_credited"]), Decimal(0))
+        return _amount_due(self.values)
 
     @property
     def is_fully_paid(self) -> bool:
@@ -78,7 +79,7 @@ class InvoiceRow:
     def facts(self) -> InvoiceFacts:
         """What the lifecycle decides from."""
         values = self.values
-        return InvoiceFacts(
+        return InvoiceFacts.of(
             state=_STATES[values["state"]],
             revision=values["revision"],
             created_at=from_micros(values["created_at"]),
@@ -121,7 +122,11 @@ class InvoiceRow:
         recorded = self.recorded
         if not recorded:
             return {name: value for name, value in self.values.items() if value is not None and name not in IDENTITY}
-        return {name: value for name, value in self.values.items() if value != recorded[name] and name not in IDENTITY}
+        return {
+            name: value
+            for name, value in self.values.items()
+            if value is not recorded[name] and value != recorded[name] and name not in IDENTITY
+        }
 
     def mark_recorded(self) -> None:
         """The present values stand in an event."""
@@ -142,11 +147,10 @@ def fold(changes: list[str]) -> dict[str, Any]:
 
 def invoice_view(values: dict[str, Any], content: InvoiceContent, link: dict[str, Any] | None = None) -> InvoiceView:
     """What plugins and hosts read: the row's facts and one revision's content; with the ids that one app gave it."""
-    row = InvoiceRow(values)
     known = link or {}
     return InvoiceView(
-        id=row.id,
-        namespace=row.namespace,
+        id=values["id"],
+        namespace=values["namespace"],
         status=values["state"],
         revision=values["revision"],
         version=values["version"],
@@ -169,5 +173,10 @@ def invoice_view(values: dict[str, Any], content: InvoiceContent, link: dict[str
         amount_paid=_decimal(values["amount_paid"]),
         amount_credited=_decimal(values["amount_credited"]),
         amount_refunded=_decimal(values["amount_refunded"]),
-        amount_due=row.amount_due,
+        amount_due=_amount_due(values),
     )
+
+
+def _amount_due(values: dict[str, Any]) -> Decimal:
+    kept = _decimal(values["amount_paid"]) - _decimal(values["amount_refunded"])
+    return max(_decimal(values["total"]) - kept - _decimal(values["amount_credited"]), _NOTHING)

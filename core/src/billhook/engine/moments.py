@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -13,6 +14,7 @@ def to_micros(at: datetime) -> int:
     return (at - EPOCH) // MICROSECOND
 
 
+@lru_cache(maxsize=4096)  # the same few moments stand on every row of a batch
 def from_micros(micros: int) -> datetime:
     """The aware datetime of a stored time."""
     return EPOCH + timedelta(microseconds=micros)
@@ -25,7 +27,7 @@ def maybe_micros(at: datetime | None) -> int | None:
 
 def maybe_from_micros(micros: int | None) -> datetime | None:
     """The datetime of a stored time, None kept."""
-    return None if micros is None else EPOCH + timedelta(microseconds=micros)
+    return None if micros is None else from_micros(micros)
 
 
 def span_micros(span: timedelta) -> int:

@@ -25,11 +25,10 @@ from billhook.engine.moments import maybe_from_micros
 from billhook.engine.number_plan import NumberClaim
 from billhook.engine.tables import WORK_COLUMNS
 from billhook.engine.telling import told
-from billhook.engine.work import ADVANCE, WorkRow
+from billhook.engine.work import ADVANCE, EVERYTHING, WorkRow
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
-EVERYTHING = "*"
 WORKED: tuple[Capability, ...] = tuple(
     capability for capability, spec in OPERATIONS.items() if spec.family is not Family.CONNECTION
 )
@@ -128,10 +127,6 @@ class OpenOperation:
         """When it runs again after one more fault of its plugin."""
         doublings = min(self.faults + 1, 8)
         return now + policy.first_backoff * int(2**doublings)
-
-    def item(self, item_id: str) -> Any:
-        """What the operation was given for that item."""
-        return next(item for item in self.batch.items if item.id == item_id)
 
 
 def rhythm(context: Context) -> Rhythm:

@@ -134,7 +134,7 @@ class Round:
         claims = {operation.id: operation.claims for operation in fresh}
         result.stale |= take_claims(tx, self._settler.numbers, claims, result.stale)
         steps = [step for step in steps if step.operation.id not in result.stale]
-        unit = Unit(self._context, tx)
+        unit = Unit(self._context, tx, wakes_workers=False)
         self._write_operations(tx, steps)
         self._write_attempts(tx, steps)
         self._settle(tx, unit, steps)
@@ -261,8 +261,9 @@ class Round:
         operation = step.operation
         match step.effect:
             case Settle(outcomes, leftovers):
+                items = {item.id: item for item in operation.batch.items}
                 return [
-                    self._settled(operation, item_id, outcome, leftovers.get(item_id, {}))
+                    self._settled(operation, items[item_id], outcome, leftovers.get(item_id, {}))
                     for item_id, outcome in outcomes.items()
                     if item_id in operation.works
                 ]
@@ -271,14 +272,16 @@ class Round:
             case _:
                 return []
 
-    def _settled(self, operation: OpenOperation, item_id: str, outcome: Settlement, leftovers: Any) -> Settled:
-        work = operation.works[item_id]._replace(operation_id=operation.id)
-        return Settled(operation.held.app, operation.spec.capability, work, operation.item(item_id), outcome, leftovers)
+    def _settled(self, operation: OpenOperation, item: Any, outcome: Settlement, leftovers: Any) -> Settled:
+        work = operation.works[item.id]._replace(operation_id=operation.id)
+        return Settled(operation.held.app, operation.spec.capability, work, item, outcome, leftovers)
 
     def _dissolved(self, operation: OpenOperation, reason: str) -> list[Settled]:
         # Nothing was sent. One of many is tried alone first, so that a troublemaker stops only itself.
         outcome: Settlement = Alone() if len(operation.works) > 1 else _plugin_fault(operation, reason)
-        return [self._settled(operation, item_id, outcome, {}) for item_id in operation.works]
+        return [
+            self._settled(operation, item, outcome, {}) for item in operation.batch.items if item.id in operation.works
+        ]
 
     def _after_settling(self, unit: Unit, steps: Sequence[Step]) -> None:
         subjects = {

@@ -58,6 +58,8 @@ class Settler:
 
     def _announce(self, unit: Unit, settled: Settled) -> None:
         observers = unit.context.observers
+        if not observers.hear("operation_settled"):
+            return
         name = _NAMES[type(settled.outcome)]
         event = OperationSettled(
             settled.app.namespace, settled.app.id, settled.capability.value, settled.work.item_id, name, unit.now

@@ -31,7 +31,7 @@ class CreditNoteOutcomes:
     def done(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
         """The credit note stands at the provider."""
         record = unit.get_record("credit_note", settled.work.item_id)
-        differences = totals.differences(settled.item.credit_note, result.totals)
+        differences = totals.differences(totals.compare(settled.item.credit_note, result.totals))
         self._keep(unit, settled, result)
         if differences:
             credit_notes.fail(unit, record, settled.component, [totals.differing(settled.app.name, differences)])
@@ -55,7 +55,7 @@ class CreditNoteOutcomes:
             "leftovers": {},
         }
         if result.totals is not None:
-            link["evidence"] = {"totals": totals.evidence(settled.item.credit_note, result.totals)}
+            link["evidence"] = {"totals": totals.evidence(totals.compare(settled.item.credit_note, result.totals))}
         unit.save_link(link)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:

@@ -27,6 +27,7 @@ from billhook.engine.money import Money
 from billhook.engine.number_plan import INVOICE, numbered_document, profile_names
 from billhook.engine.numbers import Numbers
 from billhook.engine.settled import Settled
+from billhook.engine.totals import Compared
 from billhook.engine.unit import Unit
 
 _NOT_SHOWN_YET = timedelta(hours=1)
@@ -51,8 +52,9 @@ class InvoiceOutcomes:
     def documented(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
         """A draft stands at the provider, or the invoice is issued there."""
         row = unit.invoice(settled.work.subject_id)
-        differences = totals.differences(settled.item.invoice, result.totals)
-        self._keep_document(unit, settled, result)
+        compared = totals.compare(settled.item.invoice, result.totals)
+        differences = totals.differences(compared)
+        self._keep_document(unit, settled, result, compared)
         if differences:
             self._fail_invoice(unit, settled, row, [totals.differing(settled.app.name, differences)])
             return
@@ -136,7 +138,9 @@ class InvoiceOutcomes:
             return None
         return waiting
 
-    def _keep_document(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
+    def _keep_document(
+        self, unit: Unit, settled: Settled, result: DocumentResult, compared: Sequence[Compared]
+    ) -> None:
         strangers = unknown_ids(settled.item.invoice, result)
         link = unit.link(settled.work.item_id, settled.app.id)
         link["external_id"] = result.external_id or link["external_id"]
@@ -146,9 +150,7 @@ class InvoiceOutcomes:
         link["discount_ids"] |= {id: remote for id, remote in result.discount_ids.items() if id not in strangers}
         link["leftovers"] = {}
         if result.totals is not None:
-            link["evidence"] = (link["evidence"] or {}) | {
-                "totals": totals.evidence(settled.item.invoice, result.totals)
-            }
+            link["evidence"] = (link["evidence"] or {}) | {"totals": totals.evidence(compared)}
         unit.save_link(link)
         unit.match_inbox(settled.app.id, link["external_id"], settled.work.subject_id, "document")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from billhook.contract.results import ProviderTotals
 from billhook.domain.invoice import InvoiceView
@@ -12,14 +12,23 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
 
 
-def differences(document: InvoiceView, held: ProviderTotals | None) -> list[str]:
-    """What differs, each with both figures; nothing where the provider tells nothing."""
-    if held is None:
-        return []
+class Compared(NamedTuple):
+    """One figure, as it is here and as it is there."""
+
+    what: str
+    ours: Decimal
+    theirs: Decimal
+
+
+def compare(document: InvoiceView, held: ProviderTotals | None) -> list[Compared]:
+    """Every figure that the provider tells, beside ours."""
+    return [] if held is None else list(_pairs(document, held))
+
+
+def differences(compared: Iterable[Compared]) -> list[str]:
+    """What differs, each with both figures."""
     return [
-        f"{what} is {plain(ours)} here and {plain(theirs)} there"
-        for what, ours, theirs in _pairs(document, held)
-        if ours != theirs
+        f"{what} is {plain(ours)} here and {plain(theirs)} there" for what, ours, theirs in compared if ours != theirs
     ]
 
 
@@ -33,12 +42,12 @@ def differing(app_name: str, found: Sequence[str]) -> ValidationIssue:
     )
 
 
-def evidence(document: InvoiceView, held: ProviderTotals) -> dict[str, Any]:
+def evidence(compared: Iterable[Compared]) -> dict[str, Any]:
     """Both figures of everything that was compared, to be stored."""
-    return {what: [plain(ours), plain(theirs)] for what, ours, theirs in _pairs(document, held)}
+    return {what: [plain(ours), plain(theirs)] for what, ours, theirs in compared}
 
 
-def _pairs(document: InvoiceView, held: ProviderTotals) -> Iterator[tuple[str, Decimal, Decimal]]:
+def _pairs(document: InvoiceView, held: ProviderTotals) -> Iterator[Compared]:
     totals = document.totals
     for what, ours, theirs in (
         ("the total", totals.total, held.total),
@@ -46,9 +55,9 @@ def _pairs(document: InvoiceView, held: ProviderTotals) -> Iterator[tuple[str, D
         ("the discount", totals.discounts_total, held.discounts),
     ):
         if theirs is not None:
-            yield what, ours, theirs
+            yield Compared(what, ours, theirs)
     if held.line_totals:
         for place, line in enumerate(document.lines):
             theirs = held.line_totals.get(line.id)
             if theirs is not None:
-                yield f"line {place}", line.totals.total, theirs
+                yield Compared(f"line {place}", line.totals.total, theirs)

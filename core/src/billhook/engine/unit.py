@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,8 +18,8 @@ from billhook.engine import tables
 from billhook.engine.apps import AppHandle
 from billhook.engine.context import Context
 from billhook.engine.invoice_row import COLUMNS, MUTABLE, InvoiceRow
-from billhook.engine.moments import from_micros, to_micros
-from billhook.engine.work import ADVANCE, READY, Lane, WorkRow
+from billhook.engine.moments import to_micros
+from billhook.engine.work import ADVANCE, EVERYTHING, READY, Lane, WorkRow
 from billhook.errors import NotFound, StaleWrite
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -30,13 +30,23 @@ Row = dict[str, Any]
 class Unit:
     """What one transaction reads and changes. ``flush`` writes it all; nothing is written before.
 
-    ``bound`` says that the transaction is the host's: no final number may be taken in it.
+    ``bound`` says that the transaction is the host's: no final number may be taken in it. ``wakes_workers`` is False where a worker
+    itself looks at ``wanted``.
     """
 
-    def __init__(self, context: Context, tx: Transaction, *, bound: bool = False, lane: Lane = Lane.BULK) -> None:
+    def __init__(
+        self,
+        context: Context,
+        tx: Transaction,
+        *,
+        bound: bool = False,
+        lane: Lane = Lane.BULK,
+        wakes_workers: bool = True,
+    ) -> None:
         self.context = context
         self.tx = tx
         self.bound = bound
+        self._wakes_workers = wakes_workers
         self.lane = lane
         self.awaited: set[str] = set()
         """Invoices for which commands wait: they go no further until those were heard."""
@@ -49,6 +59,7 @@ class Unit:
         self.customer_links: dict[tuple[str, str], Row] = {}
         self.records: dict[str, dict[str, Row]] = {name: {} for name in tables.RECORDS}
         self._payments_read: set[str] = set()
+        self._payment_ids: dict[str, dict[str, None]] = {}
         self._apps: dict[str, AppHandle] = {}
         self._dirty_records: dict[str, set[str]] = {name: set() for name in tables.RECORDS}
         self._dirty_links: set[tuple[str, str]] = set()
@@ -62,9 +73,11 @@ class Unit:
         self._guarded: set[tuple[str, str, str]] = set()
         self._freed: set[tuple[str, str, str]] = set()
         self._wakes: dict[str, int] = {}
+        self._stirred: set[str] = set()
         self._released: list[tuple[str, int, int]] = []
         self.named: list[tuple[str, str, str, str]] = []
         self._transitions: list[InvoiceTransitioned] = []
+        self._is_watched = context.observers.hear("invoice_transitioned")
         self._later: list[Callable[[], None]] = []
 
     # Invoices.
@@ -135,22 +148,21 @@ class Unit:
         values["updated_at"] = self.now_micros
         changes = row.changes()
         values["version"] += 1
-        path = [[hop.trigger.value, hop.to_state.value] for hop in hops]
         self._events.append(
             (
                 row.id,
                 values["version"],
                 self.now_micros,
                 cause,
-                tables.dump_text(path) if path else None,
+                _path(hops) if hops else None,
                 tables.dump_text(changes),
                 operation_id,
                 note,
             )
         )
         row.mark_recorded()
-        if hops:
-            moves = tuple((trigger, state) for trigger, state in path)
+        if hops and self._is_watched:
+            moves = tuple((hop.trigger.value, hop.to_state.value) for hop in hops)
             self._transitions.append(InvoiceTransitioned(row.namespace, row.id, values["version"], moves, self.now))
 
     def record_document(
@@ -253,7 +265,7 @@ class Unit:
         """Read payments, refunds or credit notes for change."""
         have = self.records[kind]
         for row in tables.read_records(self.tx, kind, [id for id in ids if id not in have]):
-            have[row["id"]] = row
+            self._know(kind, row)
 
     def get_record(self, kind: str, id: str, namespace: str | None = None) -> Row:
         """One payment, refund or credit note, for change. Raises NotFound."""
@@ -270,12 +282,18 @@ class Unit:
             return
         self._payments_read.update(missing)
         for row in tables.read_payments_of(self.tx, missing):
-            self.records["payment"].setdefault(row["id"], row)
+            self._know("payment", self.records["payment"].get(row["id"], row))
 
     def payments_of(self, invoice_id: str) -> list[Row]:
         """Every payment of an invoice."""
         self.load_payments_of([invoice_id])
-        return [row for row in self.records["payment"].values() if row["invoice_id"] == invoice_id]
+        known = self.records["payment"]
+        return [known[id] for id in self._payment_ids.get(invoice_id, ())]
+
+    def _know(self, kind: str, row: Row) -> None:
+        self.records[kind][row["id"]] = row
+        if kind == "payment":
+            self._payment_ids.setdefault(row["invoice_id"], {})[row["id"]] = None
 
     def app(self, app_id: str) -> AppHandle:
         """The installed app."""
@@ -286,7 +304,7 @@ class Unit:
     def save_record(self, kind: str, row: Row) -> Row:
         """Keep a new or changed payment, refund or credit note."""
         row["updated_at"] = self.now_micros
-        self.records[kind][row["id"]] = row
+        self._know(kind, row)
         self._dirty_records[kind].add(row["id"])
         return row
 
@@ -297,7 +315,7 @@ class Unit:
         self._guarded.discard(work.key)
         self._work[work.key] = work
         if work.is_ready:
-            self.wake(work.app_id, work.due)
+            self._wake_at(work.app_id, work.due)
 
     def want_if_free(self, work: WorkRow) -> None:
         """As ``want``, unless an operation holds that very work: then it is being done."""
@@ -336,7 +354,11 @@ class Unit:
         return tables.read_waiting_work(self.tx, name)
 
     def wake(self, app_id: str, due: int) -> None:
-        """The app wants to be called at that time, or earlier."""
+        """There may be something to do at that app, of whatever kind, at that time or earlier."""
+        self._stirred.add(app_id)
+        self._wake_at(app_id, due)
+
+    def _wake_at(self, app_id: str, due: int) -> None:
         self._wakes[app_id] = min(due, self._wakes.get(app_id, due))
 
     def wake_at(self, row: InvoiceRow, at: datetime | None) -> None:
@@ -348,10 +370,9 @@ class Unit:
         self.want(WorkRow(row.id, ADVANCE, app_id, row.id, lane=Lane.BULK, due=due, version=row.values["version"]))
 
     def wanted(self) -> set[tuple[str, str]]:
-        """The apps and operations for which there is new work."""
-        return {(work.app_id, work.operation) for work in self._work.values() if work is not None and work.is_ready} | {
-            (app_id, "*") for app_id in self._wakes
-        }
+        """The apps and operations for which there is new work; ``*`` where it may be of any kind."""
+        ready = {(work.app_id, work.operation) for work in self._work.values() if work is not None and work.is_ready}
+        return ready | {(app_id, EVERYTHING) for app_id in self._stirred}
 
     # Webhooks that came before we knew what they are about.
 
@@ -436,8 +457,8 @@ class Unit:
             self.tx.update_many(tables.RELEASE_WAITING, self._released)
         if self._wakes:
             self.tx.update_many(tables.WAKE_APP, [(app_id, due) for app_id, due in sorted(self._wakes.items())])
-            due = min(self._wakes.values())
-            self._later.append(lambda: self.context.wakeups.wake(from_micros(due)))
+            if self._wakes_workers:
+                self._later.append(self.context.wakeups.wake)
         self._work, self._wakes, self._released = {}, {}, []
         self._guarded = set()
 
@@ -463,3 +484,8 @@ class Unit:
             # Memory that fills with what nobody will ask for again makes every garbage collection slower.
             self.tx.after_commit(partial(self.context.documents.forget, finished))
         self._later, self._transitions = [], []
+
+
+@lru_cache(maxsize=1024)
+def _path(hops: tuple[Hop, ...]) -> str:
+    return tables.dump_text([[hop.trigger.value, hop.to_state.value] for hop in hops])

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 ADVANCE = "advance"
 """Not a provider's operation: time has come for an invoice to go on by itself."""
+EVERYTHING = "*"
+"""Whatever an app may have to do."""
 
 READY, CLAIMED, WAITING = 0, 1, 2
 

@@ -16,7 +16,7 @@ from billhook.engine.effects import Arrived, Fault, Look, Park, Send, Settle, Tr
 from billhook.engine.leases import Lease
 from billhook.engine.number_plan import NumberPlan
 from billhook.engine.numbers import Numbers
-from billhook.engine.open_operation import EVERYTHING, HeldApp, OpenOperation, read_open
+from billhook.engine.open_operation import HeldApp, OpenOperation, read_open
 from billhook.engine.prepare import Preparer, by_urgency, due_timers
 from billhook.engine.renewal import Postponed, Refused, Renewal, RenewalLanded, Renewals, Renewed
 from billhook.engine.round import Commands, Round, RoundResult, Step, is_dissolved
@@ -24,7 +24,7 @@ from billhook.engine.sending import Landed, Landing, Sender, Senders, Sending
 from billhook.engine.settle import Settler
 from billhook.engine.telling import told
 from billhook.engine.usage import UsageSnapshots
-from billhook.engine.work import ADVANCE
+from billhook.engine.work import ADVANCE, EVERYTHING
 from billhook.errors import StaleWrite, StoreError
 from billhook.store.transaction import Transaction
 
@@ -492,6 +492,8 @@ class Worker:
             held = self._held.get(app_id)
             if held is not None:
                 held.look_again(operation)
+        if any(app_id not in self._held for app_id, _ in result.wanted):
+            self._context.wakeups.wake()
 
     def _log_fault(self, operation: OpenOperation, fault: Fault) -> None:
         fields = {

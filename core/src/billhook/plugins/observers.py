@@ -49,6 +49,11 @@ class Observers:
         """The names under which observers' faults are logged, in the order of registration."""
         return tuple(name for name, _ in self._manager.list_name_plugin())
 
+    def hear(self, hook: str) -> bool:
+        """Whether anybody implements that observer hook."""
+        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
+        return bool(caller.get_hookimpls())
+
     def notify_invoice_transitioned(self, event: InvoiceTransitioned) -> None:
         """Tell everybody that an invoice moved."""
         self._notify("invoice_transitioned", event)

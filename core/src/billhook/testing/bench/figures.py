@@ -10,6 +10,8 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from billhook.engine.garbage import collected_seldom
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -99,12 +101,13 @@ def watching(*functions: tuple[Any, str]) -> Iterator[Watch]:
 
 
 def timed_seconds(act: Callable[[], object]) -> float:
-    """How long it takes. What is in memory already is kept out of the garbage collector's way."""
+    """How long it takes in a process as a worker's own is. What is in memory already is kept out of the garbage collector's way."""
     gc.collect()
     gc.freeze()
     try:
-        began = perf_counter()
-        act()
-        return perf_counter() - began
+        with collected_seldom():
+            began = perf_counter()
+            act()
+            return perf_counter() - began
     finally:
         gc.unfreeze()
