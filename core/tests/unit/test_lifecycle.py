@@ -302,3 +302,10 @@ def test_the_actions_follow_the_clock():
 def test_facts_refuse_a_field_they_do_not_have():
     with pytest.raises(TypeError, match="paid_revision"):
         a_new_invoice().replace(paid_revision=1)
+
+
+def test_facts_made_at_once_are_those_that_the_constructor_makes():
+    facts = a_draft_that_waits_for_sync()
+    assert InvoiceFacts.of(**vars(facts)) == facts
+    with pytest.raises(TypeError, match="revision"):
+        InvoiceFacts.of(**{name: value for name, value in vars(facts).items() if name != "revision"})
