@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,15 +49,18 @@ class AppCommands:
         name: str | None = None,
         settings: Json = NOTHING,
         credentials: Json | None = None,
+        credentials_expire_at: datetime | None = None,
+        credentials_of: str | None = None,
         description: str | None = None,
         labels: Mapping[str, str] = NOTHING,
         mapping: Json | None = None,
     ) -> App:
         """A new app of that provider, by the provider's own name where none is given.
 
-        Without the credentials that its provider needs it waits, unauthorized, for ``set_credentials``. Raises
-        ProviderLoadError for an unknown type and ConfigError for settings or credentials that the provider does not
-        take.
+        Without the credentials that its provider needs it waits, unauthorized, for ``set_credentials``. With
+        ``credentials_of`` it shares those of another app of that provider, as apps for several accounts of one grant
+        do. Raises ProviderLoadError for an unknown type and ConfigError for settings or credentials that the provider
+        does not take.
         """
         now = self._context.clock.now()
         app_id = self._context.new_id(now)
@@ -81,7 +85,9 @@ class AppCommands:
                 "updated_at": now,
             },
         )
-        return self._context.database.write(lambda tx: self._insert(tx, app, credentials))
+        if credentials_of is not None:
+            return self._context.database.write(lambda tx: self._insert_sharing(tx, app, credentials_of))
+        return self._context.database.write(lambda tx: self._insert(tx, app, credentials, credentials_expire_at))
 
     def get(self, app_id: str) -> App:
         """The app, uninstalled ones too. Raises NotFound."""
@@ -137,12 +143,12 @@ class AppCommands:
         """Go on with what waits for the app."""
         return self._context.database.write(lambda tx: self._switch(tx, app_id, enabled=True))
 
-    def set_credentials(self, app_id: str, raw: Json) -> App:
-        """Give the app new credentials. It is ready again, and work that was parked for want of them goes on.
+    def set_credentials(self, app_id: str, raw: Json, *, expire_at: datetime | None = None) -> App:
+        """Give the app, and those that share its credentials, new ones. They are ready again, and work that was held goes on.
 
         Raises ConfigError, which shows no value.
         """
-        return self._context.database.write(lambda tx: self._set_credentials(tx, app_id, raw))
+        return self._context.database.write(lambda tx: self._set_credentials(tx, app_id, raw, expire_at))
 
     def uninstall(self, app_id: str) -> None:
         """Take the app away, with its credentials unless another app shares them. Doing it twice is fine.
@@ -151,11 +157,26 @@ class AppCommands:
         """
         self._context.database.write(lambda tx: self._uninstall(tx, app_id))
 
-    def _insert(self, tx: Transaction, app: App, credentials: Json | None) -> App:
+    def _insert(self, tx: Transaction, app: App, credentials: Json | None, expire_at: datetime | None) -> App:
         credential_id = None
         if credentials is not None:
             credential_id = self._context.new_id(app.created_at)
-            self._credentials.save(tx, credential_id, self._namespace, app.type, credentials)
+            self._credentials.save(tx, credential_id, self._namespace, app.type, credentials, expire_at)
+        return self._store(tx, app, credential_id)
+
+    def _insert_sharing(self, tx: Transaction, app: App, other_id: str) -> App:
+        hold(tx, self._namespace, "apps")
+        other = self._installed(tx, other_id)
+        credential_id = self._row(tx, other_id).credential_id
+        if other.type != app.type or credential_id is None:
+            raise ConfigError(
+                f"{app.name} can't share the credentials of {other.name}: it needs an app of {app.type!r} that has some."
+            )
+        return self._store(
+            tx, parse(App, {**dict(app), "status": other.status, "has_credentials": True}), credential_id
+        )
+
+    def _store(self, tx: Transaction, app: App, credential_id: str | None) -> App:
         tx.execute(sa.insert(_app).values(**app_values(app), credential_id=credential_id))
         tx.execute(sa.insert(_lease).values(app_id=app.id))
         return app
@@ -170,16 +191,16 @@ class AppCommands:
         self._announce(tx, app)
         return app
 
-    def _set_credentials(self, tx: Transaction, app_id: str, raw: Json) -> App:
+    def _set_credentials(self, tx: Transaction, app_id: str, raw: Json, expire_at: datetime | None) -> App:
         app = self._installed(tx, app_id)
         self._context.apps.provider(app.type, app.id).credentials(raw)
         credential_id = tx.scalar(sa.select(_app.c.credential_id).where(_app.c.id == app.id))
         if credential_id is None:
             credential_id = self._context.new_id(self._context.clock.now())
-            self._credentials.save(tx, credential_id, self._namespace, app.type, raw)
+            self._credentials.save(tx, credential_id, self._namespace, app.type, raw, expire_at)
             tx.execute(sa.update(_app).where(_app.c.id == app.id).values(credential_id=credential_id))
         else:
-            self._credentials.replace(tx, credential_id, raw)
+            self._credentials.replace(tx, credential_id, raw, expire_at)
         sharing = [self._authorize(tx, shared_id) for shared_id in self._sharing(tx, credential_id)]
         self._resume(tx, [shared.id for shared in sharing])
         return next(shared for shared in sharing if shared.id == app_id)

@@ -446,9 +446,12 @@ class Worker:
     # New credentials.
 
     def _renew_due(self, now: datetime) -> None:
+        # Once for all that share them; the others find the new ones afterwards.
+        under_way = {held.app.credential_id for held in self._held.values() if held.is_renewing}
         for held in self._held.values():
-            if held.should_renew(now):
+            if held.should_renew(now) and held.app.credential_id not in under_way:
                 held.is_renewing = True
+                under_way.add(held.app.credential_id)
                 self._senders.submit(self._renewals.task(held, held.credentials_version or 0))
 
     def _take_renewal(self, held: HeldApp, renewal: Renewal, now: datetime) -> None:
