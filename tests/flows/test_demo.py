@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -153,6 +154,33 @@ def test_books_that_belong_to_another_database_are_left_alone(start, tmp_path, b
     lost = start("demo", "--db", str(tmp_path / "one.db"), "--ledger", str(tmp_path / "empty.db"), "--json")
     _, err = lost.communicate(timeout=PATIENCE_SECONDS)
     assert (lost.returncode, json.loads(err)["error"]["code"]) == (1, "ledger_missing")
+
+
+def refused(process: subprocess.Popen[str]) -> dict[str, Any]:
+    _, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1
+    return json.loads(err)["error"]
+
+
+def test_one_file_for_both_books_is_refused_before_anything_is_written(start, tmp_path):
+    one = tmp_path / "one.db"
+    for db in (str(one), f"sqlite:///{one}", str(tmp_path / "sub" / ".." / "one.db")):
+        assert refused(start("demo", "--db", db, "--ledger", str(one), "--json"))["code"] == "same_file"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ledger_that_is_something_else_is_refused_before_anything_is_written(start, tmp_path):
+    db, text, other = tmp_path / "demo.db", tmp_path / "notes.txt", tmp_path / "other.db"
+    text.write_text("not a database, but longer than a header of one hundred bytes would ever be\n" * 3)
+    with closing(sqlite3.connect(other)) as database:
+        database.execute("CREATE TABLE customers (id TEXT, shoe_size INTEGER)")
+    before = {path: path.read_bytes() for path in (text, other)}
+    for ledger in (text, other, tmp_path, tmp_path / "missing" / "ledger.db"):
+        error = refused(start("demo", "--db", str(db), "--ledger", str(ledger), "--json"))
+        assert error["code"] == "store"
+        assert str(ledger.name if ledger.parent != tmp_path.parent else ledger) in error["message"]
+    assert {path: path.read_bytes() for path in (text, other)} == before
+    assert not db.exists()
 
 
 def killed_again_and_again(demo: Callable[[], subprocess.Popen[str]], books: Path, kills: int, seed: int) -> int:

@@ -22,7 +22,7 @@ from billhook.domain.invoice import DocumentType, InvoiceDraft
 from billhook.domain.parsing import parse_draft
 from billhook.engine.credential_keys import VARIABLE
 from billhook.engine.engine import Engine, Namespace
-from billhook.errors import InvalidInput
+from billhook.errors import Conflict, InvalidInput
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.testing.sandbox import provider
 from billhook.testing.sandbox.ledger import Ledger
@@ -76,6 +76,7 @@ def _opened(db: str | None, ledger: Path | None) -> Iterator[tuple[Engine, Ledge
         passing = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="billhook-demo-")))
         db = db or str(passing / "demo.db")
         ledger = ledger or _ledger_beside(db) or passing / "ledger.db"
+        _check_apart(db, ledger)
         url = stack.enter_context(serving(ledger))
         engine = Engine.open(
             db,
@@ -92,11 +93,28 @@ def _keys_for(db: str) -> Sequence[str]:
     return KNOWN_KEYS if "://" in db and not db.startswith("sqlite:///") and VARIABLE not in os.environ else ()
 
 
-def _ledger_beside(db: str) -> Path | None:
+def _file_of(db: str) -> Path | None:
+    """The database's file; None for one on a server."""
     if "://" in db and not db.startswith("sqlite:///"):
         return None
-    path = Path(db.removeprefix("sqlite:///"))
-    return path.with_name(f"{path.stem}-ledger{path.suffix}")
+    return Path(db.removeprefix("sqlite:///"))
+
+
+def _ledger_beside(db: str) -> Path | None:
+    path = _file_of(db)
+    return None if path is None else path.with_name(f"{path.stem}-ledger{path.suffix}")
+
+
+def _check_apart(db: str, ledger: Path) -> None:
+    """The provider's books are not the engine's."""
+    path = _file_of(db)
+    if path is None:
+        return
+    if path.resolve() == ledger.resolve() or (path.exists() and ledger.exists() and path.samefile(ledger)):
+        raise Conflict(
+            f"--db and --ledger are the same file, {ledger}. Nothing was written. Give each a file of its own.",
+            "same_file",
+        )
 
 
 def _submit(billing: Namespace, drafts: Sequence[InvoiceDraft]) -> None:

@@ -7,12 +7,13 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from billhook.errors import StoreError
 from billhook.testing.simulator.messages import Event, SimCall, SimReply, SimRequest
 
 Stored = str | int | bytes | None
@@ -52,13 +53,15 @@ class KeptAnswer:
 class Memory:
     """A simulator's memory: one SQLite file of its own, committed before anything is answered.
 
-    Subclasses add their tables by `schema`. One object may be shared by threads; a second process may read the file.
+    Raises StoreError, with nothing written, for a file that is something else. Subclasses add their tables by `schema`. One object may be shared by threads; a second process may read the file.
     """
 
     schema: ClassVar[str] = ""
 
     def __init__(self, path: str | Path = ":memory:") -> None:
         self.path = str(path)
+        if self.path != ":memory:":
+            _check_file(Path(self.path), _SCHEMA + self.schema)
         self._lock = threading.RLock()
         self._this_thread = threading.local()
         self._database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
@@ -214,3 +217,33 @@ def _event_id(number: int) -> str:
 
 def _pairs(stored: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in json.loads(stored))
+
+
+def _check_file(path: Path, schema: str) -> None:
+    """Raise StoreError unless the file is absent, empty, or holds such tables."""
+    if not path.parent.is_dir():
+        raise StoreError(f"The folder {path.parent} for the books {path.name} is missing. Make it first.")
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as database:
+            held = _columns(database)
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"{path} is no SQLite file that could hold a simulator's books ({error}). Give another."
+        ) from None
+    with closing(sqlite3.connect(":memory:")) as pattern:
+        pattern.executescript(schema)
+        wanted = _columns(pattern)
+    if any(wanted.get(table) != columns for table, columns in held.items()):
+        raise StoreError(
+            f"{path} holds tables that are not those of a simulator's books. Nothing was written. Give another file."
+        )
+
+
+def _columns(database: sqlite3.Connection) -> dict[str, set[str]]:
+    """The columns of every table."""
+    tables = database.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    ).fetchall()
+    return {table: {name for _, name, *_ in database.execute(f'PRAGMA table_info("{table}")')} for (table,) in tables}
