@@ -10,6 +10,7 @@ import typer
 from billhook.cli import (
     apps,
     bench,
+    connecting,
     credit_notes,
     customers,
     database,
@@ -66,6 +67,7 @@ def about(
 demonstration.register(app)
 app.add_typer(providers.group, name="providers")
 app.add_typer(apps.group, name="apps")
+connecting.register(apps.group)
 app.add_typer(profiles.group, name="profiles")
 app.add_typer(customers.group, name="customers")
 app.add_typer(overrides.group, name="overrides")

@@ -150,6 +150,13 @@ class AppCommands:
         """
         return self._context.database.write(lambda tx: self._set_credentials(tx, app_id, raw, expire_at))
 
+    def share_credentials(self, app_id: str, other_id: str) -> App:
+        """Let the app use the credentials of another app of the same provider, in place of its own. It has that app's status then.
+
+        Raises ConfigError when the other has none, or is of another provider.
+        """
+        return self._context.database.write(lambda tx: self._share(tx, app_id, other_id))
+
     def uninstall(self, app_id: str) -> None:
         """Take the app away, with its credentials unless another app shares them. Doing it twice is fine.
 
@@ -166,15 +173,32 @@ class AppCommands:
 
     def _insert_sharing(self, tx: Transaction, app: App, other_id: str) -> App:
         hold(tx, self._namespace, "apps")
+        other, credential_id = self._sharable(tx, app, other_id)
+        return self._store(
+            tx, parse(App, {**dict(app), "status": other.status, "has_credentials": True}), credential_id
+        )
+
+    def _sharable(self, tx: Transaction, app: App, other_id: str) -> tuple[App, str]:
         other = self._installed(tx, other_id)
         credential_id = self._row(tx, other_id).credential_id
         if other.type != app.type or credential_id is None:
             raise ConfigError(
                 f"{app.name} can't share the credentials of {other.name}: it needs an app of {app.type!r} that has some."
             )
-        return self._store(
-            tx, parse(App, {**dict(app), "status": other.status, "has_credentials": True}), credential_id
-        )
+        return other, credential_id
+
+    def _share(self, tx: Transaction, app_id: str, other_id: str) -> App:
+        hold(tx, self._namespace, "apps")
+        app, before = self._installed(tx, app_id), self._row(tx, app_id).credential_id
+        other, credential_id = self._sharable(tx, app, other_id)
+        tx.execute(sa.update(_app).where(_app.c.id == app.id).values(credential_id=credential_id))
+        if before is not None and not self._sharing(tx, before):
+            self._credentials.forget(tx, before)
+        shared = self._change(tx, app, {"status": other.status, "has_credentials": True})
+        if app.status is not shared.status:
+            self._announce(tx, shared)
+        self._resume(tx, [app.id])
+        return shared
 
     def _store(self, tx: Transaction, app: App, credential_id: str | None) -> App:
         tx.execute(sa.insert(_app).values(**app_values(app), credential_id=credential_id))

@@ -115,6 +115,8 @@ class Connections:
 
 def missing_credentials(app_id: str, name: str, declaration: Declaration) -> str:
     """What to tell about an app that has not got the credentials that its provider needs."""
+    if declaration.can(Capability.AUTHORIZE_URL):
+        return f"{name} is not connected. Sign in there: billhook apps connect {app_id}"
     fields = declaration.credentials.model_fields if declaration.credentials is not None else {}
     needed = [field for field, info in fields.items() if info.is_required()] or list(fields)
     options = " ".join(f"--credential {field}=-" for field in needed)

@@ -22,6 +22,7 @@ from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import NO_OVERRIDES, Apps
 from billhook.engine.checking import check_connection
 from billhook.engine.commands import Commands
+from billhook.engine.connecting import Connecting
 from billhook.engine.connections import Connections
 from billhook.engine.context import Context, Policy, Randomness
 from billhook.engine.credential_keys import keys_for
@@ -83,6 +84,12 @@ class Namespace:
     def apps(self) -> AppCommands:
         """Installed providers."""
         return AppCommands(self.engine.context, self.name)
+
+    @cached_property
+    def connecting(self) -> Connecting:
+        """Connecting apps by a person's consent."""
+        engine = self.engine
+        return Connecting(engine.context, self.name, self.apps, engine.connections, engine.credentials)
 
     @cached_property
     def profiles(self) -> ProfileCommands:
