@@ -1,0 +1,105 @@
+"""What Xero can do and takes, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from billhook.contract import (
+    Capability,
+    Declaration,
+    Full,
+    InstallMethod,
+    KeyRules,
+    MoneyRules,
+    NumberOwner,
+    NumberRules,
+    OperationRules,
+    Partial,
+    RateLimit,
+    Scope,
+    Sdk,
+    Unsupported,
+)
+from billhook_xero.config import XeroCredentials, XeroSettings
+from billhook_xero.requests import BATCH, KEYS_HONOURED, REFERENCES
+
+LONGEST_NUMBER = 255
+_LONGEST = timedelta(seconds=60)
+
+
+def _rules(batch: int = 1) -> OperationRules:
+    # Xero lets five requests of an organisation run at once, whatever they do: one of each kind stays below that.
+    return OperationRules(batch=batch, atomic=batch == 1, concurrency=1, longest=_LONGEST)
+
+
+_OPERATIONS: Mapping[Capability, OperationRules] = {
+    Capability.SYNC_CUSTOMER: _rules(REFERENCES),
+    Capability.SYNC_DRAFT: _rules(BATCH),
+    Capability.ISSUE: _rules(BATCH),
+    Capability.VOID: _rules(BATCH),
+    Capability.DELETE: _rules(BATCH),
+    Capability.FETCH: _rules(BATCH),
+    Capability.RECORD_PAYMENT: _rules(REFERENCES),
+    Capability.SEND: _rules(),
+    Capability.CREDIT: _rules(),
+    Capability.CHECK_CONNECTION: _rules(),
+    Capability.EXCHANGE_CODE: _rules(),
+    Capability.LIST_ACCOUNTS: _rules(),
+    Capability.REFRESH_CREDENTIALS: _rules(),
+    Capability.AUTHORIZE_URL: OperationRules(local=True),
+}
+
+_LIMITS = (
+    RateLimit(name="minute", calls=60, per=timedelta(minutes=1), scope=Scope.ACCOUNT),
+    RateLimit(name="day", calls=5_000, per=timedelta(days=1), scope=Scope.ACCOUNT),
+    RateLimit(name="app_minute", calls=10_000, per=timedelta(minutes=1), scope=Scope.DEVELOPER),
+)
+"""As on developer.xero.com, "Limits". A developer plan may allow less a day; every answer tells what is left, and that is believed."""
+
+_NO_MONEY = "Xero keeps books and takes no money: collect it with another app, and it is recorded in Xero"
+
+DECLARATION = Declaration(
+    type="xero",
+    name="Xero",
+    description="Issues invoices and credit notes in Xero and records payments there. Numbers are Billhook's.",
+    capabilities={
+        **dict.fromkeys(_OPERATIONS, Full()),
+        Capability.SEND: Partial(reason="Xero e-mails one invoice a call, to the customer's address, in its own words"),
+        Capability.CREDIT: Partial(
+            reason="Xero's credit notes have no discounts: they are taken off the lines beforehand"
+        ),
+        Capability.RECORD_PAYMENT: Partial(
+            reason="Xero takes no more than is due; record the rest as an overpayment there"
+        ),
+        Capability.MAP_LINE: Full(),
+        Capability.VALIDATE_INVOICE: Full(),
+        Capability.READ_WEBHOOK: Full(),
+        Capability.COLLECT_PAYMENT: Unsupported(reason=_NO_MONEY),
+        Capability.CHECK_PAYMENT: Unsupported(reason="a payment at Xero shows on its invoice, which is read"),
+        Capability.REFUND: Unsupported(reason=_NO_MONEY),
+        Capability.CALCULATE_TAX: Unsupported(reason="Xero computes tax only on documents that stand there already"),
+    },
+    operations=_OPERATIONS,
+    limits=_LIMITS,
+    numbers=NumberRules(owner=NumberOwner.ENGINE, needed_for=Capability.ISSUE, max_length=LONGEST_NUMBER),
+    # Finer prices and quantities are sent as one of the whole amount, so nothing is refused for its scale.
+    money=MoneyRules(tax_rounding="line"),
+    keys=KeyRules(scope=Scope.ACCOUNT, window=KEYS_HONOURED),
+    settings=XeroSettings,
+    credentials=XeroCredentials,
+    install_methods=(InstallMethod.OAUTH2,),
+    sdk=Sdk(requirement="xero-python>=15.2,<16"),
+    homepage="https://developer.xero.com/documentation/api/accounting/overview",
+)
+
+OWN_NUMBERS = DECLARATION.model_copy(
+    update={
+        "type": "xero_own_numbers",
+        "name": "Xero, with its own numbers",
+        "description": "Issues invoices and credit notes in Xero and records payments there. Numbers are Xero's.",
+        "operations": {**_OPERATIONS, Capability.SYNC_DRAFT: _rules(REFERENCES)},
+        "numbers": NumberRules(owner=NumberOwner.PROVIDER, max_length=LONGEST_NUMBER),
+    }
+)
+"""The same, with numbers given by Xero. A draft is then looked up by its reference, of which fewer fit a look-up than of numbers."""

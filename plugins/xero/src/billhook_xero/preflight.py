@@ -1,0 +1,192 @@
+"""What Xero would refuse, found before anything is sent: everything at once, each with its place and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+
+from billhook.contract import InvoiceView, MappedLine, Severity, ValidationIssue
+from billhook_xero.config import XeroSettings
+from billhook_xero.contacts import LONGEST_NAME
+from billhook_xero.representation import (
+    ZERO,
+    AmountsAre,
+    Paper,
+    Written,
+    amounts_of,
+    cents,
+    computed_tax_of,
+    paper_of,
+    plain,
+    predicted_total,
+)
+
+MOST_TRACKING = 2
+
+Lines = Sequence[MappedLine]
+Check = Callable[[InvoiceView, Lines, XeroSettings], Iterator[ValidationIssue]]
+
+
+def problems_of(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> tuple[ValidationIssue, ...]:
+    """Everything that is wrong with the invoice."""
+    found = [issue for check in _CHECKS for issue in check(invoice, lines, settings)]
+    # What can't be written in cents has no arithmetic to check.
+    return tuple(found or _arithmetic(invoice, lines, settings))
+
+
+def _cents(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
+    finer = [
+        (abs(amount), place, line.name)
+        for place, line in enumerate(invoice.lines)
+        for amount in (line.totals.net, line.totals.taxes_total)
+        if cents(amount) != amount
+    ]
+    if finer:
+        amount, place, name = min(finer)
+        yield _critical(
+            "amount_finer_than_cents",
+            f"Xero keeps two decimals, and {name!r} comes to {plain(amount)} {invoice.currency}. Use another app for this currency.",
+            f"/lines/{place}",
+        )
+
+
+def _total(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
+    if invoice.total < ZERO:
+        yield _critical(
+            "total_negative",
+            f"Xero takes no invoice over {plain(invoice.total)}. Make it a credit note.",
+            "/totals/total",
+        )
+
+
+def _locked(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
+    until = settings.organisation.locked_until
+    if until is None or invoice.issued_at is None or settings.day(invoice.issued_at) > until:
+        return
+    yield _critical(
+        "date_locked",
+        f"The books are closed up to {until}, and this invoice is of {settings.day(invoice.issued_at)}. "
+        "Date it after that day, or move the lock date at Xero.",
+        "/issued_at",
+    )
+
+
+def _currency(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
+    known, rate = settings.organisation.currencies, invoice.content.exchange_rate
+    if known is not None and invoice.currency not in known:
+        yield _critical(
+            "currency_not_enabled",
+            f"The organisation does not use {invoice.currency}. Add the currency at Xero, then check the app again.",
+            "/currency",
+        )
+    base = settings.organisation.base_currency
+    if rate is not None and base is not None and rate.to_currency != base:
+        yield _critical(
+            "exchange_rate_not_to_base",
+            f"The books are kept in {base}, and the rate leads to {rate.to_currency}. State the rate to {base}.",
+            "/exchange_rate",
+        )
+
+
+def _customer(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
+    if len(invoice.customer.name) > LONGEST_NAME:
+        yield _critical(
+            "customer_name_too_long",
+            f"Xero takes {LONGEST_NAME} characters for a name, this has {len(invoice.customer.name)}. Shorten it.",
+            "/customer/name",
+        )
+    email = invoice.customer.email or ""
+    if not email.isascii():
+        yield _critical(
+            "customer_email_not_taken",
+            f"Xero takes no letters beyond plain ones in an e-mail address, as in {email}. Use another address.",
+            "/customer/email",
+        )
+
+
+def _accounts(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
+    known = settings.organisation.accounts
+    for place, to in enumerate(lines):
+        path = f"/lines/{place}"
+        if to.account is None and to.item_code is None:
+            yield _critical("account_missing", f"{to.description!r} has no account. Map it to one.", path)
+        elif known is not None and to.account is not None and to.account not in known:
+            message = f"The organisation has no account {to.account} ({to.rule}). Map the line to one that it has."
+            yield _critical("account_unknown", message, path)
+        elif known is not None and to.account is not None and not known[to.account].active:
+            message = f"The account {to.account} is archived ({to.rule}). Make it active at Xero, or map to another."
+            yield _critical("account_inactive", message, path)
+
+
+def _tax_types(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
+    if amounts_of(invoice, lines) is AmountsAre.NO_TAX:
+        return
+    known = settings.organisation.tax_rates
+    for place, written in enumerate(paper_of(invoice, lines, settings).lines):
+        path = f"/lines/{place}"
+        if written.tax_type is None:
+            message = (
+                f"{written.description!r} is taxed, and nothing says which tax type that is. Map it, or set tax_types."
+            )
+            yield _critical("tax_code_missing", message, path)
+        elif known is not None and written.tax_type not in {*known, settings.untaxed_tax_type}:
+            message = f"The organisation has no active tax type {written.tax_type}. Map the line to one that it has."
+            yield _critical("tax_code_unknown", message, path)
+
+
+def _tracking(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
+    known = settings.organisation.tracking
+    for place, to in enumerate(lines):
+        path = f"/lines/{place}"
+        if len(to.tracking) > MOST_TRACKING:
+            message = f"Xero takes {MOST_TRACKING} tracking categories a line, {to.description!r} has {len(to.tracking)}. Map fewer."
+            yield _critical("tracking_too_many", message, path)
+        for name, option in to.tracking:
+            if known is not None and option not in known.get(name, frozenset()):
+                message = (
+                    f"The organisation has no active tracking option {name}: {option}. Add it there, or map to another."
+                )
+                yield _critical("tracking_unknown", message, path)
+
+
+_CHECKS: tuple[Check, ...] = (_cents, _total, _locked, _currency, _customer, _accounts, _tax_types, _tracking)
+
+
+def _arithmetic(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
+    """Whether Xero will come to the same amounts; where not, the smallest line that shows why."""
+    paper = paper_of(invoice, lines, settings)
+    total = predicted_total(paper, settings)
+    if total is None:
+        codes = sorted({line.tax_type or "" for line in paper.lines if _tax(line, paper, settings) is None})
+        message = (
+            f"The rate of {', '.join(codes)} is not known here, so Xero's tax can't be foretold. Add it to tax_rates."
+        )
+        yield _critical("tax_rate_unknown", message, "/lines")
+    elif total != invoice.total or (paper.rounding is None and _differing(paper, settings)):
+        yield _not_reproducible(paper, settings)
+
+
+def _differing(paper: Paper, settings: XeroSettings) -> list[tuple[Decimal, int, Written]]:
+    return [
+        (abs(line.line_amount), place, line)
+        for place, line in enumerate(paper.lines)
+        if _tax(line, paper, settings) != line.own_tax
+    ]
+
+
+def _not_reproducible(paper: Paper, settings: XeroSettings) -> ValidationIssue:
+    _, place, line = min(_differing(paper, settings), key=lambda found: found[:2])
+    theirs = _tax(line, paper, settings) or ZERO
+    message = (
+        f"Xero will come to other tax: {line.description!r} over {plain(line.line_amount)} is taxed {plain(line.own_tax)} here "
+        f"and {plain(theirs)} there ({line.tax_type}). State the tax from here (tax = billhook), or name a rounding_account."
+    )
+    return _critical("tax_not_reproducible", message, f"/lines/{place}")
+
+
+def _tax(line: Written, paper: Paper, settings: XeroSettings) -> Decimal | None:
+    return computed_tax_of(line, paper.amounts_are, settings)
+
+
+def _critical(code: str, message: str, path: str) -> ValidationIssue:
+    return ValidationIssue(severity=Severity.CRITICAL, code=code, message=message, path=path)

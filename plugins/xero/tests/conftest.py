@@ -1,0 +1,58 @@
+"""Fixtures of the Xero tests. What they share lies in xero_kit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from xero_kit import BEGINS_AT, Desk, schema_folder
+
+from billhook.clock import SystemClock, TurnedClock
+from billhook.faults import NO_FAULTS
+from billhook.store import migrate
+from billhook.store.database import Database
+from billhook_xero import own_numbers_provider
+from billhook_xero.simulator import simulator
+from billhook_xero.simulator.server import XeroSimulator
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    return TurnedClock(BEGINS_AT)
+
+
+@pytest.fixture
+def xero(clock: TurnedClock) -> Iterator[XeroSimulator]:
+    books = simulator(clock=clock, schema_folder=schema_folder())
+    yield books
+    books.close()
+
+
+@pytest.fixture
+def desk(xero: XeroSimulator, clock: TurnedClock) -> Iterator[Desk]:
+    with xero.serve() as served:
+        made = Desk(xero, served.url, clock)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def own_numbers_desk(xero: XeroSimulator, clock: TurnedClock) -> Iterator[Desk]:
+    with xero.serve() as served:
+        made = Desk(xero, served.url, clock, own_numbers_provider)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def file_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with all tables."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    with Database.open(str(path), clock=SystemClock(), faults=NO_FAULTS) as database:
+        migrate.upgrade(database)
+    return path
