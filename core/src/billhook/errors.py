@@ -57,9 +57,10 @@ class NotFound(BillhookError):
 
     code = "not_found"
 
-    def __init__(self, kind: str, id: str, namespace: str | None = None) -> None:
+    def __init__(self, kind: str, id: str, namespace: str | None = None, *, there_are: Sequence[str] = ()) -> None:
         where = f" in namespace {_shown(namespace)!r}" if namespace else ""
-        super().__init__(f"There is no {kind} {_shown(id)!r}{where}. List what is there, or check the namespace.")
+        cure = f"There are: {', '.join(there_are)}." if there_are else "List what is there, or check the namespace."
+        super().__init__(f"There is no {kind} {_shown(id)!r}{where}. {cure}")
         self.kind = kind
         self.id = id
 

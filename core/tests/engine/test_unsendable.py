@@ -117,7 +117,8 @@ def test_a_repeat_that_cant_be_sent_leaves_its_invoice_in_doubt(a_shop: OpenShop
 
 def test_a_call_of_a_function_that_is_not_registered_ends_visibly(a_shop: OpenShop):
     def sync_draft(self: Any, batch: Batch[Any, Any]) -> Any:
-        reply = yield Call("call", Function("no_such_function"))
+        name = "no_such_function"
+        reply = yield Call("call", Function(name))
         return documents(batch, reply)
 
     shop = a_shop(a_provider(sync_draft=sync_draft))

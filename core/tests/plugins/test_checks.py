@@ -11,7 +11,9 @@ from billhook.contract import (
     Capability,
     Declaration,
     Done,
+    Find,
     Full,
+    Function,
     NotYet,
     NumberOwner,
     NumberRules,
@@ -25,6 +27,7 @@ from billhook.contract import (
     Request,
     Unsupported,
     hookimpl,
+    registered,
 )
 from billhook.errors import ContractViolation
 from billhook.plugins import check_observer, check_override, check_provider, check_returned
@@ -619,3 +622,46 @@ def test_an_observer_observes_alone() -> None:
     for other in (Mapping(), Operating(), AsyncWatching(), Watching, object()):
         with pytest.raises(ContractViolation, match="The observer"):
             check_observer(other)
+
+
+class NamesWhatIsNotThere(Provider):
+    declaration = declaring(VOID)
+
+    @hookimpl
+    def void(self, batch):
+        yield Request("void", "POST", "https://acme.test", recover=(self._find(batch),))
+
+    def _find(self, batch):
+        look = Request("look", "GET", "https://acme.test")
+        return Find(look, self.function("matchh", ids=[]), authoritative=True)
+
+    @registered
+    def match(self, reply, ids):
+        return {}
+
+
+class NamesWhatIsNotRegistered(NamesWhatIsNotThere):
+    def _find(self, batch):
+        return Find(Request("look", "GET", "https://acme.test"), Function("match_plainly"), authoritative=True)
+
+    def match_plainly(self, reply):
+        return {}
+
+
+class TakesNoBatch(Provider):
+    declaration = declaring(VOID)
+
+    @hookimpl
+    def void(self):
+        yield request()
+
+
+def test_a_function_that_is_named_must_be_registered():
+    assert problems(NamesWhatIsNotThere) == [
+        "_find names the function 'matchh', which is not registered. Define it on the provider and mark it with @registered."
+    ]
+    assert "_find names the function 'match_plainly', which is not registered" in problems(NamesWhatIsNotRegistered)[0]
+
+
+def test_an_operation_takes_a_batch():
+    assert problems(TakesNoBatch) == ["void takes no batch, so it can't know what to do. Write def void(self, batch)."]

@@ -47,15 +47,21 @@ class ManualSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    account_holder: Text
-    iban: Annotated[str, AfterValidator(checked_iban)] | None = None
-    account_number: Text | None = None
-    bic: Annotated[str, AfterValidator(checked_bic)] | None = None
-    bank_name: Text
-    currencies: tuple[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], ...] = ()
-    instructions: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_checked_template)] = (
-        DEFAULT_INSTRUCTIONS
+    account_holder: Text = Field(description="Whose account it is.")
+    iban: Annotated[str, AfterValidator(checked_iban)] | None = Field(
+        None, description="The account's IBAN, where it has one."
     )
+    account_number: Text | None = Field(None, description="The account's number, where its country uses no IBAN.")
+    bic: Annotated[str, AfterValidator(checked_bic)] | None = Field(None, description="The bank's BIC.")
+    bank_name: Text = Field(description="The bank that keeps it.")
+    currencies: tuple[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], ...] = Field(
+        (), description="The currencies that the account takes; any where none is named."
+    )
+    instructions: Annotated[
+        str,
+        Field(min_length=1, max_length=4096, description="What the customer is told, with places in braces."),
+        AfterValidator(_checked_template),
+    ] = DEFAULT_INSTRUCTIONS
 
     @model_validator(mode="after")
     def _names_one_account(self) -> Self:

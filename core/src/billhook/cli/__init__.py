@@ -10,8 +10,10 @@ import sys
 
 def main() -> None:
     """Run the command that the process was started with."""
+    from billhook.cli.arguments import shared_options_last
     from billhook.cli.root import app, run_for_machines
 
-    if "--json" in sys.argv:
-        sys.exit(run_for_machines(sys.argv[1:]))
-    app()
+    arguments = shared_options_last(sys.argv[1:], {str(group.name) for group in app.registered_groups})
+    if "--json" in arguments:
+        sys.exit(run_for_machines(arguments))
+    app(arguments)

@@ -104,6 +104,26 @@ def _page(description: ProviderDescription) -> RenderableType:
 def _settings(schema: dict[str, Any]) -> list[tuple[object, ...]]:
     needed = schema.get("required", ())
     return [
-        (name, entry.get("type"), name in needed, entry.get("description") or entry.get("title"))
+        (name, _kind(entry, schema), name in needed, _meaning(entry))
         for name, entry in schema.get("properties", {}).items()
     ]
+
+
+def _kind(entry: dict[str, Any], schema: dict[str, Any]) -> str:
+    """The type in a word or two: of what it may be, but for nothing at all."""
+    if "$ref" in entry:
+        return _kind(schema.get("$defs", {}).get(entry["$ref"].rpartition("/")[2], {}), schema)
+    if "enum" in entry:
+        return " or ".join(map(str, entry["enum"]))
+    kinds = [_kind(choice, schema) for choice in entry.get("anyOf", ()) if choice.get("type") != "null"]
+    return str(entry.get("type", "")) or " or ".join(dict.fromkeys(kinds))
+
+
+def _meaning(entry: dict[str, Any]) -> str:
+    said = str(entry.get("description") or entry.get("title") or "")
+    default = entry.get("default")
+    return (
+        said
+        if default in (None, "", [], {})
+        else f"{said.rstrip('.')}. Else {str(default).lower() if default in (True, False) else default}."
+    )

@@ -52,6 +52,11 @@ def registered(function: F) -> F:
     return function
 
 
+def is_registered(member: object) -> bool:
+    """Whether that attribute of a provider is marked with ``@registered``."""
+    return bool(getattr(member, _REGISTERED, False) or getattr(getattr(member, "__func__", None), _REGISTERED, False))
+
+
 class Provider(Generic[SettingsT]):
     """A provider: plugin code for one outside system.
 

@@ -7,7 +7,7 @@ by the name under which the provider registered it, with JSON arguments, so that
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -170,6 +170,17 @@ class Call:
 
 
 Step: TypeAlias = Annotated[Request | Call, Field(discriminator="kind")]
+
+
+def functions_of(step: Request | Call) -> Iterator[Function]:
+    """The registered functions that a step names."""
+    if isinstance(step, Call):
+        yield step.function
+    if step.identify is not None:
+        yield step.identify
+    for way in step.recover:
+        if isinstance(way, Find):
+            yield way.match
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from billhook.contract.events import AppStatusChanged
 from billhook.domain.mapping import parse_mapping_rules
 from billhook.domain.parsing import parse
+from billhook.engine.apps import app_not_found
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
 from billhook.engine.dissolving import dissolve_of_app
@@ -23,7 +24,7 @@ from billhook.engine.records import UNCHANGED, App, AppStatus, Page, Unchanged
 from billhook.engine.stored import app_values, read_app
 from billhook.engine.unit import Unit
 from billhook.engine.work import CLAIMED
-from billhook.errors import ConfigError, Conflict, InUse, NotFound
+from billhook.errors import ConfigError, Conflict, InUse
 from billhook.plugins.handle import ProviderHandle
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -282,7 +283,7 @@ class AppCommands:
     def _row(self, tx: Transaction, app_id: str) -> Any:
         row = tx.first(sa.select(_app).where(_app.c.id == app_id, _app.c.namespace == self._namespace))
         if row is None:
-            raise NotFound("app", app_id, self._namespace)
+            raise app_not_found(tx, app_id, self._namespace)
         return row
 
 

@@ -21,6 +21,7 @@ from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 MOST_KEPT = 4096
+MOST_NAMED = 5
 
 _BY_ID = schema.app.c.id == sa.bindparam("app_id")
 _STAMP = sa.select(schema.app.c.updated_at, schema.app.c.status, schema.app.c.enabled).where(_BY_ID)
@@ -55,6 +56,18 @@ class AppHandle:
         return self.credential_id is not None and self.handle.declaration.can(Capability.REFRESH_CREDENTIALS)
 
 
+def app_not_found(tx: Transaction, app_id: str, namespace: str) -> NotFound:
+    """The error for an id that no app of the namespace has: it names some that there are."""
+    app = schema.app
+    there = tx.all(
+        sa.select(app.c.id, app.c.type, app.c.name)
+        .where(app.c.namespace == namespace, app.c.deleted_at.is_(None))
+        .order_by(app.c.id)
+        .limit(MOST_NAMED)
+    )
+    return NotFound("app", app_id, namespace, there_are=[f"{row.id} ({row.type}, {row.name})" for row in there])
+
+
 class Apps:
     """The apps by id. ``overrides`` are the host's, by app id or app type; those for the id are asked first."""
 
@@ -69,9 +82,16 @@ class Apps:
 
         What was made of an app is kept until its row changes.
         """
+        app = self.find(tx, app_id)
+        if app is None:
+            raise NotFound("app", app_id)
+        return app
+
+    def find(self, tx: Transaction, app_id: str) -> AppHandle | None:
+        """As ``get``; None for an id that no app has."""
         stamp = tx.first(_STAMP, {"app_id": app_id})
         if stamp is None:
-            raise NotFound("app", app_id)
+            return None
         kept = self._kept.get(app_id)
         if kept is not None and kept[0] == tuple(stamp):
             return kept[1]

@@ -16,7 +16,18 @@ from billhook.contract.declaration import OperationRules
 from billhook.contract.items import Batch
 from billhook.contract.operations import OperationSpec
 from billhook.contract.outcomes import Done, Pending, Rejected, Retry
-from billhook.contract.requests import Absent, Call, Find, Finding, Found, Function, Reply, Request, Unknown
+from billhook.contract.requests import (
+    Absent,
+    Call,
+    Find,
+    Finding,
+    Found,
+    Function,
+    Reply,
+    Request,
+    Unknown,
+    functions_of,
+)
 from billhook.contract.verdict import Answered, Busy, NotExecuted, OutcomeUnknown, Throttled, Unauthorized, Verdict
 from billhook.engine.conformity import misfit
 from billhook.engine.effects import (
@@ -317,6 +328,8 @@ class Driver:
         problem = misfit(step, type(step), f"step {step.step!r}")
         if problem is not None:
             raise ContractViolation(f"{problem}.")
+        for function in functions_of(step):
+            self.handle.registered_function(function.name)
         if any(attempt.step.step == step.step for attempt in self.journal):
             raise ContractViolation(f"Two steps of {self.spec.name} are named {step.step!r}. Give each its own name.")
         if len(self.batch.items) == 1 or not step.effectful:

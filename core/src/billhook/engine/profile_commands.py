@@ -9,9 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
+from billhook.domain.ids import is_ulid
 from billhook.domain.parsing import parse
 from billhook.domain.party import Supplier
 from billhook.domain.workflow import WorkflowConfig
+from billhook.engine.apps import app_not_found
 from billhook.engine.context import Context
 from billhook.engine.locks import hold
 from billhook.engine.paging import PAGE_SIZE, read_page
@@ -55,6 +57,7 @@ class ProfileCommands:
         Raises NotFound for an app that is not installed in this namespace, InvalidInput for an invoicing app that can't
         issue.
         """
+        self._refuse_no_ids(tax_app_id, invoicing_app_id, payment_app_id)
         now = self._context.clock.now()
         profile = parse(
             BillingProfile,
@@ -187,12 +190,19 @@ class ProfileCommands:
         mine = sa.and_(_profile.c.namespace == self._namespace, _profile.c.deleted_at.is_(None))
         return sa.and_(mine, _profile.c.is_default == 1)
 
+    def _refuse_no_ids(self, *app_ids: str) -> None:
+        """Raise NotFound, which names the apps that there are, for a type or a name where an app's id is meant."""
+        for app_id in app_ids:
+            if not is_ulid(str(app_id)):
+                with self._context.database.read() as tx:
+                    raise app_not_found(tx, app_id, self._namespace)
+
     def _check_apps(self, tx: Transaction, profile: BillingProfile) -> None:
         for role in ("tax", "invoicing", "payment"):
             app_id = getattr(profile, f"{role}_app_id")
-            app = self._context.apps.get(tx, app_id)
-            if app.namespace != self._namespace or app.deleted:
-                raise NotFound("app", app_id, self._namespace)
+            app = self._context.apps.find(tx, app_id)
+            if app is None or app.namespace != self._namespace or app.deleted:
+                raise app_not_found(tx, app_id, self._namespace)
             if role == "invoicing" and not app.handle.declaration.can(Capability.ISSUE):
                 raise InvalidInput(
                     "invoicing_app_cannot_issue",

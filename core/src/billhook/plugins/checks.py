@@ -14,6 +14,7 @@ from billhook.contract.table import HOOKS, PROVIDER_HOOKS, HookKind
 from billhook.contract.version import CURRENT, ContractVersion
 from billhook.errors import ContractViolation
 from billhook.plugins.generators import closing_problems
+from billhook.plugins.references import reference_problems
 from billhook.plugins.shapes import host_problems, marked_hooks, options_of, shape_problems, unknown_hook
 
 
@@ -81,6 +82,7 @@ def _problems(provider: type[Provider[Any]], declaration: Declaration) -> Iterat
     yield from _capability_problems(provider, declaration)
     yield from _hook_problems(provider, declaration)
     yield from closing_problems(provider)
+    yield from reference_problems(provider)
     yield from _operation_problems(declaration)
     yield from _number_problems(declaration)
 

@@ -17,7 +17,7 @@ _OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 def closing_problems(provider: type[Provider[Any]]) -> Iterator[str]:
     """Each generator function of a provider, helpers too, that would not let itself be closed. One without source is passed over."""
     for function in _generator_functions(provider):
-        tree = _parsed(function)
+        tree = parsed(function)
         if tree is not None:
             yield from _closing_problems(function.__name__, tree)
 
@@ -32,7 +32,8 @@ def _generator_functions(provider: type[Provider[Any]]) -> Iterator[Callable[...
                 yield function
 
 
-def _parsed(function: Callable[..., Any]) -> ast.Module | None:
+def parsed(function: Callable[..., Any]) -> ast.Module | None:
+    """The function's source as a tree; None for one without source."""
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):  # compiled, or typed into an interpreter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -18,19 +19,35 @@ def validated(model: type[BaseModel], raw: Mapping[str, Any], subject: str) -> B
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
     values = sorted(set(_texts(raw)), key=len, reverse=True)
-    problems = "\n".join(f"  - {_problem(detail, values)}" for detail in details)
-    raise ConfigError(
-        f"{subject} are not acceptable:\n{problems}\nCorrect them; the provider's schema tells what it takes."
-    )
+    problems = "\n".join(f"  - {_problem(detail, values, model)}" for detail in details)
+    raise ConfigError(f"{subject} are not acceptable:\n{problems}\n{_taken(model)}")
 
 
-def _problem(detail: ErrorDetails, values: list[str]) -> str:
+def _problem(detail: ErrorDetails, values: list[str], model: type[BaseModel]) -> str:
+    place = ".".join(map(str, detail["loc"])) or "the whole"
+    if detail["type"] == "extra_forbidden":
+        return f"{place}: nothing has that name.{_meant(place, model)}"
+    if detail["type"] == "missing":
+        return f"{place}: it is needed, and not given"
     # A provider's own validator may quote what it was given.
     message = detail["msg"]
     for value in values:
         message = message.replace(value, "***")
-    place = ".".join(map(str, detail["loc"])) or "the whole"
     return f"{place}: {message}"
+
+
+def _meant(name: str, model: type[BaseModel]) -> str:
+    near = get_close_matches(name, _names(model), n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _taken(model: type[BaseModel]) -> str:
+    names = [f"{name} (needed)" if info.is_required() else name for name, info in model.model_fields.items()]
+    return f"It takes {', '.join(names)}." if names else "It takes none."
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items()]
 
 
 def _texts(value: Any) -> Iterator[str]:

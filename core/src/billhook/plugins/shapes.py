@@ -72,6 +72,8 @@ def _kind_problems(hook: Hook, function: FunctionType, *, local: bool) -> Iterat
 
 def _argument_problems(hook: Hook, signature: inspect.Signature) -> Iterator[str]:
     offered = ", ".join(hook.arguments)
+    if hook.kind is HookKind.OPERATION and "batch" not in signature.parameters:
+        yield f"{hook.name} takes no batch, so it can't know what to do. Write def {hook.name}(self, batch)"
     for parameter in signature.parameters.values():
         if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
             yield f"{hook.name} takes {parameter}. Name the arguments that it needs, of {offered}"

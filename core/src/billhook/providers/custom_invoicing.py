@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from billhook.contract import (
     Batch,
@@ -37,8 +37,12 @@ class CustomInvoicingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    enable_draft_sync_hook: bool = False
-    enable_issuing_sync_hook: bool = False
+    enable_draft_sync_hook: bool = Field(
+        False, description="Whether an invoice waits for a caller once its draft is complete."
+    )
+    enable_issuing_sync_hook: bool = Field(
+        False, description="Whether an invoice waits for a caller once it is to be issued."
+    )
 
 
 class CustomInvoicingProvider(Provider[CustomInvoicingSettings]):

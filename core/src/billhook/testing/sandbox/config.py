@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 
 def _base_url(url: str) -> str:
@@ -22,7 +22,9 @@ class SandboxSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base_url: Annotated[str, AfterValidator(_base_url)]
+    base_url: Annotated[
+        str, AfterValidator(_base_url), Field(description="Where the sandbox listens, such as http://127.0.0.1:8080.")
+    ]
 
 
 class SandboxCredentials(BaseModel):
@@ -30,5 +32,7 @@ class SandboxCredentials(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    token: SecretStr
-    webhook_secret: SecretStr | None = None
+    token: SecretStr = Field(description="The token that the sandbox lets in; it prints its own when it starts.")
+    webhook_secret: SecretStr | None = Field(
+        None, description="What the sandbox signs its webhooks with; without it every webhook is refused."
+    )
