@@ -6,6 +6,7 @@ A status that is not known here is Pending: neither success nor failure (docs.st
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ Body = Mapping[str, Any]
 Paid = Done[PaymentResult] | Pending | Rejected
 
 NOTHING = Decimal(0)
+_DEBITS_TAKE_DAYS = timedelta(hours=6)
 
 
 def read_intent_reply(reply: Reply) -> Paid:
@@ -45,6 +47,8 @@ def read_intent(intent: Body) -> Paid:
             return Done(PaymentResult(PaymentStatus.CANCELED, NOTHING, id))
         case "requires_payment_method" if error:
             return _failed(id, error)
+        case "processing":
+            return Pending("The payment is processing at Stripe", id, _DEBITS_TAKE_DAYS)
         case status:
             return Pending(f"The payment is {status} at Stripe", id, LOOK_AGAIN)
 

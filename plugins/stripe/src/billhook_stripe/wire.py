@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -47,12 +48,21 @@ def encoded(settings: StripeSettings, method: str, path: str, params: Mapping[st
         max_network_retries=0,
         http_client=_catcher(),
     )
-    given = {name: value for name, value in params.items() if value is not None}
+    given = {name: _in_digits(value) for name, value in params.items() if value is not None}
     try:
         client.raw_request(method.lower(), path, **given)
     except _Caught as caught:
         return caught.encoded
     raise ContractViolation("The stripe package answered without asking its HTTP client. Install stripe>=16.1,<17.")
+
+
+def _in_digits(value: Any) -> Any:
+    """Decimals as plain digits: the SDK would write a small one with an exponent, 1E-12."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, Mapping):
+        return {name: _in_digits(each) for name, each in value.items()}
+    return [_in_digits(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,7 @@ class Judge:
     """The vendor's description, from a folder of vendor data."""
 
     def __init__(self, folder: Path) -> None:
-        described = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        self._definitions: dict[str, Schema] = described["$defs"]
+        self._definitions = _definitions(folder / FILE)
 
     def check(self, operation: str, params: Any) -> None:
         """Raise Refused with everything that is wrong with the parameters of that operation."""
@@ -83,6 +83,12 @@ class Judge:
                 yield from self._faults(each, others, _inside(path, name))
             else:
                 yield _inside(path, name), "is not known"
+
+
+@cache
+def _definitions(path: Path) -> dict[str, Schema]:
+    described: dict[str, dict[str, Schema]] = json.loads(path.read_text(encoding="utf-8"))
+    return described["$defs"]
 
 
 def _of_enum(value: Any, schema: Schema, path: str) -> Iterator[Fault]:

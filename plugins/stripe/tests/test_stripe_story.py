@@ -1,0 +1,317 @@
+"""The real engine bills through a Stripe, dies wherever it can, is started again, and ends with the same books."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billhook.clock import TurnedClock
+from billhook.engine.engine import Engine
+from billhook.errors import NotFound
+from billhook.faults import NO_FAULTS
+from billhook.plugins.catalog import ProviderCatalog
+from billhook.testing.builders import CREDENTIAL_KEYS
+from billhook.testing.crash import LASTING_POINTS, Crashes, Run, work_until_quiet
+from billhook.testing.invariants import problems_of
+from billhook.testing.transport import SimulatorTransport
+from billhook_stripe import provider
+from billhook_stripe.simulator import simulator
+from billhook_stripe.simulator.server import StripeSimulator
+
+URL = "http://stripe.test"
+BEGINS_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+SOON, MUCH_LATER = timedelta(seconds=3), timedelta(days=2)
+CATALOG = ProviderCatalog.from_objects([provider])
+VAT = {"rates": [{"name": "VAT", "percentage": "20"}]}
+CHARGED, SENT = {"collection_method": "charge_automatically"}, {"collection_method": "send_invoice"}
+
+
+def unit(name: str, quantity: str, amount: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "quantity": quantity, "price": {"type": "unit", "amount": amount}, **more}
+
+
+def flat(name: str, amount: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "price": {"type": "flat", "amount": amount}, **more}
+
+
+INVOICES: tuple[dict[str, Any], ...] = (
+    {"key": "lamp", "customer_key": "ada", "workflow": CHARGED, "lines": [unit("Lamp", "3", "2.55", tax_config=VAT)]},
+    {
+        "key": "desk",
+        "customer_key": "ada",
+        "workflow": SENT,
+        "lines": [
+            unit("Desk", "2", "149.99", discounts=[{"type": "percentage", "percentage": "12.5"}], tax_config=VAT),
+            flat("Postage", "18"),
+        ],
+    },
+    {"key": "chair", "customer_key": "grace", "workflow": CHARGED, "lines": [unit("Chair", "1", "80.01")]},
+)
+ON_THE_DESK = {"key": "scratched", "customer_key": "ada", "lines": [flat("Desk, scratched", "25.50", tax_config=VAT)]}
+ON_NOTHING = {"key": "goodwill", "customer_key": "grace", "lines": [flat("Goodwill", "5.00")]}
+REFUND, PART = Decimal("2.55"), Decimal("100.00")
+FINAL = {"lamp": "paid", "desk": "payment_processing.pending", "chair": "paid"}
+
+
+def submit(engine: Engine) -> dict[str, str]:
+    """Under their keys, so that telling it again changes nothing. Gives the ids of the invoices."""
+    namespace = engine.namespace()
+    for key in ("ada", "grace"):
+        try:
+            namespace.customers.get(key)
+        except NotFound:
+            namespace.customers.create(key.title(), key=key, email=f"{key}@customer.example")
+    return {draft["key"]: namespace.invoices.submit({"currency": "GBP", **draft}).id for draft in INVOICES}
+
+
+@dataclass
+class Story:
+    """One telling on a prepared database, with a Stripe of its own: a scenario for crashes."""
+
+    store_url: str
+    clock: TurnedClock
+    books: StripeSimulator
+
+    def open(self, faults: Any = NO_FAULTS, randomness: Any = secrets.token_bytes) -> Engine:
+        return Engine.open(
+            self.store_url,
+            upgrade=False,
+            clock=self.clock,
+            catalog=CATALOG,
+            transport=SimulatorTransport({URL: self.books}),
+            faults=faults,
+            randomness=randomness,
+            credential_keys=CREDENTIAL_KEYS,
+        )
+
+    def play(self, engine: Engine) -> None:
+        """Three invoices, a part paid by bank transfer, two credit notes and a refund."""
+        ids, namespace = submit(engine), engine.namespace()
+        work_until_quiet(engine, self.clock)
+        namespace.invoices.record_payment(ids["desk"], PART, method="bank transfer", external_id="bank-1", key="part")
+        note = {"type": "credit_note", "currency": "GBP"}
+        namespace.credit_notes.submit({**note, **ON_THE_DESK, "credited_invoice_id": ids["desk"]})
+        namespace.credit_notes.submit({**note, **ON_NOTHING})
+        for payment in namespace.invoices.get(ids["lamp"]).payments:
+            if payment.status == "succeeded":
+                namespace.refunds.refund(payment.id, REFUND, key="lamp-refund")
+        work_until_quiet(engine, self.clock)
+
+    def problems(self, engine: Engine) -> list[str]:
+        """What is wrong in the books and in the database, once what was on its way has arrived."""
+        self.clock.advance(timedelta(hours=1))
+        return [*_wrong_in_books(self.books), *_wrong_statuses(engine), *problems_of(engine)]
+
+    def close(self) -> None:
+        self.books.close()
+        for left in Path(self.store_url).parent.glob(f"{Path(self.store_url).name}*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _wrong_in_books(books: StripeSimulator) -> Iterator[str]:
+    for each in books.duplicates():
+        yield f"{each.kind} {each.reference} stands there as {', '.join(each.ids)}"
+    documents = sorted((each.kind, each.status, each.total, each.tax, each.on_balance) for each in books.documents())
+    expected = [
+        ("credit_note", "issued", Decimal("5.00"), Decimal(0), True),
+        ("credit_note", "issued", Decimal("30.60"), Decimal("5.10"), False),
+        ("invoice", "open", Decimal("332.98"), Decimal("52.50"), False),
+        ("invoice", "paid", Decimal("9.18"), Decimal("1.53"), False),
+        ("invoice", "paid", Decimal("80.01"), Decimal("0.00"), False),
+    ]
+    if documents != expected:
+        yield f"the books hold {documents}"
+    moved = sorted((each.origin, each.amount) for each in books.payments() if each.has_moved)
+    if moved != [("charged", Decimal("9.18")), ("charged", Decimal("80.01")), ("recorded", PART)]:
+        yield f"this money moved: {moved}"
+    if [each.amount for each in books.refunds()] != [REFUND]:
+        yield f"this was given back: {books.refunds()}"
+    if (count := len(books.customers())) != 2:
+        yield f"there are {count} customers"
+    if [each.amount_remaining for each in books.documents() if each.status == "open"] != [Decimal("202.38")]:
+        yield "the open invoice has another amount open"
+    if sum(each.sent_count for each in books.documents()) != 1:
+        yield "it was not sent once"
+
+
+def _wrong_statuses(engine: Engine) -> Iterator[str]:
+    for key, expected in FINAL.items():
+        invoice = engine.namespace().invoices.find(key)
+        if invoice is None or invoice.status != expected:
+            yield f"{key} is {invoice and invoice.status}"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stripe") / "prepared.db"
+    with Engine.open(
+        str(path), catalog=CATALOG, clock=TurnedClock(BEGINS_AT), credential_keys=CREDENTIAL_KEYS
+    ) as engine:
+        namespace = engine.namespace()
+        credentials = {"api_key": "sk_test_simulator", "webhook_secret": "whsec_simulator"}
+        app = namespace.apps.install("stripe", settings={"base_url": URL}, credentials=credentials)
+        roles = dict.fromkeys(("tax_app_id", "invoicing_app_id", "payment_app_id"), app.id)
+        namespace.profiles.create(name="Usual", is_default=True, supplier={"name": "Acme"}, workflow={}, **roles)
+    return path
+
+
+@pytest.fixture
+def new_story(prepared: Path, tmp_path: Path) -> Callable[[], Story]:
+    numbers = itertools.count(1)
+
+    def make() -> Story:
+        clock = TurnedClock(BEGINS_AT)
+        copied = shutil.copy(prepared, tmp_path / f"{next(numbers)}.db")
+        return Story(str(copied), clock, simulator(clock=clock))
+
+    return make
+
+
+def what_went_wrong(runs: Iterable[Run]) -> list[str]:
+    found: list[str] = []
+    count = 0
+    for run in runs:
+        count += 1
+        assert run.crashed_as_asked, run
+        found += [f"{run}: {problem}" for problem in run.problems]
+        run.scenario.close()
+    assert count, "no crash was tried"
+    return found
+
+
+def test_the_story_ends_well_where_nothing_crashes(new_story):
+    run = Crashes(new_story, SOON).run()
+    assert not run.problems
+    run.scenario.close()
+
+
+def test_nothing_is_throttled_by_limits_of_our_own_making(new_story):
+    story = new_story()
+    with story.open() as engine:
+        story.play(engine)
+        for number in range(60):
+            line = flat("One more", "10.00")
+            engine.namespace().invoices.submit(
+                {"key": f"more-{number}", "customer_key": "ada", "currency": "GBP", "lines": [line]}
+            )
+        work_until_quiet(engine, story.clock)
+    assert [call for call in story.books.calls() if call.status == 429] == []
+    assert len(story.books.documents()) == 65
+    story.close()
+
+
+def test_a_crash_after_each_request_leaves_everything_exactly_once(new_story):
+    assert what_went_wrong(Crashes(new_story, SOON).singles(frozenset({"send.after"}))) == []
+
+
+def test_a_crash_anywhere_else_changes_nothing(new_story):
+    assert what_went_wrong(Crashes(new_story, SOON, seed=1).sampled(8)) == []
+
+
+def test_a_second_crash_changes_nothing(new_story):
+    assert what_went_wrong(Crashes(new_story, SOON, seed=2).sampled(2, deaths=2)) == []
+
+
+def test_a_restart_after_the_keys_ran_out_leaves_everything_exactly_once(new_story):
+    runs = Crashes(new_story, MUCH_LATER, seed=3).sampled(5, points=frozenset({"send.after"}))
+    assert what_went_wrong(runs) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("downtime", [SOON, MUCH_LATER], ids=["soon", "much-later"])
+def test_every_crash(new_story, downtime):
+    assert what_went_wrong(Crashes(new_story, downtime).singles()) == []
+
+
+@pytest.mark.long
+def test_every_pair_of_crashes_after_requests(new_story):
+    assert what_went_wrong(Crashes(new_story, SOON).pairs(LASTING_POINTS)) == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["lost_response", "5xx_after_commit", "stored_500", "5xx_before", "slow", "late", "throttle"]
+)
+def test_a_stripe_that_lets_down_every_third_request_loses_nothing(new_story, kind):
+    story = new_story()
+    for at_call in range(1, 60, 3):
+        story.books.fault(kind, at_call=at_call)
+    with story.open() as engine:
+        story.play(engine)
+        found = story.problems(engine)
+        doubts = engine.namespace().doubts.list()
+    story.close()
+    assert found == [] or doubts
+    assert not any(problem for problem in found if "stands there as" in problem)
+
+
+def test_money_that_a_webhook_tells_of_is_counted_once(new_story):
+    story = new_story()
+    with story.open() as engine:
+        ids, namespace = submit(engine), engine.namespace()
+        work_until_quiet(engine, story.clock)
+        sent = next(each for each in story.books.documents() if each.reference == ids["desk"])
+        story.books.pay_on_page(sent.id)
+        app = namespace.apps.list().items[0]
+        for _ in range(2):
+            for headers, body in story.books.pending_webhooks():
+                engine.receive_webhook(app.id, dict(headers), body)
+            work_until_quiet(engine, story.clock)
+        paid = {key: namespace.invoices.get(id).invoice for key, id in ids.items()}
+        assert {key: (view.status, view.amount_paid == view.total) for key, view in paid.items()} == dict.fromkeys(
+            ids, ("paid", True)
+        )
+        assert problems_of(engine) == []
+    story.close()
+
+
+def test_a_bank_debit_that_settles_days_later_ends_paid(new_story):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        namespace.customers.create("Eve", key="eve", metadata={"stripe_payment_method": "pm_usBankAccount_success"})
+        id = namespace.invoices.submit(
+            {"key": "slow", "customer_key": "eve", "currency": "GBP", "lines": [flat("Rug", "99.00")]}
+        ).id
+        work_until_quiet(engine, story.clock, timedelta(hours=1))
+        assert namespace.invoices.get(id).status == "payment_processing.pending"
+        work_until_quiet(engine, story.clock, timedelta(days=6))
+        assert namespace.invoices.get(id).status == "paid"
+        assert problems_of(engine) == []
+    story.close()
+
+
+def test_a_decline_is_retried_with_another_card_and_counted_once(new_story):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        namespace.customers.create("Eve", key="eve", metadata={"stripe_payment_method": "pm_card_chargeDeclined"})
+        id = namespace.invoices.submit(
+            {"key": "declined", "customer_key": "eve", "currency": "GBP", "lines": [flat("Rug", "99.00")]}
+        ).id
+        work_until_quiet(engine, story.clock)
+        assert namespace.invoices.get(id).status == "payment_processing.failed"
+        _give_good_card(story.books)
+        namespace.invoices.retry(id)
+        work_until_quiet(engine, story.clock)
+        app = namespace.apps.list().items[0]
+        for headers, body in story.books.pending_webhooks():
+            engine.receive_webhook(app.id, dict(headers), body)
+        work_until_quiet(engine, story.clock)
+        view = namespace.invoices.get(id).invoice
+        assert (view.status, view.amount_paid) == ("paid", Decimal("99.00"))
+        assert problems_of(engine) == []
+    story.close()
+
+
+def _give_good_card(books: StripeSimulator) -> None:
+    for method in books.ledger.all_of("payment_method"):
+        books.ledger.save({**method, "_token": "pm_card_visa"})
