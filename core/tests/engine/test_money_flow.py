@@ -105,13 +105,52 @@ def test_what_is_no_payment_is_refused(a_shop: OpenShop, amount: str):
     assert shop.counts() == before
 
 
-def test_money_for_a_draft_is_refused(a_shop: OpenShop):
-    shop = a_shop(workflow={"auto_advance": False})
+def a_draft_to_be_approved(open_one: OpenShop, *providers: Any) -> tuple[Shop, str]:
+    shop = open_one(*providers, workflow={"auto_advance": False})
     id = shop.submit()
     shop.run()
-    with pytest.raises(NotAllowed):
+    assert shop.status(id) == "draft.manual_approval_needed"
+    return shop, id
+
+
+def test_money_for_a_draft_is_kept_and_noted_in_the_books_once_the_invoice_is_issued(a_shop_anywhere: OpenShop):
+    books = a_provider(sync_draft=careful_draft, record_payment=note_payment)
+    shop, id = a_draft_to_be_approved(a_shop_anywhere, books)
+    shop.ns.invoices.record_payment(id, "10")
+    shop.run()
+    assert (shop.status(id), money(shop, id)) == ("draft.manual_approval_needed", (Decimal(10), Decimal(0)))
+    assert "notes" not in paths(shop)
+    shop.ns.invoices.approve(id)
+    shop.run()
+    assert shop.status(id) == "paid"
+    assert paths(shop) == ["drafts", "notes"]
+
+
+def test_an_edit_of_the_draft_keeps_the_money_and_its_note(a_shop: OpenShop):
+    books = a_provider(sync_draft=careful_draft, record_payment=note_payment)
+    shop, id = a_draft_to_be_approved(a_shop, books)
+    shop.ns.invoices.record_payment(id, "4")
+    shop.ns.invoices.update(id, {"description": "edited"})
+    shop.run()
+    shop.ns.invoices.approve(id)
+    shop.run()
+    assert (shop.status(id), money(shop, id)) == (PENDING, (Decimal(4), Decimal(6)))
+    assert paths(shop).count("notes") == 1
+
+
+def test_a_draft_for_which_money_is_held_is_not_deleted(a_shop: OpenShop):
+    shop, id = a_draft_to_be_approved(a_shop)
+    shop.ns.invoices.record_payment(id, "1")
+    with pytest.raises(NotAllowed, match="No money is held"):
+        shop.ns.invoices.delete(id)
+
+
+def test_money_for_a_deleted_invoice_is_refused(a_shop: OpenShop):
+    shop, id = a_draft_to_be_approved(a_shop)
+    shop.ns.invoices.delete(id)
+    shop.run()
+    with pytest.raises(NotAllowed, match="takes no money"):
         shop.ns.invoices.record_payment(id, "10")
-    assert money(shop, id) == (Decimal(0), Decimal(10))
 
 
 def test_an_invoice_for_which_money_is_held_is_not_voided(a_shop: OpenShop):
@@ -165,6 +204,41 @@ def test_a_credit_note_is_put_against_its_invoice(a_shop_anywhere: OpenShop):
     assert (note.status, note.number, note.amount_credited) == ("issued", "CN-JADO-1", Decimal(3))
     assert shop.get(id).invoice.amount_due == Decimal(7)
     assert [row["amount"] for row in shop.rows(schema.allocation)] == ["3.00"]
+
+
+def test_a_credit_note_waits_until_its_invoice_is_issued(a_shop_anywhere: OpenShop):
+    books = a_provider(sync_draft=careful_draft, credit=credit)
+    shop, id = a_draft_to_be_approved(a_shop_anywhere, books)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    shop.run()
+    assert (shop.ns.credit_notes.get(note.id).status, paths(shop)) == ("issuing", ["drafts"])
+    shop.ns.invoices.approve(id)
+    shop.run()
+    assert (shop.ns.credit_notes.get(note.id).status, paths(shop)) == ("issued", ["drafts", "credits"])
+    assert money(shop, id) == (Decimal(0), Decimal(7))
+
+
+def test_a_credit_note_of_a_draft_that_is_deleted_fails_and_says_why(a_shop_anywhere: OpenShop):
+    books = a_provider(sync_draft=careful_draft, credit=credit)
+    shop, id = a_draft_to_be_approved(a_shop_anywhere, books)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    shop.ns.invoices.delete(id)
+    shop.run()
+    assert shop.ns.credit_notes.get(note.id).status == "failed"
+    assert [row["code"] for row in shop.rows(schema.validation_issue, document_id=note.id)] == [
+        "credited_invoice_deleted"
+    ]
+    assert "credits" not in paths(shop)
+
+
+def test_a_credit_note_goes_to_the_app_that_has_its_invoice(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    id = an_issued_invoice(shop)
+    (before,) = {row["invoicing_app_id"] for row in shop.rows(schema.invoice)}
+    shop.a_profile(shop.an_app("books"))
+    shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    shop.run()
+    assert {row["app_id"] for row in shop.rows(schema.credit_note)} == {before}
 
 
 def test_a_credit_note_over_all_that_is_due_closes_its_invoice(a_shop: OpenShop):

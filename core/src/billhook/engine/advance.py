@@ -27,7 +27,7 @@ from billhook.domain.lifecycle import (
     work_needed,
 )
 from billhook.domain.mapping import MappedLine
-from billhook.engine import payments
+from billhook.engine import credit_notes, payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.freeze import Freezer, Thawer, needs_customer
 from billhook.engine.invoice_row import InvoiceRow, invoice_view
@@ -35,7 +35,7 @@ from billhook.engine.limits import invoice_problems
 from billhook.engine.numbers import Numbers
 from billhook.engine.telling import told
 from billhook.engine.unit import Unit
-from billhook.engine.work import ADVANCE, READY, WAITING, WorkRow
+from billhook.engine.work import ADVANCE, READY, WAITING, WorkRow, until_customer, until_issued
 from billhook.errors import ContractViolation, NotAllowed, StoreError
 
 OWN = "openmeter"
@@ -109,9 +109,12 @@ class Advancer:
     ) -> None:
         if decision.hops[0].from_state in TIMED_STATES:
             unit.drop(row.id, ADVANCE, row.values["invoicing_app_id"])
+        was_before_issue = row.state in _BEFORE_ISSUE
         row.take(decision.facts)
         _stamp(unit, row)
         unit.record(row, cause, decision.hops, operation_id=operation_id, note=note)
+        if was_before_issue and row.state not in _BEFORE_ISSUE:
+            _end_wait(unit, row)
         self.ask(unit, row, decision.facts, entered=True)
 
     def ask(self, unit: Unit, row: InvoiceRow, facts: InvoiceFacts, *, entered: bool) -> None:
@@ -211,9 +214,19 @@ class Advancer:
             return
         ready = work._replace(lane=unit.lane, due=unit.now_micros, state=READY)
         if needs_customer(capability) and not self._customer_stands(unit, app, customer_id):
-            unit.want_if_free(ready._replace(state=WAITING, waits_for=waiting_name(customer_id, app.id)))
+            unit.want_if_free(ready._replace(state=WAITING, waits_for=until_customer(customer_id, app.id)))
             return
         unit.want_if_free(ready)
+
+    def want_after_issue(
+        self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow, invoice: InvoiceRow
+    ) -> None:
+        """Have an operation done that needs the invoice to stand at the app: now, or once it was issued there."""
+        if _is_issued(invoice) or app.handle.declaration.rules(capability).local:
+            self.want(unit, app, capability, work, invoice.values["customer_id"])
+            return
+        waits_for = until_issued(invoice.id, app.id)
+        unit.want_if_free(work._replace(lane=unit.lane, due=unit.now_micros, state=WAITING, waits_for=waits_for))
 
     def _customer_stands(self, unit: Unit, app: AppHandle, customer_id: str) -> bool:
         if not app.handle.declaration.can(Capability.SYNC_CUSTOMER):
@@ -301,11 +314,6 @@ def needs_mapping(app: AppHandle) -> bool:
     return app.handle.declaration.can(Capability.MAP_LINE) or app.mapping is not None
 
 
-def waiting_name(customer_id: str, app_id: str) -> str:
-    """What work that waits for a customer at an app waits for."""
-    return f"customer:{customer_id}@{app_id}"
-
-
 def _not_mapped(place: int, line: Any, app: AppHandle) -> ValidationIssue:
     what = f"item code {line.item_code}" if line.item_code else line.name
     return ValidationIssue(
@@ -324,6 +332,32 @@ def _stop(unit: Unit) -> State | None:
 
 def _holds(unit: Unit, row: InvoiceRow) -> bool:
     return unit.bound and row.state is State.DRAFT_READY_TO_ISSUE
+
+
+def _is_issued(row: InvoiceRow) -> bool:
+    return row.state not in _BEFORE_ISSUE and row.state not in _DELETING
+
+
+def _end_wait(unit: Unit, row: InvoiceRow) -> None:
+    """What waited for the invoice to be issued goes on; credit notes of one that is deleted instead have nothing to stand on."""
+    app_id = row.values["invoicing_app_id"]
+    name = until_issued(row.id, app_id)
+    if _is_issued(row):
+        unit.release_waiting(name, app_id, (Capability.CREDIT, Capability.RECORD_PAYMENT))
+        return
+    for work in unit.waiting_for(name):
+        unit.drop(*work.key)
+        if work.operation == Capability.CREDIT:
+            credit_notes.fail(unit, unit.get_record("credit_note", work.item_id), OWN, [_nothing_to_credit(row)])
+
+
+def _nothing_to_credit(row: InvoiceRow) -> ValidationIssue:
+    return ValidationIssue(
+        severity=Severity.CRITICAL,
+        code="credited_invoice_deleted",
+        message=f"Invoice {row.id} was deleted before it was issued, so there is nothing to credit.",
+        component=OWN,
+    )
 
 
 def _stamp(unit: Unit, row: InvoiceRow) -> None:
@@ -390,4 +424,5 @@ _AWAITING_MONEY = frozenset(
         State.UNCOLLECTIBLE,
     }
 )
-_DELETING = frozenset({State.DELETE_SYNCING, State.DELETED})
+_DELETING = frozenset(state for state in State if state.startswith("delete"))
+_BEFORE_ISSUE = frozenset(state for state in State if state.startswith(("draft.", "issuing.")))

@@ -211,10 +211,10 @@ class Commands:
         return known is not None
 
     def record_payment(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
-        """Money that came another way."""
-        if row.state not in _TAKES_MONEY:
+        """Money that came another way; the invoicing app is told of it once the invoice is issued there."""
+        if row.state in _TAKES_NO_MONEY:
             raise NotAllowed(
-                f"Invoice {row.id} is in {row.state}; money is recorded once it is issued.",
+                f"Invoice {row.id} is in {row.state}, and takes no money. Give it back, or record it for another invoice.",
                 "invoice_action_not_available",
             )
         if self._is_recorded(unit, row, arguments):
@@ -273,15 +273,4 @@ _COMMANDS: dict[str, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = 
 _HEARD_FIRST = frozenset({"update", "delete"})
 """What a draft was asked for must not come too late because its sync went through meanwhile."""
 
-_TAKES_MONEY = frozenset(
-    {
-        State.ISSUED,
-        State.PAYMENT_PENDING,
-        State.PAYMENT_AUTHORIZED,
-        State.PAYMENT_FAILED,
-        State.PAYMENT_ACTION_REQUIRED,
-        State.OVERDUE,
-        State.UNCOLLECTIBLE,
-        State.PAID,
-    }
-)
+_TAKES_NO_MONEY = frozenset(state for state in State if state.startswith("delete")) | {State.VOIDED}

@@ -119,8 +119,11 @@ class CreditNotes:
             raise InvalidInput(
                 "total_negative", "A credit note's amounts are what is owed back: positive. Turn the signs.", "/lines"
             )
+        app_id = resolved.profile.invoicing_app_id
         if draft.credited_invoice_id is not None:
-            _check_credited(unit.invoice(draft.credited_invoice_id, self._namespace), draft, resolved.customer.id)
+            credited = unit.invoice(draft.credited_invoice_id, self._namespace)
+            _check_credited(credited, draft, resolved.customer.id)
+            app_id = credited.values["invoicing_app_id"]
         id = unit.context.new_id(unit.now)
         document = NumberedDocument(
             id=id,
@@ -141,7 +144,7 @@ class CreditNotes:
             "version": 0,
             "customer_id": resolved.customer.id,
             "invoice_id": draft.credited_invoice_id,
-            "app_id": resolved.profile.invoicing_app_id,
+            "app_id": app_id,
             "currency": draft.currency,
             "number": draft.number or self._settler.numbers.next_independent(unit, DRAFT_SERIES, document),
             "number_final": int(draft.number is not None),
@@ -188,7 +191,11 @@ class CreditNotes:
             return
         unit.keep_mapping(record["id"], 1, app.id, lines)
         work = WorkRow(record["id"], Capability.CREDIT, app.id, record["id"], version=record["version"])
-        self._settler.advancer.want(unit, app, Capability.CREDIT, work, record["customer_id"])
+        if record["invoice_id"] is None:
+            self._settler.advancer.want(unit, app, Capability.CREDIT, work, record["customer_id"])
+            return
+        invoice = unit.invoice(record["invoice_id"])
+        self._settler.advancer.want_after_issue(unit, app, Capability.CREDIT, work, invoice)
 
 
 def _same(id: str, stored: str, key: str, digest: str) -> str:

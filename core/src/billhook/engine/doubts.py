@@ -22,7 +22,6 @@ from billhook.contract.results import (
     RemovalResult,
     SendResult,
 )
-from billhook.engine.advance import waiting_name
 from billhook.engine.apps import AppHandle
 from billhook.engine.commands import Commands, awaited
 from billhook.engine.context import Context
@@ -35,7 +34,7 @@ from billhook.engine.settled import Settled
 from billhook.engine.tables import WORK_COLUMNS
 from billhook.engine.unit import Unit
 from billhook.engine.webhooks import match_named
-from billhook.engine.work import CLAIMED, Lane, WorkRow
+from billhook.engine.work import CLAIMED, Lane, WorkRow, until_customer
 from billhook.engine.writing import write_afresh
 from billhook.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from billhook.store import schema
@@ -243,7 +242,7 @@ def _invoices_concerned(unit: Unit, work: WorkRow) -> list[str]:
     """The invoice itself, or those that wait for the customer."""
     if work.operation != Capability.SYNC_CUSTOMER:
         return [work.subject_id]
-    waiting = unit.waiting_for(waiting_name(work.item_id, work.app_id))
+    waiting = unit.waiting_for(until_customer(work.item_id, work.app_id))
     invoices = [other.subject_id for other in waiting if other.operation != Capability.CREDIT]
     return list(dict.fromkeys(invoices))
 

@@ -72,4 +72,4 @@ class Money:
         if not app.handle.declaration.can(Capability.RECORD_PAYMENT):
             return
         work = WorkRow(payment["id"], Capability.RECORD_PAYMENT, app.id, row.id, version=row.values["version"])
-        self._advancer.want(unit, app, Capability.RECORD_PAYMENT, work, row.values["customer_id"])
+        self._advancer.want_after_issue(unit, app, Capability.RECORD_PAYMENT, work, row)

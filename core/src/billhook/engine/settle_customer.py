@@ -10,10 +10,9 @@ from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Pending, Rejected
 from billhook.contract.results import CustomerResult
 from billhook.domain.issue import ValidationIssue
-from billhook.engine.advance import waiting_name
 from billhook.engine.settled import Settled
 from billhook.engine.unit import Unit
-from billhook.engine.work import READY
+from billhook.engine.work import READY, until_customer
 from billhook.store import schema
 
 
@@ -35,8 +34,7 @@ class CustomerOutcomes:
             "failure": None,
         }
         unit.save_customer_link(link)
-        unit.release_waiting(waiting_name(settled.work.item_id, settled.app.id))
-        unit.wake(settled.app.id, unit.now_micros)
+        unit.release_waiting(until_customer(settled.work.item_id, settled.app.id), settled.app.id)
         if customer_revision(unit, settled.work.item_id) > settled.item.revision:
             # It was edited while it was under way.
             unit.want(settled.work._replace(state=READY, due=unit.now_micros, operation_id=None))
@@ -60,7 +58,7 @@ class CustomerOutcomes:
         outcome = Rejected.because(
             "customer_rejected", f"{settled.app.name} refuses the customer: {reason} Mend the customer, then retry."
         )
-        for work in unit.waiting_for(waiting_name(settled.work.item_id, settled.app.id)):
+        for work in unit.waiting_for(until_customer(settled.work.item_id, settled.app.id)):
             self._settle(unit, Settled(settled.app, Capability(work.operation), work, None, outcome))
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:

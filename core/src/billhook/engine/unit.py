@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.contract.declaration import Capability
 from billhook.contract.events import InvoiceTransitioned
 from billhook.domain.invoice import InvoiceContent
 from billhook.domain.issue import Severity, ValidationIssue
@@ -73,7 +74,7 @@ class Unit:
         self._guarded: set[tuple[str, str, str]] = set()
         self._freed: set[tuple[str, str, str]] = set()
         self._wakes: dict[str, int] = {}
-        self._stirred: set[str] = set()
+        self._stirred: set[tuple[str, str]] = set()
         self._released: list[tuple[str, int, int]] = []
         self.named: list[tuple[str, str, str, str]] = []
         self._transitions: list[InvoiceTransitioned] = []
@@ -330,9 +331,12 @@ class Unit:
         self._work[item_id, operation, app_id] = None
 
     def drop_open(self, subject_id: str) -> None:
-        """Nothing that waits for this invoice is to be done any more. What an operation already holds goes on."""
+        """Nothing that the invoice's present content asked for is to be done any more. What an operation already holds goes on.
+
+        Money that came stays to be noted: it does not depend on the content.
+        """
         for work in tables.read_subject_work(self.tx, subject_id):
-            if not work.is_claimed:
+            if not work.is_claimed and work.operation != Capability.RECORD_PAYMENT:
                 self._work.setdefault(work.key, None)
                 self._freed.add(work.key)
 
@@ -345,9 +349,11 @@ class Unit:
         stored = [other for other in tables.read_item_work(self.tx, work.item_id) if other.key == work.key]
         return any(other.is_claimed for other in stored)
 
-    def release_waiting(self, name: str) -> None:
-        """What waited for this can be done now."""
+    def release_waiting(self, name: str, app_id: str, operations: Iterable[str] = (EVERYTHING,)) -> None:
+        """What waited for this can be done now at that app."""
         self._released.append((name, READY, self.now_micros))
+        self._stirred.update((app_id, operation) for operation in operations)
+        self._wake_at(app_id, self.now_micros)
 
     def waiting_for(self, name: str) -> list[WorkRow]:
         """What waits for this."""
@@ -355,7 +361,7 @@ class Unit:
 
     def wake(self, app_id: str, due: int) -> None:
         """There may be something to do at that app, of whatever kind, at that time or earlier."""
-        self._stirred.add(app_id)
+        self._stirred.add((app_id, EVERYTHING))
         self._wake_at(app_id, due)
 
     def _wake_at(self, app_id: str, due: int) -> None:
@@ -372,7 +378,7 @@ class Unit:
     def wanted(self) -> set[tuple[str, str]]:
         """The apps and operations for which there is new work; ``*`` where it may be of any kind."""
         ready = {(work.app_id, work.operation) for work in self._work.values() if work is not None and work.is_ready}
-        return ready | {(app_id, EVERYTHING) for app_id in self._stirred}
+        return ready | self._stirred
 
     # Webhooks that came before we knew what they are about.
 

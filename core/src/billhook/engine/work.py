@@ -13,6 +13,16 @@ EVERYTHING = "*"
 READY, CLAIMED, WAITING = 0, 1, 2
 
 
+def until_customer(customer_id: str, app_id: str) -> str:
+    """What work waits for until the customer stands at the app."""
+    return f"customer:{customer_id}@{app_id}"
+
+
+def until_issued(document_id: str, app_id: str) -> str:
+    """What work waits for until the document was issued at the app."""
+    return f"issued:{document_id}@{app_id}"
+
+
 class Lane(IntEnum):
     """Who goes first at an app."""
 
