@@ -28,7 +28,7 @@ def clock() -> TurnedClock:
 
 @pytest.fixture
 def xero(clock: TurnedClock) -> Iterator[XeroSimulator]:
-    books = simulator(clock=clock, schema_folder=schema_folder())
+    books = simulator(clock=clock, schemas=schema_folder())
     yield books
     books.close()
 

@@ -69,6 +69,11 @@ def renewed(desk, credentials):
     return connecting(desk, Capability.REFRESH_CREDENTIALS, credentials)
 
 
+@pytest.fixture(autouse=True)
+def granted_by_a_person(desk):
+    desk.settings = desk.settings.model_copy(update={"connection": Connection.OAUTH2})
+
+
 def test_a_person_grants_access_and_the_organisations_are_listed(desk):
     credentials = connected(desk)
     (account,) = connecting(desk, Capability.LIST_ACCOUNTS, credentials).result.accounts

@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from xero_kit import BEGINS_AT, DEMO_TENANT, DEMO_TOKEN, INVOICES, XeroStory, schema_folder
+from xero_kit import BEGINS_AT, INVOICES, XeroStory, schema_folder
 
 from billhook.clock import TurnedClock
 from billhook.testing.crash import LASTING_POINTS, Crashes, work_until_quiet
@@ -14,6 +14,7 @@ from billhook.testing.simulator import Event, SimRequest
 from billhook.testing.simulator.memory import moment
 from billhook_xero import own_numbers_provider
 from billhook_xero.simulator import simulator
+from billhook_xero.simulator.rules import DEMO_TENANT, DEMO_TOKEN
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def a_story(file_template, tmp_path):
         path = tmp_path / f"billhook-{next(made)}.db"
         shutil.copy(file_template, path)
         clock = TurnedClock(BEGINS_AT)
-        books = simulator(clock=clock, schema_folder=changes.pop("schema_folder", None))
+        books = simulator(clock=clock, schemas=changes.pop("schemas", None))
         story = XeroStory(str(path), clock, books, **changes)
         with story.open() as engine:
             story.prepare(engine)
@@ -35,7 +36,7 @@ def a_story(file_template, tmp_path):
 
 
 def test_the_story_stands_in_xeros_books_once_and_to_the_cent(a_story):
-    story = a_story(schema_folder=schema_folder())
+    story = a_story(schemas=schema_folder())
     with story.open() as engine:
         story.play(engine)
         story.play(engine)
@@ -44,7 +45,7 @@ def test_the_story_stands_in_xeros_books_once_and_to_the_cent(a_story):
 
 
 def test_xero_may_give_the_numbers_itself(a_story):
-    story = a_story(provider_class=own_numbers_provider, schema_folder=schema_folder())
+    story = a_story(provider_class=own_numbers_provider, schemas=schema_folder())
     with story.open() as engine:
         story.play(engine)
         assert story.problems(engine) == []
@@ -182,3 +183,8 @@ def _pay_at_xero(books, invoice):
     body = f'{{"Invoice":{{"InvoiceID":"{remote}"}},"Account":{{"Code":"090"}},"Amount":{invoice.total}}}'
     headers = (("Authorization", f"Bearer {DEMO_TOKEN}"), ("xero-tenant-id", DEMO_TENANT))
     assert books.handle(SimRequest("PUT", "/api.xro/2.0/Payments", (), headers, body.encode())).status == 200
+
+
+def test_what_waits_for_the_next_request_is_sent_once_too_when_an_answer_is_lost(a_story, monkeypatch):
+    monkeypatch.setattr("billhook_xero.requests.MOST_BYTES", 1_000)
+    _play_with(a_story(), "lost_response", "PUT /api.xro/2.0/Invoices")

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from billhook.contract import Capability, ConnectionItem, Done, PaymentStatus, Rejected
+from billhook.contract import Capability, ConnectionItem, Done, PaymentStatus, Rejected, Retry
 from billhook.domain.exchange import ExchangeRate
 from billhook.domain.tax import TaxConfig, TaxRate
 from billhook.testing.builders import a_customer, a_line, an_invoice
@@ -223,3 +223,14 @@ def test_the_connection_tells_the_organisation(desk):
     item = ConnectionItem("app")
     (account,) = desk.run(Capability.CHECK_CONNECTION, item).outcomes["app"].result.accounts
     assert account.name == "Demo Company (UK)"
+
+
+def test_drafts_that_are_too_much_for_one_request_go_with_the_next(desk, monkeypatch):
+    monkeypatch.setattr("billhook_xero.requests.MOST_BYTES", 2_000)
+    items = [desk.invoice_item(number) for number in range(1, 6)]
+    run = desk.run(Capability.SYNC_DRAFT, *items)
+    sent, left = items[:2], items[2:]
+    assert run.sent[0].items == tuple(item.id for item in sent)
+    assert all(isinstance(run.outcomes[item.id], Done) for item in sent)
+    assert all(isinstance(run.outcomes[item.id], Retry) for item in left)
+    assert len(desk.xero.documents()) == 2

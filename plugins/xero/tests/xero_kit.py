@@ -38,10 +38,10 @@ from billhook.testing.crash import work_until_quiet
 from billhook.testing.invariants import problems_of
 from billhook.testing.transport import SimulatorTransport
 from billhook_xero import XeroCredentials, XeroSettings, provider
-from billhook_xero.simulator.rules import DEMO_CLIENT_SECRET, DEMO_TENANT, DEMO_TOKEN, DEMO_WEBHOOK_KEY
+from billhook_xero.simulator import app_credentials, app_settings
 from billhook_xero.simulator.server import XeroSimulator
 
-CREDENTIALS = XeroCredentials(access_token=DEMO_TOKEN, webhook_key=DEMO_WEBHOOK_KEY)
+CREDENTIALS = XeroCredentials(**app_credentials())
 BEGINS_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 URL = "http://xero.test"
 
@@ -56,17 +56,8 @@ def schema_folder() -> Path | None:
 
 
 def settings_for(url: str, **changes: Any) -> dict[str, Any]:
-    usual = {
-        "account": DEMO_TENANT,
-        "client_id": "xero-demo-client",
-        "api_url": url,
-        "identity_url": url,
-        "login_url": url,
-        "sales_account": "200",
-        "payment_account": "090",
-        "tax_types": {"20": "OUTPUT2", "15": "OUTPUT15", "12": "OUTPUT12", "5": "RROUTPUT", "0": "ZERORATEDOUTPUT"},
-    }
-    return {**usual, **changes}
+    tax_types = {"20": "OUTPUT2", "15": "OUTPUT15", "12": "OUTPUT12", "5": "RROUTPUT", "0": "ZERORATEDOUTPUT"}
+    return {**app_settings(url), "tax_types": tax_types, **changes}
 
 
 _operations = count(10_000)
@@ -311,12 +302,8 @@ class XeroStory:
         namespace = engine.namespace()
         app = namespace.apps.install(
             self.provider_class.declaration.type,
-            settings=settings_for(URL, connection="custom"),
-            credentials={
-                "access_token": DEMO_TOKEN,
-                "client_secret": DEMO_CLIENT_SECRET,
-                "webhook_key": DEMO_WEBHOOK_KEY,
-            },
+            settings=settings_for(URL),
+            credentials=app_credentials(),
         )
         namespace.profiles.create(
             name="Default",

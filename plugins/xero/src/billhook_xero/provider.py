@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +34,7 @@ from billhook.contract import (
     RemovalResult,
     Reply,
     Request,
+    Retry,
     SendResult,
     Snapshot,
     Steps,
@@ -81,13 +82,16 @@ class XeroProvider(XeroRequests):
 
     @hookimpl
     def sync_draft(self, batch: InvoiceBatch) -> Steps[DocumentResult]:
-        """Create the new ones and replace the others, in one request."""
-        reply = yield self.drafts_request(batch)
+        """Create the new ones and replace the others, in one request. What is too much for one goes with the next."""
+        entries = self.draft_entries(batch)
+        reply = yield self.drafts_request(batch, entries)
 
         def read(item: InvoiceItem, entry: Json) -> Done[DocumentResult] | Pending | Rejected:
             return reading.read_draft(item.invoice, entry, rounded=_is_rounded(item, batch.settings))
 
-        return reading.outcomes_of(reply, "Invoices", batch.items, read)
+        sent, left = batch.items[: len(entries)], batch.items[len(entries) :]
+        waiting = {item.id: Retry(_AT_ONCE, "the request was full") for item in left}
+        return {**reading.outcomes_of(reply, "Invoices", sent, read), **waiting}
 
     @hookimpl
     def issue(self, batch: InvoiceBatch) -> Steps[DocumentResult]:
@@ -304,6 +308,7 @@ class XeroOwnNumbersProvider(XeroProvider):
     declaration = OWN_NUMBERS
 
 
+_AT_ONCE = timedelta()
 _NOT_THERE = Rejected.because("document_not_there", "The invoice does not stand at Xero. Sync its draft first.")
 
 

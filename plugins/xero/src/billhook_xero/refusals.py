@@ -20,11 +20,12 @@ _KNOWN: tuple[tuple[str, str, str, str], ...] = (
     (r"not subscribed to currency|currency .* not", "currency_not_enabled", "/currency", "Add the currency at Xero."),
     (r"exceeds the amount outstanding|greater than the amount", "amount_exceeds_due", "", "Record what is above the amount due as an overpayment at Xero."),
     (r"not of valid status|status .* cannot|cannot be (voided|deleted|modified)", "document_state", "", "Look at how it stands at Xero: what is paid, allocated, void or deleted there can't be changed."),
+    (r"contact is archived", "customer_archived", "/customer", "Restore the contact at Xero."),
     (r"account .*(archived|not active)", "account_inactive", "/lines", "Make the account active at Xero, or map the line to another."),
     (r"account code|account type|account must be", "account_unknown", "/lines", "Map the line to an account of this organisation that takes it."),
     (r"tax ?(type|code|rate)", "tax_code_unknown", "/lines", "Map the line to a tax type that is active at Xero."),
     (r"tracking", "tracking_unknown", "/lines", "Map the line to a tracking category and option that are active at Xero."),
-    (r"email", "customer_email_missing", "/customer/email", "Give the customer an e-mail address, then send again."),
+    (r"email", "customer_email_missing", "/customer/email", "Give the customer a good e-mail address, then send again."),
     (r"line total .* does not match|total .* does not", "totals_differ", "/totals/total", "Report this: Xero computed other amounts than foretold."),
 )  # fmt: skip
 

@@ -30,7 +30,7 @@ from billhook_xero import encoding, findings, reading
 from billhook_xero.config import XeroSettings
 from billhook_xero.encoding import remote_id
 from billhook_xero.marks import contact_mark, document_mark
-from billhook_xero.sdk import encoded, models, wire_form
+from billhook_xero.sdk import encoded, exact_json, models, wire_form
 
 KEYS_HONOURED = timedelta(minutes=5)
 """Xero does not say for how long; minutes are the least that can be assumed."""
@@ -38,6 +38,8 @@ KEYS_HONOURED = timedelta(minutes=5)
 BATCH = 50
 REFERENCES = 30
 UNIT_DECIMALS = 4
+MOST_BYTES = 3_000_000
+"""Of a request; Xero takes some 3.5 million."""
 
 _KEY = Key("Idempotency-Key", max_length=128)
 _REPEAT = Repeat(within=KEYS_HONOURED - timedelta(minutes=1))
@@ -119,26 +121,35 @@ class XeroRequests(Provider[XeroSettings]):
 
     # Invoices.
 
-    def drafts_request(self, batch: Batch[InvoiceItem, XeroSettings]) -> Request:
-        """Create these drafts, or replace those that are there.
+    def draft_entries(self, batch: Batch[InvoiceItem, XeroSettings]) -> list[Entry]:
+        """The drafts of the batch as they are sent, as many as Xero takes in one request.
 
         Where we number, a draft stands under our own id until it is issued: a second one would be refused by Xero.
         """
-        drafts = [
-            encoding.draft(item, batch.settings, batch.now, None if self.xero_numbers else item.id)
-            for item in batch.items
-        ]
-        entries = [wire_form(draft) for draft in drafts]
+        entries: list[Entry] = []
+        size = 0
+        for item in batch.items:
+            number = None if self.xero_numbers else item.id
+            entry = wire_form(encoding.draft(item, batch.settings, batch.now, number))
+            size += len(exact_json(entry))
+            if entries and size > MOST_BYTES:
+                break
+            entries.append(entry)
+        return entries
+
+    def drafts_request(self, batch: Batch[InvoiceItem, XeroSettings], entries: Sequence[Entry]) -> Request:
+        """Create these drafts, or replace those that are there."""
         marks = {entry["Reference"]: document_mark(entry) for entry in entries}
-        ids = {item.id: known for item in batch.items if (known := remote_id(item)) is not None}
+        ids = {item.id: known for item in batch.items if (known := remote_id(item)) is not None and item.id in marks}
         match = self.function("match_drafts", marks=marks, ids=ids)
         return _write(
             "drafts",
             batch,
             lambda api, tenant: upsert(api, "invoices", entries, "InvoiceID")(
-                tenant, {"Invoices": entries}, unitdp=UNIT_DECIMALS, **_LIST
+                tenant, {"Invoices": list(entries)}, unitdp=UNIT_DECIMALS, **_LIST
             ),
             recover=(_find(batch, self._drafts_of(list(marks)), match), _REPEAT),
+            items=tuple(marks),
             identify=self.function("remote_ids", kind="Invoices"),
             sample={"Invoices": [_made("InvoiceID", entry["Reference"], _shown(entry)) for entry in entries]},
         )
@@ -297,6 +308,7 @@ def _write(
     recover: tuple[Find | Repeat, ...],
     sample: Entry,
     identify: Function | None = None,
+    items: tuple[str, ...] = (),
 ) -> Request:
     made = encoded(batch.settings.accounting_url, lambda api: build(api, batch.settings.account))
     return Request(
@@ -305,6 +317,7 @@ def _write(
         made.url,
         made.headers,
         made.body,
+        items=items,
         key=_KEY,
         recover=recover,
         identify=identify,

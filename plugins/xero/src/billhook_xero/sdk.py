@@ -7,7 +7,8 @@ Three things of the package never run here: its transport (which repeats creates
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -106,23 +107,15 @@ def wire_form(value: Any) -> Any:
 
 def exact_json(value: Any) -> bytes:
     """Compact JSON; a Decimal is a number, digit for digit."""
-    return "".join(_written(value)).encode()
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_marked)
+    return _MARKED.sub(r"\1", text).encode()
 
 
-def _written(value: Any) -> Iterator[str]:
+# No text that can be stored holds the character zero, so nothing else looks like a marked number.
+_MARKED = re.compile(r'"\\u0000(-?[0-9.]+)\\u0000"')
+
+
+def _marked(value: object) -> str:
     if isinstance(value, Decimal):
-        yield format(value, "f")
-    elif isinstance(value, dict):
-        yield from _joined("{", "}", ((json.dumps(name) + ":", member) for name, member in value.items()))
-    elif isinstance(value, list):
-        yield from _joined("[", "]", (("", member) for member in value))
-    else:
-        yield json.dumps(value, ensure_ascii=False)
-
-
-def _joined(opening: str, closing: str, members: Iterator[tuple[str, Any]]) -> Iterator[str]:
-    yield opening
-    for place, (name, member) in enumerate(members):
-        yield f"{',' if place else ''}{name}"
-        yield from _written(member)
-    yield closing
+        return f"\0{value:f}\0"
+    raise TypeError(f"{type(value).__name__} has no place in a request to Xero")

@@ -1,7 +1,6 @@
 """Xero's identity service: codes, access tokens of thirty minutes, and refresh tokens that are replaced at every use.
 
-A refresh token that was replaced may be sent again for thirty minutes, so that a lost answer loses nothing; then the same new tokens come
-back. One that nobody uses dies after sixty days (developer.xero.com, "OAuth 2.0 FAQ").
+A refresh token that was replaced may be sent again for thirty minutes, so that a lost answer loses nothing. One that nobody uses dies after sixty days (developer.xero.com, "OAuth 2.0 FAQ").
 """
 
 from __future__ import annotations

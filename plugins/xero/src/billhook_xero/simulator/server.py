@@ -32,7 +32,7 @@ LONGEST_KEY = 128
 
 
 class XeroSimulator(Simulator):
-    """A Xero with books at ``path`` that outlive it. ``rules`` say what it is like; with ``schema_folder`` its vendor's schema judges.
+    """A Xero with books at ``path`` that outlive it. ``rules`` say what it is like; with ``schemas`` its vendor's schema judges.
 
     The reading methods (``documents()``, ``payments()``, ...) first let happen what is due by the clock.
     """
@@ -45,7 +45,7 @@ class XeroSimulator(Simulator):
         rules: XeroRules | None = None,
         latency_seconds: float = 0.0,
         webhook_url: str | None = None,
-        schema_folder: Path | None = None,
+        schemas: Path | None = None,
     ) -> None:
         self.rules = rules or XeroRules()
         self.ledger = Ledger.open(path)
@@ -58,7 +58,7 @@ class XeroSimulator(Simulator):
         )
         self.identity = Identity(self.ledger, self.rules)
         self._limits = Limits(self.ledger, self.rules)
-        self._judge = Judge(schema_folder) if schema_folder is not None else None
+        self._judge = Judge(schemas) if schemas is not None else None
         self._entering = threading.Lock()
         invoices = InvoiceDesk(self.ledger)
         self._routes: list[tuple[str, re.Pattern[str], Handler]] = [

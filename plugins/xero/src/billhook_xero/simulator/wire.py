@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
@@ -40,26 +41,16 @@ def read_json(body: bytes) -> Any:
 
 def write_json(value: Any) -> bytes:
     """The value as JSON, decimals as numbers digit for digit."""
-    return "".join(_parts(value)).encode()
+    return _DECIMAL.sub(r"\1", json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_tagged)).encode()
 
 
-def _parts(value: Any) -> Iterator[str]:
+_DECIMAL = re.compile(r'"\\u0000decimal (-?[0-9.]+)"')
+
+
+def _tagged(value: object) -> str:
     if isinstance(value, Decimal):
-        yield format(value, "f")
-    elif isinstance(value, Mapping):
-        yield "{"
-        for place, (name, member) in enumerate(value.items()):
-            yield ("," if place else "") + json.dumps(name) + ":"
-            yield from _parts(member)
-        yield "}"
-    elif isinstance(value, list | tuple):
-        yield "["
-        for place, member in enumerate(value):
-            yield "," if place else ""
-            yield from _parts(member)
-        yield "]"
-    else:
-        yield json.dumps(value, ensure_ascii=False)
+        return f"\0decimal {value:f}"
+    raise TypeError(f"{type(value).__name__} is nothing that Xero would say")
 
 
 def answered(value: Any, status: int = 200) -> SimReply:
