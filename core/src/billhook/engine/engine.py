@@ -326,14 +326,20 @@ class Engine:
         """A worker in threads of its own, as a context manager: it works from ``with`` to the end of the block."""
         return RunningWorker(self, lambda: self._new_worker(ThreadSenders(threads)))
 
-    def next_due(self) -> datetime | None:
-        """When something is due next in this database, None when nothing is. What nobody may call now is not due."""
+    def next_due(self, owner: str | None = None) -> datetime | None:
+        """When something is due next in this database, None when nothing is. What nobody may call now is not due.
+
+        For the worker ``owner`` what another worker holds is not due either.
+        """
         lease, app = schema.app_lease, schema.app
         callable_apps = lease.join(
             app, sa.and_(app.c.id == lease.c.app_id, app.c.enabled == 1, app.c.status == "ready")
         )
+        earliest = sa.select(sa.func.min(lease.c.next_due)).select_from(callable_apps)
+        if owner is not None:
+            earliest = earliest.where(sa.or_(lease.c.owner.is_(None), lease.c.owner == owner))
         with self.database.read() as tx:
-            return maybe_from_micros(tx.scalar(sa.select(sa.func.min(lease.c.next_due)).select_from(callable_apps)))
+            return maybe_from_micros(tx.scalar(earliest))
 
     def _new_worker(self, senders: Senders) -> Worker:
         with self.database.read() as tx:

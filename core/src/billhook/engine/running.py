@@ -78,13 +78,13 @@ class RunningWorker:
             if worker.tick(wait_seconds=LANDING_SECONDS):
                 continue
             if not worker.in_flight:
-                context.wakeups.wait(context.clock, seen, self._pause_seconds())
+                context.wakeups.wait(context.clock, seen, self._pause_seconds(worker.owner))
         while worker.in_flight:
             worker.drain(wait_seconds=LANDING_SECONDS)
         worker.close()
 
-    def _pause_seconds(self) -> float:
-        due = self._engine.next_due()
+    def _pause_seconds(self, owner: str) -> float:
+        due = self._engine.next_due(owner)
         if due is None:
             return LONGEST_SLEEP_SECONDS
         left_seconds = (due - self._engine.context.clock.now()).total_seconds()
