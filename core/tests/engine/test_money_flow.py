@@ -572,3 +572,14 @@ def test_a_payment_knows_when_the_money_came(a_shop: OpenShop):
     id = an_issued_invoice(shop)
     shop.ns.invoices.record_payment(id, "10")
     assert shop.get(id).payments[0].received_at == NOON
+
+
+def test_what_was_refunded_is_not_due_again(a_shop_anywhere: OpenShop):
+    shop, id, payment_id = a_refunding_shop(a_shop_anywhere)
+    shop.ns.refunds.refund(payment_id, "10.00")
+    shop.run()
+    invoice = shop.get(id).invoice
+    assert (invoice.status, invoice.amount_due, invoice.amount_refunded) == ("paid", Decimal(0), Decimal(10))
+    shop.ns.invoices.payment_status(id, "paid")
+    assert shop.get(id).invoice.amount_paid == Decimal(10)
+    assert len(shop.get(id).payments) == 1

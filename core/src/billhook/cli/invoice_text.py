@@ -80,6 +80,7 @@ def _head(details: InvoiceDetails) -> dict[str, object]:
         "customer": view.customer.name,
         "total": f"{money(view.total, view.currency)} {view.currency}",
         "paid": f"{money(view.amount_paid, view.currency)} {view.currency}",
+        "refunded": f"{money(view.amount_refunded, view.currency)} {view.currency}" if view.amount_refunded else None,
         "due": f"{money(view.amount_due, view.currency)} {view.currency}",
         "overpaid": f"{money(overpaid, view.currency)} {view.currency}" if overpaid > 0 else None,
         "due at": view.due_at,

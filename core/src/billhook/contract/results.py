@@ -134,6 +134,7 @@ class Snapshot:
     """The provider's own word."""
     totals: ProviderTotals | None = None
     amount_paid: Decimal | None = None
+    """What it received for the document, less what it gave back."""
 
 
 @dataclass(frozen=True, slots=True)

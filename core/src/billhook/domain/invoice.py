@@ -315,7 +315,9 @@ class InvoiceView:
     amount_paid: Decimal = ZERO
     amount_credited: Decimal = ZERO
     amount_refunded: Decimal = ZERO
+    """What was given back of what was paid. An invoice that is paid stays paid."""
     amount_due: Decimal = ZERO
+    """What the customer still owes: nothing once it is paid, whatever is refunded afterwards."""
 
     @property
     def type(self) -> DocumentType:

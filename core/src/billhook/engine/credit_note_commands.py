@@ -243,6 +243,8 @@ class Refunds:
     ) -> str:
         """Have the payment's app give back so much, in major units. Returns the refund's id. The same ``key`` refunds once.
 
+        An invoice that is paid stays paid, with nothing due; what was given back shows as its ``amount_refunded``.
+
         Raises InvalidInput for more than is left of the payment, and for an argument that is wrong, which it names; Unsupported where the
         app can't refund.
         """

@@ -62,7 +62,7 @@ class InvoiceRow:
 
     @property
     def amount_due(self) -> Decimal:
-        """What is still open: the total less what was kept and credited; never below zero."""
+        """What is still open: the total less what was kept and credited; never below zero, and nothing once it is paid."""
         return _amount_due(self.values)
 
     @property
@@ -178,5 +178,7 @@ def invoice_view(values: dict[str, Any], content: InvoiceContent, link: dict[str
 
 
 def _amount_due(values: dict[str, Any]) -> Decimal:
+    if values["state"] == State.PAID:
+        return _NOTHING  # what was given back afterwards is not asked for again
     kept = _decimal(values["amount_paid"]) - _decimal(values["amount_refunded"])
     return max(_decimal(values["total"]) - kept - _decimal(values["amount_credited"]), _NOTHING)
