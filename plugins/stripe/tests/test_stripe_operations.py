@@ -342,7 +342,7 @@ def test_credit_on_the_balance_is_told_apart_from_money(counter, books):
     counter.run(Capability.ISSUE, item)
     result = counter.run(Capability.COLLECT_PAYMENT, counter.payment_item(item)).result
     assert (result.status, result.amount) == (PaymentStatus.SUCCEEDED, item.invoice.total)
-    assert "5.00 EUR" in result.message
+    assert result.message.startswith("5.00 EUR of it was settled at Stripe without a charge")
     assert books.payments()[0].amount == item.invoice.total - 5
 
 
@@ -364,6 +364,15 @@ def test_a_declined_card_fails_the_payment_and_a_new_attempt_takes_its_place(cou
     assert (again.result.status, again.result.external_id) == (PaymentStatus.SUCCEEDED, failed.external_id)
     late = counter.run(Capability.CHECK_PAYMENT, replace(first, external_id=failed.external_id)).result
     assert (late.status, late.code) == (PaymentStatus.FAILED, "superseded")
+
+
+def test_a_payment_that_failed_stays_failed_when_other_money_settles_the_invoice(counter):
+    item = counter.issued()
+    first = counter.payment_item(item, method="pm_card_chargeDeclined")
+    failed = counter.run(Capability.COLLECT_PAYMENT, first).result
+    counter.run(Capability.RECORD_PAYMENT, counter.payment_item(item, 501))
+    later = counter.run(Capability.CHECK_PAYMENT, replace(first, external_id=failed.external_id)).result
+    assert (later.status, later.amount) == (PaymentStatus.CANCELED, 0)
 
 
 def test_a_payment_that_needs_the_customer_leads_to_stripes_page(counter, books):

@@ -22,6 +22,7 @@ from billhook.plugins.catalog import ProviderCatalog
 from billhook.testing.builders import CREDENTIAL_KEYS
 from billhook.testing.crash import LASTING_POINTS, Crashes, Run, work_until_quiet
 from billhook.testing.invariants import problems_of
+from billhook.testing.sandbox import provider as sandbox_provider, simulator as sandbox_simulator
 from billhook.testing.transport import SimulatorTransport
 from billhook_stripe import provider
 from billhook_stripe.simulator import simulator
@@ -310,6 +311,46 @@ def test_a_decline_is_retried_with_another_card_and_counted_once(new_story):
         assert (view.status, view.amount_paid) == ("paid", Decimal("99.00"))
         assert problems_of(engine) == []
     story.close()
+
+
+def test_an_invoice_that_lives_elsewhere_is_paid_here_and_noted_there(tmp_path):
+    clock = TurnedClock(BEGINS_AT)
+    books, elsewhere = simulator(clock=clock), sandbox_simulator(clock=clock)
+    there = SimulatorTransport({URL: books, "http://sandbox.test": elsewhere})
+    catalog = ProviderCatalog.from_objects([provider, sandbox_provider])
+    with Engine.open(tmp_path / "two.db", clock=clock, catalog=catalog, transport=there) as engine:
+        namespace = engine.namespace()
+        invoicing = namespace.apps.install(
+            "sandbox", settings={"base_url": "http://sandbox.test"}, credentials={"token": "sandbox-token"}
+        )
+        paying = namespace.apps.install(
+            "stripe", settings={"base_url": URL}, credentials={"api_key": "sk_test_simulator"}
+        )
+        namespace.profiles.create(
+            name="Both",
+            is_default=True,
+            supplier={"name": "Acme"},
+            workflow={},
+            tax_app_id=invoicing.id,
+            invoicing_app_id=invoicing.id,
+            payment_app_id=paying.id,
+        )
+        id = submit(engine)["chair"]
+        work_until_quiet(engine, clock)
+        (payment,) = namespace.invoices.get(id).payments
+        namespace.refunds.refund(payment.id, Decimal("1.00"), key="back")
+        work_until_quiet(engine, clock)
+        assert namespace.invoices.get(id).status == "paid"
+        assert problems_of(engine) == []
+    assert [(each.amount, each.invoice) for each in books.payments() if each.id == payment.external_id] == [
+        (Decimal("80.01"), None)
+    ]
+    assert [each.amount for each in books.refunds()] == [Decimal("1.00")]
+    assert books.documents() == ()
+    noted = [each for each in elsewhere.payments() if each.origin == "recorded"]
+    assert sorted(each.amount for each in noted) == [Decimal("9.18"), Decimal("80.01")]
+    books.close()
+    elsewhere.close()
 
 
 def _give_good_card(books: StripeSimulator) -> None:

@@ -57,9 +57,11 @@ def read_invoice_payment(invoice: Body, item: PaymentItem, error: Body | None = 
     """How the payment of an invoice stands that lives at Stripe. ``error`` is what the attempt was refused with."""
     intent = _intent(invoice, item.external_id)
     id = intent.get("id") or item.external_id
+    is_settled_by_other_money = bool(item.external_id and intent) and intent["status"] != "succeeded"
     match invoice["status"]:
-        case "paid":
-            return Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, id, message=_from_balance(invoice)))
+        case "paid" if not is_settled_by_other_money:
+            message = _settled_without_charge(intent, item)
+            return Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, id, message=message))
         case "uncollectible":
             return Done(PaymentResult(PaymentStatus.UNCOLLECTIBLE, NOTHING, id))
         case "void":
@@ -88,9 +90,11 @@ def _acted_on_invoice(outcome: Paid, invoice: Body) -> Paid:
 
 
 def _intent(invoice: Body, known_id: str | None) -> Body:
+    """The payment that is known, else the one that succeeded, else the one that waits."""
     intents = [intent for payment in payments_of(invoice) if (intent := intent_of(payment))]
     known = [intent for intent in intents if intent["id"] == known_id]
-    return [*known, *intents, {}][0]
+    succeeded = [intent for intent in intents if intent["status"] == "succeeded"]
+    return [*known, *succeeded, *intents, {}][0]
 
 
 def _failed(id: str | None, error: Body) -> Done[PaymentResult]:
@@ -104,11 +108,10 @@ def _action_url(intent: Body) -> str | None:
     return url
 
 
-def _from_balance(invoice: Body) -> str | None:
+def _settled_without_charge(intent: Body, item: PaymentItem) -> str | None:
     """Stripe puts credit on the customer's balance against an invoice first (docs.stripe.com/billing/customer/balance)."""
-    credited = invoice.get("pre_payment_credit_notes_amount") or 0
-    used = invoice["total"] - credited - invoice["amount_due"]
-    if used <= 0:
+    received = from_units(intent.get("amount_received") or 0, item.currency)
+    rest = item.amount - received
+    if rest <= 0:
         return None
-    currency = invoice["currency"].upper()
-    return f"{from_units(used, currency):f} {currency} of it came from the customer's credit balance"
+    return f"{rest:f} {item.currency} of it was settled at Stripe without a charge, such as from the customer's credit balance"

@@ -134,6 +134,10 @@ class Charger:
         code = "invoice_payment_intent_requires_action"
         return Refused(402, "This payment requires additional user action.", type="card_error", code=code)
 
+    def cancel(self, intent: Body, now: datetime) -> None:
+        """Nobody is to pay it any more."""
+        self._move(intent, "canceled", "canceled", now, canceled_at=int(now.timestamp()))
+
     def fail(self, intent: Body, now: datetime, code: str, decline_code: str | None, message: str) -> Refused:
         """The bank says no. The intent stays, to be tried again."""
         error = {"type": "card_error", "code": code, "decline_code": decline_code, "message": message}

@@ -228,9 +228,11 @@ class InvoiceDesk:
         invoice = self._in(ask, "open", "uncollectible")
         if invoice["amount_paid"]:
             raise Refused(400, "The invoice was paid in part.", code="invoice_not_voidable")
-        self._save({**invoice, "status": "void", "amount_remaining": 0})
+        invoice |= {"status": "void", "amount_remaining": 0}
+        self._cancel_payments(invoice, ask.now)
+        self._save(invoice)
         self.tell(invoice, "invoice.voided", ask.now)
-        return self._shown({**invoice, "status": "void"}, ask)
+        return self._shown(invoice, ask)
 
     def _give_up(self, ask: Ask) -> Body:
         invoice = self._save({**self._in(ask, "open"), "status": "uncollectible"})
@@ -244,6 +246,7 @@ class InvoiceDesk:
         invoice = self._in(ask, "open", "uncollectible")
         if flag(ask.params, "paid_out_of_band"):
             invoice["_out_of_band"] = invoice["amount_remaining"]
+            self._cancel_payments(invoice, ask.now)
             self._paid(invoice, ask.now)
             return self._shown(self._save(invoice), ask)
         customer = self._ledger.get("customer", invoice["customer"])
@@ -273,6 +276,13 @@ class InvoiceDesk:
         """The payment that the invoice waits for."""
         ids = [each["payment"].get("payment_intent") for each in invoice["_payments"] if each["status"] == "open"]
         return self._ledger.get("payment_intent", next(id for id in ids if id))
+
+    def _cancel_payments(self, invoice: Body, now: datetime) -> None:
+        """What the invoice waited for is not to be paid any more (docs.stripe.com/api/invoice-payment/object, status)."""
+        for payment in invoice["_payments"]:
+            if payment["status"] == "open":
+                payment["status"] = "canceled"
+                self._charger.cancel(self._ledger.get("payment_intent", payment["payment"]["payment_intent"]), now)
 
     def take(self, invoice: Body, intent: Body, now: datetime) -> None:
         """Count the money of a payment that succeeded."""

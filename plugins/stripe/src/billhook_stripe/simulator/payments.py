@@ -108,9 +108,8 @@ class PaymentDesk:
         intent = self._get(ask)
         if intent["status"] in {"succeeded", "canceled", "processing"}:
             raise _unexpected(intent, "canceled")
-        intent |= {"status": "canceled", "canceled_at": ask.at_seconds}
-        self._ledger.note_event("payment_intent.canceled", "", intent["id"], ask.now)
-        return self._ledger.save(intent, parent=intent["customer"])
+        self._charger.cancel(intent, ask.now)
+        return intent
 
     def _refund(self, ask: Ask) -> Body:
         """docs.stripe.com/refunds: in parts too, and never more than was received."""

@@ -165,11 +165,7 @@ def credit_of(body: Body) -> Document:
 
 def payments_of(intents: Iterable[Body], records: Iterable[Body], invoices: Iterable[Body]) -> Iterator[Payment]:
     """Payments as the books show them; an intent that nobody tried to pay is none."""
-    yield from (
-        _intent_of(body)
-        for body in intents
-        if body["status"] != "requires_payment_method" or body["last_payment_error"]
-    )
+    yield from (_intent_of(body) for body in intents if body["payment_method"] or body["last_payment_error"])
     yield from (_record_of(body) for body in records)
     yield from (_out_of_band_of(body) for body in invoices if body["_out_of_band"])
 
