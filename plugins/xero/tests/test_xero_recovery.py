@@ -9,6 +9,7 @@ from billhook.contract import Absent, Capability, Find, Found, Rejected, Repeat,
 from billhook.contract.requests import Step
 from billhook.contract.wire import dump, load
 from billhook.testing.builders import an_invoice
+from billhook_xero.config import NameClash
 
 BATCHED = (
     Capability.SYNC_CUSTOMER,
@@ -217,3 +218,14 @@ def test_every_look_up_of_a_full_batch_fits_an_address(desk, own_numbers_desk):
         assert all(isinstance(each, Found) for each in one.look_up(request).values())
         for way in request.recover:
             assert not isinstance(way, Find) or len(way.request.url) < 2_048
+
+
+def test_a_customer_whose_name_is_refused_does_not_hold_up_the_look_up_of_the_others(desk):
+    desk.settings = desk.settings.model_copy(update={"name_clash": NameClash.REFUSE})
+    desk.run(Capability.SYNC_CUSTOMER, desk.customer_item(1))
+    clashing = replace(desk.customer_item(2), customer=desk.customer_item(1).customer)
+    batch = desk.batch(clashing, desk.customer_item(3))
+    request = desk.effect(Capability.SYNC_CUSTOMER, batch)
+    desk.lose(request, "key-1")
+    findings = desk.look_up(request)
+    assert [type(findings[item.id]) for item in batch.items] == [Absent, Found]

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from billhook.contract import (
+    Absent,
     Batch,
     CreditNoteItem,
     Find,
@@ -58,14 +59,16 @@ class XeroRequests(Provider[XeroSettings]):
         return reading.remote_ids_of(reply, kind)
 
     @registered
-    def match_contacts(self, reply: Reply, marks: Mapping[str, str]) -> Mapping[str, Finding]:
-        """Whether contacts stand as they were sent."""
-        return findings.find_contacts(reply, marks, BATCH)
+    def match_contacts(self, reply: Reply, marks: Mapping[str, str], others: list[str]) -> Mapping[str, Finding]:
+        """Whether contacts stand as they were sent. The others were not in the request."""
+        return {**findings.find_contacts(reply, marks, BATCH), **dict.fromkeys(others, Absent())}
 
     @registered
-    def match_drafts(self, reply: Reply, marks: Mapping[str, str], ids: Mapping[str, str]) -> Mapping[str, Finding]:
-        """Whether drafts stand as they were sent."""
-        return findings.find_drafts(reply, marks, ids, BATCH)
+    def match_drafts(
+        self, reply: Reply, marks: Mapping[str, str], ids: Mapping[str, str], others: list[str]
+    ) -> Mapping[str, Finding]:
+        """Whether drafts stand as they were sent. The others were not in the request."""
+        return {**findings.find_drafts(reply, marks, ids, BATCH), **dict.fromkeys(others, Absent())}
 
     @registered
     def match_moved(self, reply: Reply, ids: Mapping[str, str | None], statuses: list[str]) -> Mapping[str, Finding]:
@@ -104,7 +107,7 @@ class XeroRequests(Provider[XeroSettings]):
         entries = [wire_form(contact) for contact in contacts]
         marks = {entry["ContactNumber"]: contact_mark(entry) for entry in entries}
         where = any_of("ContactNumber", marks)
-        match = self.function("match_contacts", marks=marks)
+        match = self.function("match_contacts", marks=marks, others=_others(batch, marks))
         return _write(
             "contacts",
             batch,
@@ -141,7 +144,7 @@ class XeroRequests(Provider[XeroSettings]):
         """Create these drafts, or replace those that are there."""
         marks = {entry["Reference"]: document_mark(entry) for entry in entries}
         ids = {item.id: known for item in batch.items if (known := remote_id(item)) is not None and item.id in marks}
-        match = self.function("match_drafts", marks=marks, ids=ids)
+        match = self.function("match_drafts", marks=marks, ids=ids, others=_others(batch, marks))
         return _write(
             "drafts",
             batch,
@@ -277,6 +280,10 @@ class XeroRequests(Provider[XeroSettings]):
         """Read the organisation."""
         sample = {"Organisations": [{"OrganisationID": "sample", "Name": "Sample"}]}
         return _read("organisation", batch, lambda api, tenant: api.get_organisations(tenant), sample)
+
+
+def _others(batch: XeroBatch, marks: Mapping[str, str]) -> list[str]:
+    return [item.id for item in batch.items if item.id not in marks]
 
 
 def upsert(api: Any, kind: str, entries: Sequence[Entry], id_name: str) -> Any:
