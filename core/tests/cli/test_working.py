@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -197,3 +198,20 @@ def test_what_waits_for_an_app_that_somebody_disabled_calls_nobody(cli, invoice,
     cli("apps", "disable", app_id)
     worked = cli("worker", "--once", "--json")
     assert (worked.code, worked.json["held"]) == (0, 0)
+
+
+def test_a_worker_records_what_it_sends_and_what_is_answered(cli, invoice, tmp_path):
+    id = invoice("one")
+    worked = cli("worker", "--once", "--record", str(tmp_path / "records"), "--json")
+    assert worked.code == 0, worked.err
+    lines = [json.loads(line) for line in (tmp_path / "records" / "wire.jsonl").read_text().splitlines()]
+    assert {line["operation"] for line in lines} >= {"sync_customer", "sync_draft", "issue"}
+    assert all(line["invoices"] == [id] for line in lines if line["operation"] != "sync_customer")
+    assert "sandbox-token" not in json.dumps(lines)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(cli, invoice, tmp_path):
+    invoice("one")
+    (tmp_path / "file").write_text("")
+    refused = cli("worker", "--once", "--record", str(tmp_path / "file"), "--json")
+    assert refused.error["code"] == "folder_unwritable"

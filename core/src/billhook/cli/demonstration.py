@@ -10,6 +10,7 @@ import typer
 from billhook.cli.command import command
 from billhook.cli.exits import NEEDS_A_PERSON
 from billhook.cli.output import fields, table
+from billhook.cli.recording import Record, recording
 from billhook.cli.session import Session
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def demo(
     ledger: Annotated[
         Path | None, typer.Option("--ledger", help="The provider's own books; beside the database if not given.")
     ] = None,
+    record: Record = None,
 ) -> None:
     """Carry the 66 documents of one real trading day to a provider on this machine, and compare its books with ours.
 
@@ -41,8 +43,8 @@ def demo(
     from billhook.demo.live import watching
     from billhook.demo.run import run_demo
 
-    with watching(quiet=session.as_json) as watch:
-        result = run_demo(db, ledger, watch)
+    with recording(record) as wire_log, watching(quiet=session.as_json) as watch:
+        result = run_demo(db, ledger, watch, wire_log)
     session.answer(result.to_json(), lambda: _summary(result))
     if not result.is_sound:
         raise typer.Exit(NEEDS_A_PERSON)

@@ -11,6 +11,7 @@ import typer
 from billhook.cli.command import command
 from billhook.cli.exits import NEEDS_A_PERSON
 from billhook.cli.output import fields, table
+from billhook.cli.recording import Record, recording
 from billhook.cli.session import Session
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def worker(
         bool, typer.Option("--once", help="Stop when nothing is due now. Exit code 3 if a person is needed.")
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="How many requests may be under way at once.")] = THREADS,
+    record: Record = None,
 ) -> None:
     """Work on every namespace of the database. SIGTERM and Ctrl-C let what is under way land, then stop.
 
@@ -42,7 +44,7 @@ def worker(
     """
     from billhook.engine.garbage import collected_seldom
 
-    with session.engine() as engine, collected_seldom():
+    with recording(record) as wire_log, session.engine(wire_log=wire_log) as engine, collected_seldom():
         if once:
             _work_until_idle(session, engine, threads)
         else:

@@ -22,6 +22,7 @@ from billhook.domain.invoice import DocumentType, InvoiceDraft
 from billhook.domain.parsing import parse_draft
 from billhook.engine.credential_keys import VARIABLE
 from billhook.engine.engine import Engine, Namespace
+from billhook.engine.wire_log import WireLog
 from billhook.errors import Conflict, InvalidInput
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.testing.sandbox import provider
@@ -35,14 +36,14 @@ SOON = timedelta(minutes=1)
 KNOWN_KEYS = (urlsafe_b64encode(b"the demo has no secrets to keep.").decode(),)
 
 
-def run_demo(db: str | None, ledger: Path | None, watch: Watch) -> DemoResult:
+def run_demo(db: str | None, ledger: Path | None, watch: Watch, wire_log: WireLog | None = None) -> DemoResult:
     """Carry the day's documents to the sandbox and compare its books with ours.
 
     Without files it works on some that are thrown away. Raises Conflict for files that belong to something else.
     """
     documents = read_documents()
     drafts, refused = _drafts(documents)
-    with _opened(db, ledger) as (engine, books):
+    with _opened(db, ledger, wire_log) as (engine, books):
         billing = engine.namespace()
         customers = customers_of(documents)
         prepare(billing, customers, books, watch.counter("customers", len(customers)))
@@ -71,7 +72,7 @@ def _drafts(documents: Sequence[Document]) -> tuple[list[InvoiceDraft], tuple[Re
 
 
 @contextmanager
-def _opened(db: str | None, ledger: Path | None) -> Iterator[tuple[Engine, Ledger]]:
+def _opened(db: str | None, ledger: Path | None, wire_log: WireLog | None) -> Iterator[tuple[Engine, Ledger]]:
     with ExitStack() as stack:
         passing = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="billhook-demo-")))
         db = db or str(passing / "demo.db")
@@ -83,6 +84,7 @@ def _opened(db: str | None, ledger: Path | None) -> Iterator[tuple[Engine, Ledge
             catalog=ProviderCatalog.from_objects([provider]),
             transport=SandboxTransport(url),
             credential_keys=_keys_for(db),
+            wire_log=wire_log,
         )
         stack.enter_context(engine)
         yield engine, stack.enter_context(closing(Ledger.open(ledger)))

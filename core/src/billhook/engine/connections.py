@@ -17,8 +17,9 @@ from billhook.engine.apps import AppHandle
 from billhook.engine.context import Context
 from billhook.engine.driver import throttled_until
 from billhook.engine.effects import Arrived
-from billhook.engine.sending import outgoing
+from billhook.engine.outgoing import outgoing
 from billhook.engine.transport import Transport
+from billhook.engine.wire_log import Exchange, WireLog
 from billhook.errors import ConfigError, ContractViolation
 
 
@@ -37,9 +38,10 @@ class NotAuthorized(ConfigError):
 class Connections:
     """Runs connection operations in the caller's thread. Safe between threads."""
 
-    def __init__(self, context: Context, transport: Transport) -> None:
+    def __init__(self, context: Context, transport: Transport, wire_log: WireLog | None = None) -> None:
         self._context = context
         self._transport = transport
+        self._wire_log = wire_log
 
     def run(
         self,
@@ -95,6 +97,9 @@ class Connections:
         longest = app.handle.declaration.rules(capability).longest
         self._context.faults.reach("connection.before")
         came = self._transport.send(signed, longest.total_seconds())
+        if self._wire_log is not None:
+            exchange = Exchange(now, app.type, app.id, capability, step, None, 1, (), signed, came)
+            self._wire_log.note(exchange, credentials)
         self._context.faults.reach("connection.after")
         if not isinstance(came, Arrived):
             raise NoAnswer(f"{app.name} can't be reached ({came.reason}). Check its settings, and try again.")

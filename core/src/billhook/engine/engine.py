@@ -51,6 +51,7 @@ from billhook.engine.transport import HttpTransport, Transport
 from billhook.engine.unit import Unit
 from billhook.engine.usage import UsageSnapshots
 from billhook.engine.webhooks import Webhooks
+from billhook.engine.wire_log import WireLog
 from billhook.engine.worker import Worker
 from billhook.faults import NO_FAULTS, Faults
 from billhook.plugins.catalog import ProviderCatalog
@@ -188,6 +189,7 @@ class Engine:
         usage: UsageSource | None = None,
         randomness: Randomness = secrets.token_bytes,
         credential_keys: Sequence[str] = (),
+        wire_log: WireLog | None = None,
     ) -> None:
         self.catalog = catalog
         self.usage = usage
@@ -207,7 +209,8 @@ class Engine:
         self.settler = Settler(self.numbers)
         self.credentials = Credentials(clock, self.context.credential_keys)
         self.transport = transport
-        self.connections = Connections(self.context, transport)
+        self._wire_log = wire_log
+        self.connections = Connections(self.context, transport, wire_log)
         self.usage_snapshots = UsageSnapshots(self.context, usage)
         self._commands = Commands(self.settler)
         self._webhooks = Webhooks(self.context, self.credentials)
@@ -230,13 +233,14 @@ class Engine:
         usage: UsageSource | None = None,
         randomness: Randomness = secrets.token_bytes,
         credential_keys: Sequence[str] = (),
+        wire_log: WireLog | None = None,
     ) -> Self:
         """Open the database at a file path, ``sqlite:///path`` or ``postgresql://...``, and bring its schema up to date.
 
         ``overrides`` are the host's pure hooks, by app type or app id; ``observers`` are told what happened; ``usage`` answers for metered
         lines. ``credential_keys`` encrypt the credentials of apps, the first for new ones; where none is given, those of the environment
-        variable BILLHOOK_CREDENTIAL_KEYS do, or those in the file that is made beside a SQLite database. Raises StoreError when the
-        database can't be opened.
+        variable BILLHOOK_CREDENTIAL_KEYS do, or those in the file that is made beside a SQLite database. ``wire_log`` keeps what is
+        sent and answered; whoever made it closes it. Raises StoreError when the database can't be opened.
         """
         chosen_clock = clock or SystemClock()
         database = Database.open(url, clock=chosen_clock, faults=faults, create=create)
@@ -255,6 +259,7 @@ class Engine:
             usage=usage,
             randomness=randomness,
             credential_keys=credential_keys,
+            wire_log=wire_log,
         )
 
     @property
@@ -352,7 +357,7 @@ class Engine:
             self.credentials,
             Renewals(self.context, self.connections, self.credentials, owner),
             senders,
-            Sender(self.context, self.transport),
+            Sender(self.context, self.transport, self._wire_log),
             self._commands.apply_recorded,
             self.usage_snapshots,
             owner,

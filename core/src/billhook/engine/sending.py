@@ -6,15 +6,18 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from billhook.contract.declaration import Capability
 from billhook.contract.requests import Call, Find, Outgoing, Reply, Request
 from billhook.engine.context import Context
 from billhook.engine.effects import Arrived, Lost, NotSent, Transmission, Unsendable
 from billhook.engine.journal import Attempt
 from billhook.engine.open_operation import HeldApp, OpenOperation
+from billhook.engine.outgoing import outgoing
 from billhook.engine.transport import Transport
+from billhook.engine.wire_log import Exchange, WireLog
 from billhook.errors import ContractViolation
 
 if TYPE_CHECKING:
@@ -115,9 +118,10 @@ class ThreadSenders:
 class Sender:
     """Sends one thing, once. A crash that a test asks for passes through."""
 
-    def __init__(self, context: Context, transport: Transport) -> None:
+    def __init__(self, context: Context, transport: Transport, wire_log: WireLog | None = None) -> None:
         self._context = context
         self._transport = transport
+        self._wire_log = wire_log
 
     def task(self, sending: Sending) -> Callable[[], Landed]:
         """The sending as a task that never raises."""
@@ -150,14 +154,20 @@ class Sender:
 
     def _transmit(self, sending: Sending, timeout_seconds: float) -> Transmission:
         step, held = sending.step, sending.operation.held
+        at = self._context.clock.now()
         if isinstance(step, Call):
-            return self._call(step, held)
+            return self._noted(sending, at, None, self._call(step, held))
         try:
             plain = outgoing(step, sending.attempt.key if sending.place is None else None)
-            signed = held.app.handle.authenticate(plain, held.credentials, self._context.clock.now())
+            signed = held.app.handle.authenticate(plain, held.credentials, at)
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the plugin could not sign, so nothing was sent
             return Unsendable(f"authenticate failed: {type(error).__name__}")
-        return self._transport.send(signed, timeout_seconds)
+        return self._noted(sending, at, signed, self._transport.send(signed, timeout_seconds))
+
+    def _noted(self, sending: Sending, at: datetime, signed: Outgoing | None, came: Transmission) -> Transmission:
+        if self._wire_log is not None:
+            self._wire_log.note(_exchange(sending, at, signed, came), sending.operation.held.credentials)
+        return came
 
     def _call(self, step: Call, held: HeldApp) -> Transmission:
         try:
@@ -171,13 +181,22 @@ class Sender:
             return Lost(f"{step.function.name} failed: {type(error).__name__}")
 
 
-def outgoing(request: Request, key: str | None) -> Outgoing:
-    """The request with its idempotency key where the provider wants it."""
-    plain = Outgoing(request.method, request.url, request.headers, request.body)
-    if request.key is None or key is None:
-        return plain
-    if request.key.place == "header":
-        return plain.with_headers((request.key.name, key))
-    parts = urlsplit(request.url)
-    query = [*parse_qsl(parts.query, keep_blank_values=True), (request.key.name, key)]
-    return Outgoing(plain.method, urlunsplit(parts._replace(query=urlencode(query))), plain.headers, plain.body)
+def _exchange(sending: Sending, at: datetime, signed: Outgoing | None, came: Transmission) -> Exchange:
+    operation, app = sending.operation, sending.operation.held.app
+    capability = operation.spec.capability
+    items = sending.step.items or tuple(item.id for item in operation.batch.items)
+    # The subject of a customer's work is the customer.
+    of_invoices = () if capability is Capability.SYNC_CUSTOMER else items
+    invoices = dict.fromkeys(operation.works[id].subject_id for id in of_invoices if id in operation.works)
+    return Exchange(
+        at=at,
+        provider=app.type,
+        app_id=app.id,
+        operation=capability,
+        step=sending.step,
+        key=sending.attempt.key if sending.place is None else None,
+        attempt=sending.attempt.sends,
+        invoices=tuple(invoices),
+        signed=signed,
+        came=came,
+    )

@@ -28,13 +28,13 @@ def told(error: BaseException, credentials: BaseModel | None = None) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001 - an error that can't even be shown
         return name
-    for secret in sorted(_secrets(credentials), key=len, reverse=True):
+    for secret in sorted(secret_values(credentials), key=len, reverse=True):
         text = text.replace(secret, MASK)
     readable = text.encode("utf-8", "replace").decode().replace("\x00", "?")[:LONGEST]
     return f"{name}: {readable}" if readable else name
 
 
-def _secrets(value: Any) -> Iterator[str]:
+def secret_values(value: Any) -> Iterator[str]:
     """The secret values anywhere in a model."""
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
@@ -42,7 +42,7 @@ def _secrets(value: Any) -> Iterator[str]:
             yield secret
     elif isinstance(value, BaseModel):
         for _, part in value:
-            yield from _secrets(part)
+            yield from secret_values(part)
     elif isinstance(value, Mapping | list | tuple):
         for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _secrets(part)
+            yield from secret_values(part)
