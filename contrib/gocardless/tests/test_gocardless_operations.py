@@ -10,6 +10,7 @@ from billhook.contract import (
     Account,
     Capability,
     ConnectionItem,
+    CustomerLink,
     OutcomeUnknown,
     PaymentStatus,
     Pending,
@@ -257,3 +258,55 @@ def test_a_refusal_that_holds_nothing_readable_still_says_what_was_answered(coun
     item = counter.payment_item()
     outcome = counter.drive(Capability.COLLECT_PAYMENT, counter.batch(item), {"mandates": Reply(404)}).outcome
     assert outcome.issues[0].message == "GoCardless answered 404."
+
+
+FORBIDDEN = Reply.of(
+    {
+        "error": {
+            "type": "invalid_api_usage",
+            "message": "Forbidden",
+            "errors": [{"reason": "insufficient_permissions"}],
+        }
+    },
+    status=403,
+)
+
+
+@pytest.mark.parametrize(
+    "capability, item, step",
+    [
+        (Capability.SYNC_CUSTOMER, lambda counter: counter.customer_item(), "create"),
+        (Capability.SYNC_CUSTOMER, lambda counter: counter.customer_item(), "mandates"),
+        (Capability.COLLECT_PAYMENT, lambda counter: counter.payment_item(), "mandates"),
+        (Capability.COLLECT_PAYMENT, lambda counter: counter.payment_item(), "create"),
+        (Capability.CHECK_PAYMENT, lambda counter: counter.payment_item(), "payments"),
+        (Capability.CHECK_PAYMENT, lambda counter: counter.payment_item(external_id="PM1"), "payment"),
+        (Capability.REFUND, lambda counter: counter.refund_item("PM1"), "payment"),
+        (Capability.REFUND, lambda counter: counter.refund_item("PM1", external_id="RF1"), "refund"),
+        (Capability.CHECK_CONNECTION, lambda counter: ConnectionItem(an_id(1)), "creditors"),
+    ],
+)
+def test_a_refusal_at_any_step_is_told_with_its_reason(counter, capability, item, step):
+    outcome = counter.drive(capability, counter.batch(item(counter)), {step: FORBIDDEN}).outcome
+    assert [(issue.code, issue.message) for issue in outcome.issues] == [
+        ("insufficient_permissions", "GoCardless refuses: Forbidden")
+    ]
+
+
+def test_a_failure_whose_events_can_t_be_read_is_told_by_its_status(counter):
+    payment_id = counter.run(Capability.COLLECT_PAYMENT, counter.payment_item()).outcome.external_id
+    counter.books.run_scenario("payment_failed", payment_id)
+    batch = counter.batch(counter.payment_item(external_id=payment_id))
+    result = counter.drive(Capability.CHECK_PAYMENT, batch, {"events": FORBIDDEN}).outcome.result
+    assert (result.code, result.message) == ("failed", "GoCardless says that the payment is failed.")
+
+
+def test_a_payment_of_a_customer_that_never_came_there_can_t_be_found(counter):
+    item = counter.payment_item(customer=CustomerLink(an_id(901)))
+    assert counter.run(Capability.CHECK_PAYMENT, item).outcome.issues[0].code == "customer_not_there"
+
+
+def test_a_refund_finer_than_a_penny_is_refused_before_sending(counter):
+    run = counter.run(Capability.REFUND, counter.refund_item("PM1", "0.005"))
+    assert run.outcome.issues[0].code == "amount_too_fine"
+    assert run.sent == []

@@ -125,6 +125,13 @@ def test_a_look_up_that_is_refused_says_nothing(counter, item_for, capability):
     assert isinstance(finding, Unknown)
 
 
+def test_an_edit_whose_look_up_is_refused_is_not_settled_by_it(counter):
+    (_, way) = counter.first_effect(Capability.SYNC_CUSTOMER, counter.batch(edited(counter))).recover
+    match = counter.handle.registered_function(way.match.name)
+    (finding,) = match(Reply.of({"error": {}}, status=404), **way.match.args).values()
+    assert isinstance(finding, Unknown)
+
+
 def test_of_two_with_our_id_the_one_that_moves_money_is_found(counter, item_for):
     request = counter.first_effect(Capability.COLLECT_PAYMENT, counter.batch(item_for(Capability.COLLECT_PAYMENT)))
     counter.send(request, "one")

@@ -60,6 +60,13 @@ def test_what_happens_to_mandates_needs_no_reading(counter):
     assert read(counter, headers, body) == ()
 
 
+def test_an_event_can_be_told_by_itself(counter):
+    counter.collected()
+    event = counter.books.ledger.events_to_tell()[-1]
+    headers, body = counter.books.webhook(event, counter.clock.now())
+    assert [each.type for each in read(counter, headers, body)] == ["payments.paid_out"]
+
+
 @pytest.mark.parametrize("rules", [GoCardlessRules(events_per_webhook=3)])
 def test_many_events_come_in_several_webhooks(counter):
     counter.collected()

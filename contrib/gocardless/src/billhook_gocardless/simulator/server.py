@@ -165,7 +165,7 @@ class GoCardlessSimulator(Simulator):
 
     def webhook(self, event: Event, now: datetime) -> tuple[Pairs, bytes]:
         """The event in a webhook of its own, signed with the rules' secret."""
-        return signed(self.ledger, [event], self.rules.webhook_secret)
+        return self._told([event])
 
     def pending_webhooks(self) -> list[tuple[Pairs, bytes]]:
         """Every webhook that is still to be confirmed, each with as many events as the rules allow."""
