@@ -34,7 +34,9 @@ def connect(story, namespace):
     """A person signs in and says yes; every organisation becomes an app."""
     settings = {name: value for name, value in settings_for(URL, connection="oauth2").items() if name != "account"}
     connecting = namespace.connecting
-    asked = connecting.begin("xero", redirect_uri=BACK, settings=settings, credentials={"client_secret": DEMO_CLIENT_SECRET})
+    asked = connecting.begin(
+        "xero", redirect_uri=BACK, settings=settings, credentials={"client_secret": DEMO_CLIENT_SECRET}
+    )
     answer = story.books.handle(SimRequest.from_url("GET", asked.url))
     returned = dict(parse_qsl(urlsplit(answer.header("Location") or "").query))
     grant = connecting.finish(asked, returned)
@@ -109,3 +111,14 @@ def test_a_grant_that_was_taken_back_holds_the_work_until_somebody_connects_agai
         work_until_quiet(engine, story.clock)
         assert namespace.apps.get(app.id).status == "ready"
     assert [each.status for each in story.books.documents()] == ["AUTHORISED"]
+
+
+def test_a_custom_connection_starts_from_its_secret_alone(story):
+    with story.open() as engine:
+        namespace = engine.namespace()
+        settings = settings_for(URL, account=TENANTS[0], connection="custom")
+        app = namespace.apps.install("xero", settings=settings, credentials={"client_secret": DEMO_CLIENT_SECRET})
+        a_profile(namespace, app)
+        submit(namespace, [app], "first")
+        work_until_quiet(engine, story.clock)
+    assert [(each.status, each.tenant) for each in story.books.documents()] == [("AUTHORISED", TENANTS[0])]

@@ -78,24 +78,34 @@ class XeroSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    account: str = Field(default="", max_length=64)
-    client_id: str = ""
-    connection: Connection = Connection.OAUTH2
-    scopes: tuple[str, ...] = DEFAULT_SCOPES
-    api_url: Address = API
-    identity_url: Address = IDENTITY
-    login_url: Address = LOGIN
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
-    sales_account: Code | None = None
-    tax: TaxAuthority = TaxAuthority.BILLHOOK
-    tax_types: Mapping[str, Code] = Field(default_factory=dict)
-    untaxed_tax_type: Code = "NONE"
-    rounding_account: Code | None = None
-    payment_account: Code | None = None
-    payment_accounts: Mapping[str, Code] = Field(default_factory=dict)
-    branding_theme_id: str | None = None
-    name_clash: NameClash = NameClash.SUFFIX
-    organisation: Organisation = Organisation()
+    account: str = Field(default="", max_length=64, description="the organisation's tenant id")
+    client_id: str = Field(default="", description="of your app at developer.xero.com")
+    connection: Connection = Field(
+        default=Connection.OAUTH2, description="who grants access: a person, or the organisation"
+    )
+    scopes: tuple[str, ...] = Field(default=DEFAULT_SCOPES, description="what access is asked for")
+    api_url: Address = Field(default=API, description="where Xero's API listens")
+    identity_url: Address = Field(default=IDENTITY, description="where tokens are given")
+    login_url: Address = Field(default=LOGIN, description="where a person signs in")
+    timezone: Annotated[str, AfterValidator(_zone)] = Field(
+        default="UTC", description="the organisation's; it decides the day on a document"
+    )
+    sales_account: Code | None = Field(default=None, description="the account of lines without a mapping rule")
+    tax: TaxAuthority = Field(default=TaxAuthority.BILLHOOK, description="whose tax stands on the invoice")
+    tax_types: Mapping[str, Code] = Field(default_factory=dict, description="Xero's TaxType by percentage")
+    untaxed_tax_type: Code = Field(default="NONE", description="the TaxType of lines without tax")
+    rounding_account: Code | None = Field(default=None, description="where cents go that Xero rounds otherwise")
+    payment_account: Code | None = Field(default=None, description="where recorded payments are booked")
+    payment_accounts: Mapping[str, Code] = Field(
+        default_factory=dict, description="the account by payment method, where it is another"
+    )
+    branding_theme_id: str | None = Field(default=None, description="the look of invoices")
+    name_clash: NameClash = Field(
+        default=NameClash.SUFFIX, description="what to do when a contact has that name already"
+    )
+    organisation: Organisation = Field(
+        default=Organisation(), description="what is known of the books, to check invoices against"
+    )
 
     @property
     def accounting_url(self) -> str:

@@ -114,6 +114,9 @@ def signed(request: Outgoing, credentials: XeroCredentials) -> Outgoing:
     """The request with its secrets: client credentials at the token endpoint, the access token elsewhere."""
     if urlsplit(request.url).path.endswith(TOKEN_PATH):
         return _with_client(request, credentials)
+    if credentials.access_token is None:
+        # Xero answers 401, and the first token is asked for.
+        return request
     return request.with_headers(("Authorization", f"Bearer {_secret(credentials.access_token)}"))
 
 
