@@ -164,14 +164,14 @@ class Connecting:
 
     def _wanted(self, grant: Grant, accounts: Sequence[Account]) -> list[tuple[dict[str, Any], str]]:
         app = grant.authorization.app
-        if ACCOUNT not in app.handle.declaration.settings.model_fields:
+        if not _knows_accounts(app.handle):
             return [(app.settings_json, app.name)]
         if not accounts:
             raise ConfigError(f"The grant reaches no account at {app.name}. Begin again, and choose one.")
         return [({**app.settings_json, ACCOUNT: account.id}, account.name or app.name) for account in accounts]
 
     def _keep(self, grant: Grant, settings: Json, name: str, mapping: Json | None, first: str | None) -> App:
-        known = self._app_of(grant.authorization.app.type, settings)
+        known = self._app_of(grant.authorization.app, settings)
         if known is not None and first is not None:
             return self._apps.share_credentials(known.id, first)
         if known is not None:
@@ -181,13 +181,14 @@ class Connecting:
             grant.authorization.app.type, name=name, settings=settings, mapping=mapping, credentials_of=first, **own
         )
 
-    def _app_of(self, type: str, settings: Json) -> App | None:
-        same = (app for app in self._all_apps() if app.type == type)
-        return next((app for app in same if app.settings.get(ACCOUNT) == settings.get(ACCOUNT)), None)
+    def _app_of(self, asked: AppHandle, settings: Json) -> App | None:
+        """The app that is there for the same account; where a provider knows no accounts, the one with the same settings."""
 
-    def _all_apps(self) -> list[App]:
-        found = self._apps.list(page_size=1000)
-        return list(found.items)
+        def place(given: Json) -> object:
+            return given.get(ACCOUNT) if _knows_accounts(asked.handle) else dict(given)
+
+        same_type = (app for app in self._apps.list(page_size=1000).items if app.type == asked.type)
+        return next((app for app in same_type if place(app.settings) == place(settings)), None)
 
     def _keep_known(self, grant: Grant) -> App:
         app = grant.authorization.app
@@ -209,6 +210,10 @@ def _require_consent(handle: ProviderHandle) -> None:
         raise Unsupported(
             f"{declaration.name} is not connected by a person's consent. Install it with its credentials: billhook apps install {declaration.type}"
         )
+
+
+def _knows_accounts(handle: ProviderHandle) -> bool:
+    return ACCOUNT in handle.declaration.settings.model_fields
 
 
 def _without_account(settings: type[BaseModel]) -> type[BaseModel]:

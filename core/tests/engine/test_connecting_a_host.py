@@ -1,0 +1,163 @@
+"""A host that connects apps by itself: it sends a person to the provider, and takes in what they come back with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from engine_kit import NOON, a_provider, careful_draft
+from granting import CLIENT_SECRET, GrantServer, GrantSettings, GrantsProvider
+from pydantic import BaseModel, ConfigDict
+
+from billhook.clock import TurnedClock
+from billhook.contract.requests import Outgoing
+from billhook.engine.engine import Engine, Namespace
+from billhook.errors import ConfigError, NotFound, Unsupported
+from billhook.plugins.catalog import ProviderCatalog
+from billhook.store import schema
+from billhook.testing.builders import CREDENTIAL_KEYS
+
+BACK = "https://host.test/back"
+SECRET = {"client_secret": CLIENT_SECRET}
+
+
+class RealmSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str = GrantSettings.model_fields["base_url"].default
+    client_id: str = GrantSettings.model_fields["client_id"].default
+    realm: str
+
+
+class RealmsProvider(GrantsProvider):
+    """The same, but each app names its company itself."""
+
+    declaration = GrantsProvider.declaration.model_copy(update={"type": "realms", "settings": RealmSettings})
+
+
+@pytest.fixture
+def server() -> GrantServer:
+    return GrantServer(TurnedClock(NOON))
+
+
+@pytest.fixture
+def engine(store_url: str, server: GrantServer) -> Iterator[Engine]:
+    catalog = ProviderCatalog.from_objects([GrantsProvider, RealmsProvider, a_provider(sync_draft=careful_draft)])
+    with Engine.open(
+        store_url, clock=server.clock, catalog=catalog, transport=server, credential_keys=CREDENTIAL_KEYS
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def billing(engine: Engine) -> Namespace:
+    return engine.namespace()
+
+
+@pytest.fixture
+def visit(server: GrantServer) -> Callable[[Any], dict[str, str]]:
+    """A person goes to the address, says yes, and comes back with this."""
+
+    def go(authorization: Any) -> dict[str, str]:
+        reply = server.answer(Outgoing("GET", authorization.url, (), b""))
+        return dict(parse_qsl(urlsplit(reply.header("location") or "").query))
+
+    return go
+
+
+def test_every_account_that_is_chosen_gets_an_app_on_one_grant(billing, visit, server, engine):
+    authorization = billing.connecting.begin("grants", redirect_uri=BACK, credentials=SECRET)
+    grant = billing.connecting.finish(authorization, visit(authorization))
+    apps = billing.connecting.keep(grant, grant.accounts[:2])
+    assert [(app.name, app.settings["account"], app.status) for app in apps] == [
+        ("North", "north", "ready"),
+        ("South", "south", "ready"),
+    ]
+    server.clock.advance(grant.expires_at - server.clock.now())
+    assert len(engine.check_connection(apps[1].id).accounts) == 3
+    assert engine.check_connection(apps[0].id)
+    assert server.refreshes == 1
+
+
+def test_nothing_that_is_held_meanwhile_shows_a_secret(billing, visit):
+    authorization = billing.connecting.begin("grants", redirect_uri=BACK, credentials=SECRET)
+    grant = billing.connecting.finish(authorization, visit(authorization))
+    shown = f"{authorization!r} {grant!r}"
+    for secret in (CLIENT_SECRET, authorization.state, authorization.code_verifier, *grant.secrets.values()):
+        assert secret not in shown.replace(authorization.url, "")
+
+
+def test_two_apps_that_name_their_companies_themselves_are_not_taken_for_one(billing, visit):
+    apps = []
+    for realm in ("one", "two", "one"):
+        settings = {"realm": realm}
+        authorization = billing.connecting.begin("realms", redirect_uri=BACK, settings=settings, credentials=SECRET)
+        grant = billing.connecting.finish(authorization, visit(authorization))
+        apps += billing.connecting.keep(grant, grant.accounts)
+    assert [app.settings["realm"] for app in apps] == ["one", "two", "one"]
+    assert apps[0].id == apps[2].id != apps[1].id
+
+
+def test_a_setting_that_is_missing_is_told_before_anybody_signs_in(billing):
+    with pytest.raises(ConfigError, match="realm: it is needed"):
+        billing.connecting.begin("realms", redirect_uri=BACK, credentials=SECRET)
+    with pytest.raises(ConfigError, match="base_ulr"):
+        billing.connecting.begin("grants", redirect_uri=BACK, settings={"base_ulr": "x"}, credentials=SECRET)
+
+
+def test_a_code_is_of_no_use_to_whoever_did_not_ask_for_it(billing, visit, server):
+    first = billing.connecting.begin("grants", redirect_uri=BACK, credentials=SECRET)
+    second = billing.connecting.begin("grants", redirect_uri=BACK, credentials=SECRET)
+    stolen = visit(first)
+    with pytest.raises(ConfigError, match="not asked for here"):
+        billing.connecting.finish(second, stolen)
+    with pytest.raises(ConfigError, match="refuses the connection"):
+        billing.connecting.finish(second, {**stolen, "state": second.state})
+    assert server.grants == {}
+
+
+def test_a_grant_that_does_not_reach_the_apps_account_is_refused(billing, visit):
+    app = billing.apps.install("grants", settings={"account": "east"}, credentials=SECRET)
+    authorization = billing.connecting.begin_again(app.id, redirect_uri=BACK)
+    grant = billing.connecting.finish(authorization, visit(authorization))
+    with pytest.raises(ConfigError, match="reaches North, South, West, but not the account east"):
+        billing.connecting.keep(grant, ())
+
+
+def test_another_tenants_app_cannot_be_connected(engine, billing):
+    app = billing.apps.install("grants", settings={"account": "north"}, credentials=SECRET)
+    with pytest.raises(NotFound):
+        engine.namespace("other").connecting.begin_again(app.id, redirect_uri=BACK)
+    with pytest.raises(NotFound):
+        engine.namespace("other").apps.install("grants", settings={"account": "north"}, credentials_of=app.id)
+
+
+def test_credentials_are_shared_only_within_a_provider(billing):
+    grants = billing.apps.install("grants", settings={"account": "north"}, credentials=SECRET)
+    bare = billing.apps.install("grants", settings={"account": "south"})
+    with pytest.raises(ConfigError, match="can't share"):
+        billing.apps.install("realms", settings={"realm": "one"}, credentials_of=grants.id)
+    with pytest.raises(ConfigError, match="can't share"):
+        billing.apps.share_credentials(grants.id, bare.id)
+    assert billing.apps.share_credentials(bare.id, grants.id).status == "ready"
+
+
+def test_credentials_that_nobody_uses_any_more_are_forgotten(billing, engine):
+    first = billing.apps.install("grants", settings={"account": "north"}, credentials=SECRET)
+    second = billing.apps.install("grants", settings={"account": "south"}, credentials=SECRET)
+    billing.apps.share_credentials(second.id, first.id)
+    with engine.database.read() as tx:
+        assert len(tx.all(schema.credential.select())) == 1
+    billing.apps.uninstall(first.id)
+    with engine.database.read() as tx:
+        assert len(tx.all(schema.credential.select())) == 1
+    billing.apps.uninstall(second.id)
+    with engine.database.read() as tx:
+        assert tx.all(schema.credential.select()) == []
+
+
+def test_a_provider_that_nobody_signs_in_to_says_how_it_is_installed(billing):
+    with pytest.raises(Unsupported, match="billhook apps install books"):
+        billing.connecting.begin("books", redirect_uri=BACK)
