@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from xero_kit import Desk
 
 from billhook.contract import Capability, ConnectionItem, Done, PaymentStatus, Rejected, Retry
 from billhook.domain.exchange import ExchangeRate
 from billhook.domain.tax import TaxConfig, TaxRate
 from billhook.testing.builders import a_customer, a_line, an_invoice
 from billhook_xero.config import NameClash
+from billhook_xero.simulator import simulator
+from billhook_xero.simulator.rules import Org, XeroRules
 
 VAT = TaxConfig(rates=(TaxRate(name="VAT", percentage=Decimal(20)),))
 
@@ -234,3 +237,42 @@ def test_drafts_that_are_too_much_for_one_request_go_with_the_next(desk, monkeyp
     assert all(isinstance(run.outcomes[item.id], Done) for item in sent)
     assert all(isinstance(run.outcomes[item.id], Retry) for item in left)
     assert len(desk.xero.documents()) == 2
+
+
+def changed_lines(**changes):
+    return lambda item: replace(item, lines=tuple(replace(line, **changes) for line in item.lines))
+
+
+def on_the_last_closed_day(item):
+    return replace(item, invoice=replace(item.invoice, issued_at=datetime(2026, 1, 31, 12, tzinfo=UTC)))
+
+
+REFUSALS = {
+    "account_unknown": changed_lines(account="999"),
+    "account_inactive": changed_lines(account="299"),
+    "tax_code_unknown": changed_lines(tax_code="OUTPUT9"),
+    "tracking_unknown": changed_lines(tracking=(("Team", "Ghosts"),)),
+    "refused_by_xero": lambda item: replace(item, customer=replace(item.customer, external_id="nobody")),
+    "date_locked": on_the_last_closed_day,
+}
+
+
+@pytest.mark.parametrize("code, spoil", REFUSALS.items(), ids=REFUSALS)
+def test_what_xero_refuses_is_told_in_stable_codes(clock, code, spoil):
+    books = simulator(clock=clock, rules=XeroRules(organisations=(Org(period_lock_date=date(2026, 1, 31)),)))
+    with books.serve() as served:
+        desk = Desk(books, served.url, clock)
+        item = spoil(desk.invoice_item(1))
+        drafted = desk.run(Capability.SYNC_DRAFT, item).outcomes[item.id]
+        if isinstance(drafted, Done):
+            item = replace(item, external_id=drafted.result.external_id, number="INV-A1")
+            drafted = desk.run(Capability.ISSUE, item).outcomes[item.id]
+        assert drafted.issues[0].code == code
+        assert drafted.issues[0].message.startswith("Xero says: ")
+        desk.close()
+    books.close()
+
+
+def test_a_currency_that_the_organisation_does_not_use_is_refused(desk):
+    item = desk.invoice_item(1, an_invoice(currency="CHF", lines=1))
+    assert desk.run(Capability.SYNC_DRAFT, item).outcomes[item.id].issues[0].code == "currency_not_enabled"
