@@ -210,14 +210,24 @@ def test_a_credit_note_that_was_left_behind_is_not_made_again(desk):
     assert [(note.status, note.amount_due) for note in notes] == [("PAID", 0)]
 
 
+def assert_fits(request):
+    (look,) = (way.request for way in request.recover if isinstance(way, Find))
+    assert len(look.url.partition("/api.xro")[2]) < 2_048 - len("https://api.xero.com/api.xro")
+
+
 def test_every_look_up_of_a_full_batch_fits_an_address(desk, own_numbers_desk):
     for one, size in ((desk, 50), (own_numbers_desk, 30)):
         items = [one.invoice_item(number) for number in range(1, size + 1)]
-        one.run(Capability.SYNC_DRAFT, *items)
+        drafted = one.run(Capability.SYNC_DRAFT, *items).outcomes
         request = one.effect(Capability.SYNC_DRAFT, one.batch(*items))
         assert all(isinstance(each, Found) for each in one.look_up(request).values())
-        for way in request.recover:
-            assert not isinstance(way, Find) or len(way.request.url) < 2_048
+        assert_fits(request)
+        known = [replace(item, external_id=drafted[item.id].result.external_id) for item in items]
+        assert_fits(one.effect(Capability.ISSUE, one.batch(*known)))
+    payments = [desk.payment_item(item, 500 + place) for place, item in enumerate(known)]
+    assert_fits(desk.effect(Capability.RECORD_PAYMENT, desk.batch(*payments)))
+    customers = [desk.customer_item(number) for number in range(1, 31)]
+    assert_fits(desk.effect(Capability.SYNC_CUSTOMER, desk.batch(*customers)))
 
 
 def test_a_customer_whose_name_is_refused_does_not_hold_up_the_look_up_of_the_others(desk):
