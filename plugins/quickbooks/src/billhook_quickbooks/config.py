@@ -1,0 +1,91 @@
+"""What an app of QuickBooks Online is given: which company, how its books are kept, and the secrets shared with Intuit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+PRODUCTION_URL = "https://quickbooks.api.intuit.com"
+AUTHORIZATION_URL = "https://appcenter.intuit.com/connect/oauth2"
+TOKEN_URL = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # noqa: S105 - an address
+
+
+class TaxModel(StrEnum):
+    """Who computes the tax of an invoice, as it depends on the company's country.
+
+    ``us``: Billhook does, and states the sum (TxnTaxDetail.TotalTax). ``elsewhere``: QuickBooks does, by the tax code of each line, and
+    Billhook sends only what comes out the same. ``none``: the company does not use sales tax.
+    """
+
+    US = "us"
+    ELSEWHERE = "elsewhere"
+    NONE = "none"
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"must be an address such as {PRODUCTION_URL}")
+    if parts.username or parts.password:
+        raise ValueError("must hold no credentials; those have a model of their own")
+    return url.rstrip("/")
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Id = Annotated[str, Field(pattern=r"^[0-9]{1,32}$")]
+
+
+class TaxCode(BaseModel):
+    """A tax code of the company: its id there, and the percentage of all its rates together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,32}$")]
+    percentage: Annotated[Decimal, Field(ge=0, le=100)]
+
+
+class QuickBooksSettings(BaseModel):
+    """The company and how its books are kept.
+
+    ``items`` gives the id of a product or service of the company for our item codes; ``default_item`` is for all others. ``tax_codes``
+    gives the company's tax codes for ours, outside the US; ``default_tax_code`` is one of our codes, for lines without any.
+    ``closed_until`` is the company's closing date. ``deposit_account`` is the id of the account that recorded payments go to.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    realm_id: Id
+    client_id: Annotated[str, Field(min_length=1, max_length=128)]
+    base_url: Address = PRODUCTION_URL
+    authorization_url: Address = AUTHORIZATION_URL
+    token_url: Address = TOKEN_URL
+    home_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    multicurrency: bool = False
+    tax_model: TaxModel = TaxModel.US
+    tax_codes: Mapping[str, TaxCode] = Field(default_factory=dict)
+    default_tax_code: str | None = None
+    items: Mapping[str, Id] = Field(default_factory=dict)
+    default_item: Id | None = None
+    deposit_account: Id | None = None
+    closed_until: date | None = None
+
+    def percentage_of(self, tax_code_id: str) -> Decimal | None:
+        """The percentage of one of the company's tax codes, None for a code that is not among these settings."""
+        return next((code.percentage for code in self.tax_codes.values() if code.id == tax_code_id), None)
+
+
+class QuickBooksCredentials(BaseModel):
+    """The app's secret at Intuit and the tokens of the company; the verifier token signs webhooks, without it every one is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    client_secret: SecretStr
+    access_token: SecretStr = SecretStr("")
+    refresh_token: SecretStr = SecretStr("")
+    verifier_token: SecretStr | None = None

@@ -1,0 +1,137 @@
+"""What QuickBooks is documented to refuse, found before anything is written: all at once, with the place and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+
+from billhook.contract import InvoiceView, Line, MappedLine, Severity, ValidationIssue
+from billhook_quickbooks.amounts import is_in_cents, plain, tax_difference
+from billhook_quickbooks.config import QuickBooksSettings, TaxModel
+from billhook_quickbooks.declaration import LONGEST_NUMBER
+from billhook_quickbooks.encoding import NOT_TAXED, TAXED
+
+
+def issues_of(
+    invoice: InvoiceView, lines: Sequence[MappedLine], settings: QuickBooksSettings
+) -> tuple[ValidationIssue, ...]:
+    """Everything that would be refused."""
+    mapped = {line.line_id: line for line in lines}
+    found = [*_document_issues(invoice, settings), *_currency_issues(invoice, settings)]
+    for place, line in enumerate(invoice.lines):
+        if line.id in mapped:
+            found += _line_issues(place, line, mapped[line.id], settings)
+    if not found and all(line.id in mapped for line in invoice.lines):
+        found += _tax_issues(invoice, mapped, settings)
+    return tuple(found)
+
+
+def _document_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iterator[ValidationIssue]:
+    if invoice.total < 0:
+        yield _issue(
+            "total_negative",
+            f"QuickBooks takes no invoice below zero, and this one comes to {plain(invoice.total)}. Issue a credit note.",
+            "/totals/total",
+        )
+    if invoice.number is not None and len(invoice.number) > LONGEST_NUMBER:
+        yield _issue(
+            "number_too_long",
+            f"The number {invoice.number} has {len(invoice.number)} characters, QuickBooks takes {LONGEST_NUMBER}. "
+            "Shorten the series' template.",
+            "/number",
+        )
+    if (
+        settings.closed_until is not None
+        and invoice.issued_at is not None
+        and invoice.issued_at.date() <= settings.closed_until
+    ):
+        yield _issue(
+            "period_closed",
+            f"The books are closed until {settings.closed_until}, and the invoice is of {invoice.issued_at.date()}. "
+            "Date it later, or open the period and change closed_until.",
+            "/issued_at",
+        )
+    if invoice.content.workflow.collection_method.value == "send_invoice" and not invoice.customer.email:
+        yield _issue(
+            "email_missing",
+            f"QuickBooks is to e-mail the invoice, and {invoice.customer.name} has no address. Add one, or have it sent another way.",
+            "/customer/email",
+            Severity.WARNING,
+        )
+
+
+def _currency_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iterator[ValidationIssue]:
+    if invoice.currency == settings.home_currency:
+        return
+    if not settings.multicurrency:
+        yield _issue(
+            "currency_not_enabled",
+            f"The company keeps its books in {settings.home_currency} alone, and the invoice is in {invoice.currency}. "
+            "Switch on multicurrency there and here.",
+            "/currency",
+        )
+        return
+    rate = invoice.content.exchange_rate
+    if rate is None or rate.to_currency != settings.home_currency:
+        yield _issue(
+            "exchange_rate_missing",
+            f"State the exchange rate from {invoice.currency} to {settings.home_currency}; QuickBooks would take one of its own.",
+            "/exchange_rate",
+        )
+
+
+def _line_issues(place: int, line: Line, mapped: MappedLine, settings: QuickBooksSettings) -> Iterator[ValidationIssue]:
+    if not mapped.item_code or not mapped.item_code.isdigit():
+        yield _issue(
+            "item_not_mapped",
+            f"Line {line.name!r} has no product or service in QuickBooks ({mapped.item_code or 'nothing'}). Name one for "
+            f"{line.item_code or 'it'} in the app's items, set default_item, or add a mapping rule.",
+            f"/lines/{place}",
+        )
+    yield from _tax_code_issues(place, line, mapped, settings)
+    if not (is_in_cents(line.totals.net) and is_in_cents(line.totals.taxes_total)):
+        yield _issue(
+            "amount_too_fine",
+            f"Line {line.name!r} comes to {plain(line.totals.total)}; QuickBooks keeps two decimals. Round it to cents.",
+            f"/lines/{place}",
+        )
+
+
+def _tax_code_issues(
+    place: int, line: Line, mapped: MappedLine, settings: QuickBooksSettings
+) -> Iterator[ValidationIssue]:
+    code = mapped.tax_code
+    if settings.tax_model is TaxModel.US and code in {None, TAXED, NOT_TAXED}:
+        return
+    if settings.tax_model is TaxModel.NONE and code is None:
+        return
+    if settings.tax_model is TaxModel.ELSEWHERE and code is not None and settings.percentage_of(code) is not None:
+        return
+    known = ", ".join(settings.tax_codes) if settings.tax_model is TaxModel.ELSEWHERE else f"{TAXED}, {NOT_TAXED}"
+    yield _issue(
+        "tax_code_unknown",
+        f"Line {line.name!r} has the tax code {code or 'nothing'}, which the company is not known to have. Known: {known or 'none'}. "
+        "Add it to the app's tax_codes, or set default_tax_code.",
+        f"/lines/{place}/tax_config",
+    )
+
+
+def _tax_issues(
+    invoice: InvoiceView, mapped: Mapping[str, MappedLine], settings: QuickBooksSettings
+) -> Iterator[ValidationIssue]:
+    differs = tax_difference(invoice, mapped, settings)
+    if differs is None:
+        return
+    line = invoice.lines[differs.place]
+    percentage = settings.percentage_of(mapped[line.id].tax_code or "") or Decimal(0)
+    yield _issue(
+        "tax_not_reproducible",
+        f"QuickBooks computes tax itself, line by line: {plain(percentage)} % of {plain(line.totals.net)} (line {line.name!r}) is "
+        f"{plain(differs.theirs)} there and {plain(differs.ours)} here. Use rates of that code, rounded on each line (tax_rounding "
+        "per_line), on prices without tax.",
+        f"/lines/{differs.place}/taxes",
+    )
+
+
+def _issue(code: str, message: str, path: str, severity: Severity = Severity.CRITICAL) -> ValidationIssue:
+    return ValidationIssue(severity=severity, code=code, message=message, path=path)

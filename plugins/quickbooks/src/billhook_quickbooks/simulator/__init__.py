@@ -1,0 +1,36 @@
+"""A simulator of QuickBooks Online: a company with books, numbers, tax, limits, OAuth and webhooks, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from billhook.clock import Clock
+
+if TYPE_CHECKING:
+    from billhook_quickbooks.simulator.rules import CompanyRules
+    from billhook_quickbooks.simulator.server import QuickBooksSimulator
+
+__all__ = ["simulator"]
+
+
+def simulator(
+    path: str | Path = ":memory:",
+    *,
+    clock: Clock | None = None,
+    rules: CompanyRules | None = None,
+    latency_seconds: float = 0.0,
+    webhook_url: str | None = None,
+    schema_folder: str | Path | None = None,
+) -> QuickBooksSimulator:
+    """A company whose books are at ``path``; see QuickBooksSimulator. With ``schema_folder`` requests are judged by Intuit's schema."""
+    from billhook_quickbooks.simulator.server import QuickBooksSimulator
+
+    return QuickBooksSimulator(
+        path,
+        clock=clock,
+        rules=rules,
+        latency_seconds=latency_seconds,
+        webhook_url=webhook_url,
+        schema_folder=schema_folder,
+    )
