@@ -39,7 +39,7 @@ _REPEAT = Repeat(within=KEYS_HONOURED - timedelta(hours=1))
 # The same details twice are the same customer; later somebody may have changed them over there.
 _REPEAT_UPDATE = Repeat(within=timedelta(hours=1))
 
-# The largest page [doc: API reference, "Cursor pagination"]; nothing says how soon a list shows what was just made.
+# The largest page, by third-party summaries of the API reference; nothing says how soon a list shows what was just made.
 _PAGE = 500
 _LISTED_AFTER = timedelta(seconds=30)
 

@@ -10,7 +10,7 @@ from typing import Any
 from billhook.testing.simulator.messages import SimReply, SimRequest
 from billhook_gocardless.simulator.ledger import Ledger, Thing, Wanted
 
-# [doc: API reference, "Cursor pagination"] limit 1 to 500, 50 unless told; the newest first; meta.cursors.after is null on the last page.
+# [sdk: list_response.py] has the cursors; third-party summaries of the API reference have the rest: limit 1 to 500, 50 unless told; the newest first; meta.cursors.after is null on the last page.
 _LIMITS = range(1, 501)
 _USUAL_LIMIT = 50
 
@@ -53,7 +53,7 @@ class Refused(Exception):
 
 
 def invalid_state(reason: str, message: str, status: int = 422, links: Mapping[str, str] | None = None) -> Refused:
-    """The present state does not allow it."""
+    """The present state does not allow it. 422 is assumed: the clients tell this by its type alone."""
     error = {"reason": reason, "message": message, **({"links": links} if links else {})}
     return Refused(status, "invalid_state", message, error)
 
@@ -114,7 +114,7 @@ def refuse_unknown_filters(request: SimRequest, known: frozenset[str]) -> None:
 
 
 def timestamp(moment: datetime) -> str:
-    """[doc: API reference, "Dates and times"] such as 2014-04-08T17:01:06.000Z."""
+    """[vendor's page "Webhooks for partners"] such as 2014-04-08T17:01:06.000Z."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 

@@ -1,6 +1,6 @@
 """Judging a body: its envelope, the members that a resource has, and what each may hold. Everything wrong is told at once.
 
-[sdk: errors.py] A refused body is a 422 validation_failed with field, message and request_pointer for each fault.
+[sdk: errors.py] A refused body is validation_failed, with field, message and request_pointer for each fault; 422 is assumed.
 """
 
 from __future__ import annotations
