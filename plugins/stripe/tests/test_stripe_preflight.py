@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -140,6 +141,12 @@ def test_the_worked_example_of_thirty_one_lines_at_12_percent():
 BOOKS = Ledger()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _books_are_closed_in_the_end() -> Iterator[None]:
+    yield
+    BOOKS.close()
+
+
 def held(view: Any) -> tuple[Decimal, Decimal]:
     """Total and tax as Stripe would hold them, computed from the bytes that would be sent."""
     mapped = [HANDLE.map_line(line, view, SETTINGS) for line in view.lines]
@@ -219,7 +226,7 @@ def test_an_invoice_comes_out_to_the_cent_or_is_refused(view):
 
 def a_random_document(dice: random.Random) -> Any:
     """Cheaper to make than an example that could shrink."""
-    currency = dice.choice(CODES)
+    currency = dice.choice(("EUR", "GBP", "USD", "CHF", *CODES))
     lines = tuple(_a_random_line(dice, number, currency) for number in range(1, dice.randint(2, 7)))
     rounding = dice.choice(["half_up", "half_even", "down"])
     return a_document(*lines, currency=currency, rounding=rounding, tax_rounding=dice.choice(["per_line", "on_total"]))
@@ -235,8 +242,8 @@ def _a_random_line(dice: random.Random, number: int, currency: str) -> Any:
         number,
         currency,
         item_code=dice.choice(["prod_1", "SKU"]),
-        quantity=Decimal(dice.randint(1, 900_000)).scaleb(-dice.randint(0, 3)),
-        price={"type": "unit", "amount": Decimal(dice.randint(1, 500_000)).scaleb(-dice.randint(0, 4))},
+        quantity=Decimal(dice.randint(1, 900)).scaleb(-dice.randint(0, 1)),
+        price={"type": "unit", "amount": Decimal(dice.randint(50, 9_000)).scaleb(-dice.randint(0, 3))},
         discounts=[{"type": "percentage", "percentage": Decimal(dice.randint(0, 10_000)).scaleb(-2)}]
         * dice.randint(0, 1),
         tax_config={"behavior": behavior, "rates": rates} if rates else None,
@@ -245,12 +252,11 @@ def _a_random_line(dice: random.Random, number: int, currency: str) -> Any:
 
 @pytest.mark.long
 def test_a_hundred_thousand_invoices_come_out_to_the_cent_or_are_refused():
-    dice, exact = random.Random(1), 0
-    for _ in range(100_000):
+    dice, taken = random.Random(1), 0
+    while taken < 100_000:
         view = a_random_document(dice)
         comes_out_to_the_cent_or_is_refused(view)
-        exact += not problems(view)
-    assert exact > 50_000, "too few were not refused to prove anything"
+        taken += not problems(view)
 
 
 @given(st.sampled_from(sorted(CURRENCIES)), st.integers(-(10**9), 10**9))

@@ -104,8 +104,9 @@ def signed(body: bytes, secret: str = "whsec_1", at: datetime = NOON) -> dict[st
     return {"stripe-signature": f"t={seconds},v1={mac}"}
 
 
-def an_event(type_: str, object_id: str = "x_1") -> bytes:
-    told = {"id": "evt_1", "type": type_, "created": int(NOON.timestamp()), "data": {"object": {"id": object_id}}}
+def an_event(type_: str, object_id: str = "x_1", method: str = "send_invoice") -> bytes:
+    about = {"id": object_id, "collection_method": method}
+    told = {"id": "evt_1", "type": type_, "created": int(NOON.timestamp()), "data": {"object": about}}
     return json.dumps(told).encode()
 
 
@@ -132,10 +133,17 @@ def test_an_event_is_a_hint_at_what_changed(type_, kind):
 
 
 @pytest.mark.parametrize(
-    "type_", ["customer.created", "invoiceitem.created", "charge.dispute.created", "invoice_payment.paid"]
+    "body",
+    [
+        an_event("customer.created"),
+        an_event("charge.dispute.created"),
+        an_event("invoice_payment.paid"),
+        an_event("invoice.finalized"),
+        an_event("payment_intent.created"),
+        an_event("invoice.paid", method="charge_automatically"),
+    ],
 )
-def test_what_means_nothing_here_is_accepted_and_tells_nothing(type_):
-    body = an_event(type_)
+def test_what_tells_nothing_new_is_accepted_and_costs_no_read(body):
     assert HANDLE.read_webhook(signed(body), body, SECRETS, NOON) == ()
 
 
@@ -177,8 +185,9 @@ def test_a_signed_body_that_is_no_event_is_refused(body):
 
 
 def test_the_simulators_webhooks_are_stripes(counter, books):
-    item = counter.issued()
-    counter.run("collect_payment", counter.payment_item(item))
+    sent, charged = counter.issued(1, workflow={"collection_method": "send_invoice"}), counter.issued(2)
+    books.pay_on_page(sent.external_id)
+    counter.run("collect_payment", counter.payment_item(charged))
     now = counter.clock.now()
     secrets = StripeCredentials(api_key="sk", webhook_secret="whsec_simulator")
     read = [
@@ -186,8 +195,11 @@ def test_the_simulators_webhooks_are_stripes(counter, books):
         for headers, body in books.pending_webhooks()
     ]
     events = [event for each in read for event in each]
-    assert {"invoice.finalized", "invoice.paid", "payment_intent.succeeded"} <= {event.type for event in events}
-    assert all(event.external_id for event in events)
+    told = [(event.type, event.external_id) for event in events]
+    paid = [payment.id for payment in books.payments()]
+    assert sorted(told) == sorted(
+        [("invoice.paid", sent.external_id), *(("payment_intent.succeeded", id) for id in paid)]
+    )
 
 
 def test_no_secret_shows_in_a_credential():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from billhook.clock import TurnedClock
+from billhook.contract import Outgoing
 from billhook.engine.engine import Engine
 from billhook.errors import NotFound
 from billhook.faults import NO_FAULTS
@@ -26,6 +28,7 @@ from billhook.testing.sandbox import provider as sandbox_provider, simulator as 
 from billhook.testing.transport import SimulatorTransport
 from billhook_stripe import provider
 from billhook_stripe.simulator import simulator
+from billhook_stripe.simulator.rules import StripeRules
 from billhook_stripe.simulator.server import StripeSimulator
 
 URL = "http://stripe.test"
@@ -351,6 +354,69 @@ def test_an_invoice_that_lives_elsewhere_is_paid_here_and_noted_there(tmp_path):
     assert sorted(each.amount for each in noted) == [Decimal("9.18"), Decimal("80.01")]
     books.close()
     elsewhere.close()
+
+
+class Recording(SimulatorTransport):
+    """Keeps what goes out."""
+
+    def __init__(self, books: StripeSimulator) -> None:
+        super().__init__({URL: books})
+        self.sent: list[Outgoing] = []
+
+    def send(self, request: Outgoing, timeout_seconds: float) -> Any:
+        self.sent.append(request)
+        return super().send(request, timeout_seconds)
+
+
+def test_a_preview_shows_the_very_bytes_that_are_sent_later(new_story):
+    story = new_story()
+    wire = Recording(story.books)
+    with Engine.open(
+        story.store_url, clock=story.clock, catalog=CATALOG, transport=wire, credential_keys=CREDENTIAL_KEYS
+    ) as engine:
+        submit(engine)  # so that the customers stand there
+        work_until_quiet(engine, story.clock)
+        draft = {"key": "shown", "customer_key": "ada", "currency": "GBP", "workflow": {"auto_advance": False}}
+        id = engine.namespace().invoices.submit({**draft, "lines": [unit("Vase", "2", "7.50", tax_config=VAT)]}).id
+        calls = len(wire.sent)
+        first = next(step for step in engine.namespace().invoices.preview(id).steps if step.method == "POST")
+        assert len(wire.sent) == calls
+        work_until_quiet(engine, story.clock)
+        sent = wire.sent[calls]
+        assert (first.operation, first.url, first.body) == ("sync_draft", sent.url, sent.body)
+        assert not {"sk_test_simulator", "whsec_simulator"} & set(repr(first).split())
+    story.close()
+
+
+def test_several_threads_carry_invoices_over_real_http(tmp_path):
+    rules = StripeRules(account_calls=None, endpoint_calls=None)
+    books = simulator(tmp_path / "books.db", rules=rules)
+    with books.serve() as served, Engine.open(tmp_path / "billhook.db", catalog=CATALOG) as engine:
+        namespace = engine.namespace()
+        app = namespace.apps.install(
+            "stripe", settings={"base_url": served.url}, credentials={"api_key": "sk_test_simulator"}
+        )
+        roles = dict.fromkeys(("tax_app_id", "invoicing_app_id", "payment_app_id"), app.id)
+        namespace.profiles.create(name="Usual", is_default=True, supplier={"name": "Acme"}, workflow={}, **roles)
+        submit(engine)
+        lines = [flat("One more", "10.00")]
+        namespace.invoices.submit_many(
+            [{"key": f"more-{each}", "customer_key": "ada", "currency": "GBP", "lines": lines} for each in range(9)]
+        )
+        with engine.worker(threads=6):
+            _wait_until(lambda: sum(each.status == "paid" for each in books.documents()) == 11)
+    assert books.duplicates() == ()
+    assert books.totals() == {"GBP": Decimal("512.17")}
+    books.close()
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait for what other threads do; give up when it can't come any more."""
+    for _ in range(600):
+        if is_so():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("it did not come to that within half a minute")
 
 
 def _give_good_card(books: StripeSimulator) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from billhook_stripe.simulator.customers import change_balance
 from billhook_stripe.simulator.desk import Ask, Body, Refused, Route, made_since, merged, page
 from billhook_stripe.simulator.forms import needed, whole
-from billhook_stripe.simulator.invoices import InvoiceDesk
+from billhook_stripe.simulator.invoice_money import InvoiceMoney
 from billhook_stripe.simulator.ledger import Ledger, found_in
 from billhook_stripe.simulator.sums import total_taxes
 
@@ -13,9 +13,9 @@ from billhook_stripe.simulator.sums import total_taxes
 class CreditNoteDesk:
     """Takes credit notes: what is open is reduced first, the rest goes where the request says."""
 
-    def __init__(self, ledger: Ledger, invoices: InvoiceDesk) -> None:
+    def __init__(self, ledger: Ledger, money: InvoiceMoney) -> None:
         self._ledger = ledger
-        self._invoices = invoices
+        self._money = money
 
     def routes(self) -> list[Route]:
         return [
@@ -36,7 +36,7 @@ class CreditNoteDesk:
         note["type"] = "post_payment" if after else "pre_payment"
         self._put_on_balance(ask, invoice, note)
         invoice["_notes"] += 1
-        self._invoices.credit(invoice, before, after, ask.now)
+        self._money.credit(invoice, before, after, ask.now)
         reference = note["metadata"].get("billhook_credit_note", "")
         self._ledger.note_event("credit_note.created", reference, note["id"], ask.now)
         return self._ledger.save(note, parent=invoice["id"])

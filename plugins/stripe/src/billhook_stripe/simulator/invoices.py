@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from billhook_stripe.simulator.charging import Charger
-from billhook_stripe.simulator.customers import change_balance
 from billhook_stripe.simulator.desk import Ask, Body, Refused, Route, made_since, merged, page
 from billhook_stripe.simulator.forms import flag, needed, whole
+from billhook_stripe.simulator.invoice_money import InvoiceMoney
 from billhook_stripe.simulator.ledger import Ledger, found_in
 from billhook_stripe.simulator.sums import MOST_LINES, line_of, shown, summed
-from billhook_stripe.simulator.units import MINIMUM
 
 LONGEST_NUMBER = 26
 _EDITABLE_WHEN_FINAL = frozenset({"metadata", "auto_advance", "default_payment_method", "expand"})
@@ -21,9 +18,9 @@ _HEADER = ("description", "footer", "default_payment_method")
 class InvoiceDesk:
     """Takes drafts, makes them final, and keeps what was paid of them."""
 
-    def __init__(self, ledger: Ledger, charger: Charger) -> None:
+    def __init__(self, ledger: Ledger, money: InvoiceMoney) -> None:
         self._ledger = ledger
-        self._charger = charger
+        self._money = money
 
     def routes(self) -> list[Route]:
         one = "/v1/invoices/{id}"
@@ -82,8 +79,8 @@ class InvoiceDesk:
             "_notes": 0,
         }
         invoice = summed(self._headed(invoice, params, ask))
-        self._save(invoice)
-        self.tell(invoice, "invoice.created", ask.now)
+        self._money.save(invoice)
+        self._money.tell(invoice, "invoice.created", ask.now)
         return self._shown(invoice, ask)
 
     def _headed(self, invoice: Body, params: Body, ask: Ask) -> Body:
@@ -117,7 +114,7 @@ class InvoiceDesk:
             invoice = self._headed(invoice, ask.params, ask)
         else:
             invoice["metadata"] = merged(invoice["metadata"], ask.params.get("metadata"))
-        return self._shown(self._save(invoice), ask)
+        return self._shown(self._money.save(invoice), ask)
 
     def _add_lines(self, ask: Ask) -> Body:
         invoice = self._draft(ask)
@@ -140,13 +137,13 @@ class InvoiceDesk:
 
     def _edited(self, invoice: Body, ask: Ask) -> Body:
         metadata = merged(invoice["metadata"], ask.params.get("invoice_metadata"))
-        return self._shown(self._save(summed({**invoice, "metadata": metadata})), ask)
+        return self._shown(self._money.save(summed({**invoice, "metadata": metadata})), ask)
 
     def _delete(self, ask: Ask) -> Body:
         invoice = self._draft(ask)
-        self._save({**invoice, "deleted": True, "status": "deleted"})
+        self._money.save({**invoice, "deleted": True, "status": "deleted"})
         self._ledger.free_number(invoice["id"])
-        self.tell(invoice, "invoice.deleted", ask.now)
+        self._money.tell(invoice, "invoice.deleted", ask.now)
         return {"id": invoice["id"], "object": "invoice", "deleted": True}
 
     # -- final ----------------------------------------------------------------------------------------------------
@@ -163,13 +160,13 @@ class InvoiceDesk:
             "effective_at": invoice["effective_at"] or ask.at_seconds,
             "hosted_invoice_url": f"https://invoice.stripe.example/i/{invoice['id']}",
         }
-        self._apply_balance(invoice, customer, ask)
-        self.tell(invoice, "invoice.finalized", ask.now)
+        self._money.apply_balance(invoice, customer, ask.now)
+        self._money.tell(invoice, "invoice.finalized", ask.now)
         if invoice["amount_due"]:
-            self._await_payment(invoice, ask.at_seconds)
+            self._money.await_payment(invoice, ask.now)
         else:
-            self._paid(invoice, ask.now)
-        return self._shown(self._save(invoice), ask)
+            self._money.paid(invoice, ask.now)
+        return self._shown(self._money.save(invoice), ask)
 
     def _own_number(self, customer: Body, invoice: Body) -> str:
         """By default a prefix and sequence of the customer's own (docs.stripe.com/invoicing/customize)."""
@@ -177,50 +174,13 @@ class InvoiceDesk:
         self._ledger.save(customer)
         return self._taken_number(invoice, f"{customer['invoice_prefix']}-{customer['_invoices']:04d}")
 
-    def _apply_balance(self, invoice: Body, customer: Body, ask: Ask) -> None:
-        """The balance is put against the next invoice that is finalized, and what is less than can be charged goes onto it.
-
-        docs.stripe.com/billing/customer/balance. A negative total becomes credit there.
-        """
-        currency, before, total = invoice["currency"], customer["balance"], invoice["total"]
-        invoice["starting_balance"] = before
-        due = max(total + before, 0) if customer["currency"] == currency else max(total, 0)
-        kind = "applied_to_invoice"
-        if 0 < due < MINIMUM.get(currency, 1):
-            due, kind = 0, "invoice_too_small"
-        moved = total - due
-        if moved:
-            change_balance(self._ledger, customer, moved, currency, kind, ask.at_seconds, invoice=invoice["id"])
-        invoice |= {"amount_due": due, "amount_remaining": due, "ending_balance": customer["balance"]}
-
-    def _await_payment(self, invoice: Body, at: int) -> None:
-        """Finalizing makes the payment that the invoice is to be paid with (docs.stripe.com/api/invoice-payment)."""
-        amount = invoice["amount_due"]
-        intent = self._charger.intent(amount, invoice["currency"], invoice["customer"], at, _invoice=invoice["id"])
-        invoice["_payments"].append(
-            self._payment(invoice, {"type": "payment_intent", "payment_intent": intent["id"]}, amount)
-        )
-
-    def _payment(self, invoice: Body, payment: Body, amount: int) -> Body:
-        number = len(invoice["_payments"]) + 1
-        return {
-            "id": f"inpay_{invoice['id'].rpartition('_')[2]}_{number}",
-            "object": "invoice_payment",
-            "amount_paid": None,
-            "amount_requested": amount,
-            "invoice": invoice["id"],
-            "is_default": number == 1,
-            "payment": payment,
-            "status": "open",
-        }
-
     def _send(self, ask: Ask) -> Body:
         """Sends an e-mail in live mode only; the event is told in both."""
         invoice = self._existing(ask)
         if invoice["status"] not in {"open", "paid"}:
             raise Refused(400, f"The invoice is {invoice['status']}.", code="invoice_not_open")
-        self._save({**invoice, "_sent_count": invoice["_sent_count"] + 1})
-        self.tell(invoice, "invoice.sent", ask.now)
+        self._money.save({**invoice, "_sent_count": invoice["_sent_count"] + 1})
+        self._money.tell(invoice, "invoice.sent", ask.now)
         return self._shown(invoice, ask)
 
     def _void(self, ask: Ask) -> Body:
@@ -229,14 +189,14 @@ class InvoiceDesk:
         if invoice["amount_paid"]:
             raise Refused(400, "The invoice was paid in part.", code="invoice_not_voidable")
         invoice |= {"status": "void", "amount_remaining": 0}
-        self._cancel_payments(invoice, ask.now)
-        self._save(invoice)
-        self.tell(invoice, "invoice.voided", ask.now)
+        self._money.cancel_payments(invoice, ask.now)
+        self._money.save(invoice)
+        self._money.tell(invoice, "invoice.voided", ask.now)
         return self._shown(invoice, ask)
 
     def _give_up(self, ask: Ask) -> Body:
-        invoice = self._save({**self._in(ask, "open"), "status": "uncollectible"})
-        self.tell(invoice, "invoice.marked_uncollectible", ask.now)
+        invoice = self._money.save({**self._in(ask, "open"), "status": "uncollectible"})
+        self._money.tell(invoice, "invoice.marked_uncollectible", ask.now)
         return self._shown(invoice, ask)
 
     # -- money ----------------------------------------------------------------------------------------------------
@@ -246,50 +206,16 @@ class InvoiceDesk:
         invoice = self._in(ask, "open", "uncollectible")
         if flag(ask.params, "paid_out_of_band"):
             invoice["_out_of_band"] = invoice["amount_remaining"]
-            self._cancel_payments(invoice, ask.now)
-            self._paid(invoice, ask.now)
-            return self._shown(self._save(invoice), ask)
+            self._money.cancel_payments(invoice, ask.now)
+            self._money.paid(invoice, ask.now)
+            return self._shown(self._money.save(invoice), ask)
         customer = self._ledger.get("customer", invoice["customer"])
         own = invoice["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
         method = ask.params.get("payment_method") or own
         if method is None:
             raise Refused(400, "There is no default_payment_method set on this customer or invoice.", code="missing")
-        return self._charged(invoice, method, ask)
-
-    def _charged(self, invoice: Body, method: str, ask: Ask) -> Body:
-        intent = self.open_intent(invoice)
-        if intent["status"] == "processing":
-            raise Refused(400, "A payment of this invoice is under way.", code="payment_intent_unexpected_state")
-        invoice["attempted"] = True
-        self._save(invoice)
-        intent["amount"] = invoice["amount_remaining"]
-        refusal = self._charger.pay(intent, method, ask.now, off_session=True)
-        if refusal is not None:
-            needs_action = intent["status"] == "requires_action"
-            self.tell(invoice, f"invoice.payment_{'action_required' if needs_action else 'failed'}", ask.now)
-            raise refusal
-        if intent["status"] == "succeeded":
-            self.take(invoice, intent, ask.now)
+        self._money.charge(invoice, method, ask.now)
         return self._shown(invoice, ask)
-
-    def open_intent(self, invoice: Body) -> Body:
-        """The payment that the invoice waits for."""
-        ids = [each["payment"].get("payment_intent") for each in invoice["_payments"] if each["status"] == "open"]
-        return self._ledger.get("payment_intent", next(id for id in ids if id))
-
-    def _cancel_payments(self, invoice: Body, now: datetime) -> None:
-        """What the invoice waited for is not to be paid any more (docs.stripe.com/api/invoice-payment/object, status)."""
-        for payment in invoice["_payments"]:
-            if payment["status"] == "open":
-                payment["status"] = "canceled"
-                self._charger.cancel(self._ledger.get("payment_intent", payment["payment"]["payment_intent"]), now)
-
-    def take(self, invoice: Body, intent: Body, now: datetime) -> None:
-        """Count the money of a payment that succeeded."""
-        for payment in invoice["_payments"]:
-            if payment["payment"].get("payment_intent") == intent["id"]:
-                payment |= {"status": "paid", "amount_paid": intent["amount_received"]}
-        self._count(invoice, intent["amount_received"], now)
 
     def _attach(self, ask: Ask) -> Body:
         """docs.stripe.com/api/invoices/attach_payment: money that was reported, in part or beyond what is open."""
@@ -298,35 +224,11 @@ class InvoiceDesk:
         if record["_invoice"] is not None:
             raise Refused(400, "The payment record is attached already.", param="payment_record")
         amount = record["amount_requested"]["value"]
-        payment = self._payment(invoice, {"type": "payment_record", "payment_record": id}, amount)
+        payment = self._money.payment(invoice, {"type": "payment_record", "payment_record": id}, amount)
         invoice["_payments"].append({**payment, "status": "paid", "amount_paid": amount})
         self._ledger.save({**record, "_invoice": invoice["id"]})
-        self._count(invoice, amount, ask.now)
+        self._money.count(invoice, amount, ask.now)
         return self._shown(invoice, ask)
-
-    def _count(self, invoice: Body, amount: int, now: datetime) -> None:
-        invoice["amount_paid"] += amount
-        rest = invoice["amount_remaining"] - amount
-        invoice |= {"amount_remaining": max(rest, 0), "amount_overpaid": max(-rest, 0)}
-        if rest <= 0:
-            self._paid(invoice, now)
-        self._save(invoice)
-
-    def _paid(self, invoice: Body, now: datetime) -> None:
-        invoice["amount_paid"] += invoice["amount_remaining"]
-        invoice |= {"status": "paid", "amount_remaining": 0}
-        self.tell(invoice, "invoice.paid", now)
-
-    def credit(self, invoice: Body, before: int, after: int, now: datetime) -> None:
-        """Take over a credit note: what reduces the open amount, and what was paid already."""
-        invoice["pre_payment_credit_notes_amount"] += before
-        invoice["post_payment_credit_notes_amount"] += after
-        invoice["amount_due"] -= before
-        invoice["amount_remaining"] -= before
-        if before and not invoice["amount_remaining"]:
-            invoice["status"] = "paid"
-            self.tell(invoice, "invoice.paid", now)
-        self._save(invoice)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -362,13 +264,6 @@ class InvoiceDesk:
     def _intent(self, id: str) -> Body:
         intent = self._ledger.get("payment_intent", id)
         return {name: value for name, value in intent.items() if not name.startswith("_")}
-
-    def _save(self, invoice: Body) -> Body:
-        return self._ledger.save(invoice, parent=invoice["customer"])
-
-    def tell(self, invoice: Body, event: str, now: datetime) -> None:
-        """Note an event of an invoice."""
-        self._ledger.note_event(event, invoice["metadata"].get("billhook_invoice", ""), invoice["id"], now)
 
 
 def _due_date(invoice: Body, params: Body, ask: Ask) -> Any:

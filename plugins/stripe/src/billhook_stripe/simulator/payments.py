@@ -7,17 +7,17 @@ from datetime import datetime
 from billhook_stripe.simulator.charging import Charger
 from billhook_stripe.simulator.desk import Ask, Body, Refused, Route, made_since, merged, page
 from billhook_stripe.simulator.forms import flag, needed, whole
-from billhook_stripe.simulator.invoices import InvoiceDesk
+from billhook_stripe.simulator.invoice_money import InvoiceMoney
 from billhook_stripe.simulator.ledger import Ledger, found_in
 
 
 class PaymentDesk:
     """docs.stripe.com/payments/paymentintents/lifecycle."""
 
-    def __init__(self, ledger: Ledger, charger: Charger, invoices: InvoiceDesk) -> None:
+    def __init__(self, ledger: Ledger, charger: Charger, money: InvoiceMoney) -> None:
         self._ledger = ledger
         self._charger = charger
-        self._invoices = invoices
+        self._money = money
 
     def routes(self) -> list[Route]:
         one = "/v1/payment_intents/{id}"
@@ -57,7 +57,7 @@ class PaymentDesk:
 
     def _count(self, intent: Body, now: datetime) -> None:
         if intent["_invoice"] is not None:
-            self._invoices.take(self._ledger.get("invoice", intent["_invoice"]), intent, now)
+            self._money.take(self._ledger.get("invoice", intent["_invoice"]), intent, now)
 
     def _create(self, ask: Ask) -> Body:
         params = ask.params

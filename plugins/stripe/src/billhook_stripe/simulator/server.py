@@ -16,6 +16,7 @@ from billhook_stripe.simulator.credit_notes import CreditNoteDesk
 from billhook_stripe.simulator.customers import CustomerDesk, change_balance
 from billhook_stripe.simulator.desk import Ask, Body, Refused, Route, page
 from billhook_stripe.simulator.forms import decoded_body, nested
+from billhook_stripe.simulator.invoice_money import InvoiceMoney
 from billhook_stripe.simulator.invoices import InvoiceDesk
 from billhook_stripe.simulator.judge import Judge
 from billhook_stripe.simulator.ledger import Ledger
@@ -61,13 +62,13 @@ class StripeSimulator(Simulator):
         self._judge = Judge(schemas) if schemas is not None else None
         self._limits = Limits(self.rules.account_calls, self.rules.endpoint_calls)
         charger = Charger(self.ledger, self.rules)
-        self._invoices = InvoiceDesk(self.ledger, charger)
-        self._payments = PaymentDesk(self.ledger, charger, self._invoices)
+        self._money = InvoiceMoney(self.ledger, charger)
+        self._payments = PaymentDesk(self.ledger, charger, self._money)
         self._routes = _compiled(
             [
                 *CustomerDesk(self.ledger, self.rules).routes(),
-                *self._invoices.routes(),
-                *CreditNoteDesk(self.ledger, self._invoices).routes(),
+                *InvoiceDesk(self.ledger, self._money).routes(),
+                *CreditNoteDesk(self.ledger, self._money).routes(),
                 *self._payments.routes(),
                 Route("GET", "/v1/events", self._events),
                 Route("GET", "/v1/account", _account),
@@ -117,8 +118,7 @@ class StripeSimulator(Simulator):
     def pay_on_page(self, invoice_id: str) -> None:
         """The customer pays an open invoice on Stripe's own page."""
         with self.ledger.transaction():
-            intent = self._invoices.open_intent(self.ledger.get("invoice", invoice_id))
-            self._payments.finish(intent, self.clock.now(), succeeds=True)
+            self._money.charge(self.ledger.get("invoice", invoice_id), "pm_card_visa", self.clock.now())
 
     def change_balance(self, customer_id: str, units: int, currency: str) -> None:
         """Somebody adjusts a customer's balance by hand; negative is credit."""
