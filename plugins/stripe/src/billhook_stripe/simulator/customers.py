@@ -7,6 +7,9 @@ from billhook_stripe.simulator.forms import needed, whole
 from billhook_stripe.simulator.ledger import Ledger, found_in
 from billhook_stripe.simulator.rules import StripeRules
 
+_OF_ENTRY = frozenset({"amount", "currency", "description", "metadata", "expand"})
+"""What an entry of a balance takes; the vendor's description at hand leaves it out."""
+
 
 class CustomerDesk:
     """Creates and changes customers. Names and references may repeat, as at Stripe."""
@@ -92,6 +95,9 @@ class CustomerDesk:
 
     def _adjust(self, ask: Ask) -> Body:
         """docs.stripe.com/api/customer_balance_transactions/create: a negative amount is credit."""
+        unknown = sorted(ask.params.keys() - _OF_ENTRY)
+        if unknown:
+            raise Refused(400, f"Received unknown parameter: {unknown[0]}", code="parameter_unknown", param=unknown[0])
         customer, amount = self._ledger.get("customer", ask.path["id"]), whole(ask.params, "amount")
         if not amount:
             raise Refused(400, "Missing required param: amount.", code="parameter_missing", param="amount")
