@@ -15,6 +15,7 @@ from granting import GrantServer, GrantsProvider
 
 from billhook.clock import TurnedClock
 from billhook.contract.requests import Outgoing
+from billhook.engine.context import Policy
 from billhook.engine.engine import Engine, Namespace
 from billhook.engine.sending import ThreadSenders
 from billhook.errors import ConfigError
@@ -38,12 +39,12 @@ class Office:
     engines: list[Engine] = field(default_factory=list)
     submitted: dict[str, list[str]] = field(default_factory=lambda: {tenant: [] for tenant in TENANTS})
 
-    def open(self, faults: Faults = NO_FAULTS, transport: Any = None) -> Engine:
+    def open(self, faults: Faults = NO_FAULTS, policy: Policy | None = None) -> Engine:
         """Another process."""
         catalog = ProviderCatalog.from_objects([GrantsProvider])
         options: dict[str, Any] = {"clock": self.clock, "catalog": catalog, "credential_keys": CREDENTIAL_KEYS}
         self.engines.append(
-            Engine.open(self.url, upgrade=False, transport=transport or self.server, faults=faults, **options)
+            Engine.open(self.url, upgrade=False, transport=self.server, faults=faults, policy=policy, **options)
         )
         return self.engines[-1]
 
@@ -262,19 +263,20 @@ def test_a_crash_anywhere_around_a_renewal_loses_no_grant(office: Office, point:
 
 def test_nobody_else_renews_while_one_is_at_it(office: Office):
     office.clock.advance(timedelta(hours=1))
-    for tenant in TENANTS:
-        office.submit(tenant)
-    second, met = office.open(), []
+    office.submit()
+    second, app_id, told = office.open(), office.billing.apps.list().items[1].id, []
 
     def fault(place: str) -> str | None:
-        if place == "refresh" and not met:
-            met.append(second.run_until_idle(at_most=ROUNDS))
+        if place == "refresh" and not told:
+            told.append("asked")
+            with pytest.raises(ConfigError, match="somebody else is renewing them"):
+                second.check_connection(app_id)
         return None
 
     office.server.fault = fault
-    office.run_for(timedelta(minutes=1))
-    assert met
-    assert office.server.refreshes == 1
+    office.run()
+    assert second.check_connection(app_id)
+    assert (told, office.server.refreshes) == (["asked"], 1)
     assert office.problems() == []
 
 
@@ -322,7 +324,7 @@ def two_workers_at_once(office: Office, refreshes: int, seed: int) -> None:
         for tenant in TENANTS:
             office.submit(tenant)
         for _ in range(ROUNDS):
-            _run_together(office, second)
+            _run_together(office.engines[0], second)
             if len(office.server.documents) == sum(map(len, office.submitted.values())):
                 break
             office.clock.advance(timedelta(seconds=15))
@@ -330,7 +332,7 @@ def two_workers_at_once(office: Office, refreshes: int, seed: int) -> None:
     assert set(office.statuses().values()) == {"ready"}
 
 
-def _run_together(office: Office, second: Engine) -> None:
+def _run_together(*engines: Engine) -> None:
     failures: list[BaseException] = []
 
     def work(engine: Engine) -> None:
@@ -342,12 +344,29 @@ def _run_together(office: Office, second: Engine) -> None:
         finally:
             senders.close()
 
-    threads = [threading.Thread(target=work, args=(engine,)) for engine in (office.engines[0], second)]
+    threads = [threading.Thread(target=work, args=(engine,)) for engine in engines]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert not failures, failures
+
+
+def test_a_provider_that_takes_a_token_only_once_is_never_asked_twice(office: Office):
+    office.server.grace = timedelta()
+    office.engines[0].close()
+    one_app_each = Policy(apps_per_worker=1)
+    office.engines = [office.open(policy=one_app_each) for _ in range(3)]
+    office.server.fault = lambda place: threading.Event().wait(0.02) and None
+    for turn in range(8):
+        office.server.expire_access()
+        for tenant in TENANTS:
+            office.submit(tenant)
+        _run_together(*office.engines)
+        office.run_for(timedelta(seconds=10))
+        assert office.server.refreshes == turn + 1
+    assert office.problems() == []
+    assert set(office.statuses().values()) == {"ready"}
 
 
 def test_two_workers_and_bad_weather_lose_no_token_and_mix_no_tenants(office: Office):
