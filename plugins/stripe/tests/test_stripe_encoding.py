@@ -54,7 +54,7 @@ def test_a_draft_goes_out_as_these_bytes():
     create, add = requests(Capability.SYNC_DRAFT, an_item(flat("12.34", name="Café")))
     assert (create.method, create.url) == ("POST", "https://api.stripe.com/v1/invoices")
     assert create.body.decode() == (
-        "customer=cus_ada&currency=eur&auto_advance=false&pending_invoice_items_behavior=exclude"
+        "customer=cus_ada&currency=eur&auto_advance=false&pending_invoice_items_behavior=exclude&discounts="
         f"&collection_method=charge_automatically&metadata[billhook_invoice]={an_id(1)}"
     )
     assert add.url == "https://api.stripe.com/v1/invoices/in_sample/add_lines"

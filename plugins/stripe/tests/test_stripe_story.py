@@ -346,6 +346,23 @@ def test_money_that_a_webhook_tells_of_is_counted_once(new_story):
     story.close()
 
 
+def test_a_revoked_key_holds_the_work_until_a_good_one_is_given(new_story):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        app = namespace.apps.list().items[0]
+        namespace.apps.set_credentials(app.id, {"api_key": "sk_revoked"})
+        ids = submit(engine)
+        work_until_quiet(engine, story.clock)
+        assert namespace.apps.get(app.id).status == "unauthorized"
+        assert story.books.documents() == ()
+        namespace.apps.set_credentials(app.id, {"api_key": "sk_test_simulator"})
+        work_until_quiet(engine, story.clock)
+        assert {key: namespace.invoices.get(id).status for key, id in ids.items()} == FINAL
+    assert story.books.duplicates() == ()
+    story.close()
+
+
 def test_a_bank_debit_that_settles_days_later_ends_paid(new_story):
     story = new_story()
     with story.open() as engine:

@@ -62,12 +62,17 @@ def customer_params(item: CustomerItem, settings: StripeSettings, *, is_new: boo
 
 
 def invoice_params(item: InvoiceItem, now: datetime) -> Params:
-    """A draft to be created, without its lines. Stripe neither finalizes it by itself nor adds items that are pending there."""
+    """A draft to be created, without its lines.
+
+    Stripe neither finalizes it by itself, nor adds items that are pending there, nor takes over a coupon of the customer
+    (docs.stripe.com/api/invoices/create).
+    """
     return {
         "customer": item.customer.external_id,
         "currency": item.invoice.currency.lower(),
         "auto_advance": False,
         "pending_invoice_items_behavior": "exclude",
+        "discounts": "",
         **_terms(item.invoice, now),
         "description": item.invoice.content.description,
         "metadata": {INVOICE_KEY: item.id},
@@ -126,7 +131,7 @@ def charge_params(item: PaymentItem, method: str, settings: StripeSettings) -> P
         "capture_method": settings.capture,
         # Without this a confirmed payment needs an address to return to (docs.stripe.com/api/payment_intents/create).
         "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        "description": f"Invoice {item.invoice.number}",
+        "description": f"Invoice {item.invoice.number or item.invoice.id}",
         "metadata": {PAYMENT_KEY: item.id, INVOICE_KEY: item.invoice.id},
     }
 
