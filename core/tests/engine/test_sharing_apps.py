@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
+import pytest
 import sqlalchemy as sa
-from engine_kit import NOON, Shop
+from engine_kit import NOON, Shop, a_provider, careful_draft, documents, look_up
 
+from billhook.contract import Batch, Call, registered
 from billhook.engine.moments import to_micros
 from billhook.engine.running import LONGEST_SLEEP_SECONDS, SHORTEST_SLEEP_SECONDS, RunningWorker
+from billhook.engine.sending import ThreadSenders
+from billhook.engine.worker import Worker
 from billhook.store import schema
 
 OpenShop = Callable[..., Shop]
+PENDING = "payment_processing.pending"
+PATIENCE_SECONDS = 30
 
 
 def held_by(shop: Shop, owner: str | None) -> None:
@@ -40,3 +51,97 @@ def test_a_worker_takes_over_what_a_dead_one_held(a_shop_anywhere: OpenShop):
     held_by(shop, "dead")
     shop.run()
     assert shop.status(id) == "payment_processing.pending"
+
+
+# A call that never returns.
+
+
+class Hanging:
+    """An SDK whose first call does nothing and does not come back, until the test is over. Later ones make a document."""
+
+    def __init__(self) -> None:
+        self.entered, self.over = threading.Event(), threading.Event()
+        self.made: list[str] = []
+
+    def provider(self) -> Any:
+        hanging = self
+
+        def sync_draft(self: Any, batch: Batch[Any, Any]) -> Any:
+            reply = yield Call("push", self.function("push", ref=batch.only.id), recover=(look_up(self, batch),))
+            return documents(batch, reply)
+
+        @registered
+        def push(self: Any, credentials: Any, ref: str) -> Any:
+            return hanging.push(ref)
+
+        return a_provider("hanging", sync_draft=sync_draft, members={"push": push})
+
+    def push(self, ref: str) -> Any:
+        if not self.entered.is_set():
+            self.entered.set()
+            assert self.over.wait(PATIENCE_SECONDS)
+            return {"items": [{"ref": ref, "id": "too-late"}]}
+        self.made.append(ref)
+        return {"items": [{"ref": ref, "id": f"made-{len(self.made)}"}]}
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    found = Hanging()
+    yield found
+    found.over.set()
+
+
+@contextmanager
+def caught_in_a_call(shop: Shop, hanging: Hanging) -> Iterator[Worker]:
+    """A living worker in one of whose threads the call hangs."""
+    senders = ThreadSenders(4)
+    worker = shop.engine._new_worker(senders)
+    with shop.engine.database.liveness.claim(worker.owner):
+        until(hanging.entered.is_set, worker)
+        yield worker
+        hanging.over.set()
+        until(lambda: bool(shop.rows(schema.late_reply)), worker)
+        worker.close()
+    senders.close()
+
+
+def until(happened: Callable[[], bool], worker: Worker) -> None:
+    """Let the worker work until it happened; that it does not within the test's patience is a failure."""
+    deadline_seconds = time.monotonic() + PATIENCE_SECONDS
+    while not happened():
+        worker.tick(wait_seconds=0.01)
+        assert time.monotonic() < deadline_seconds
+
+
+def a_shop_of_two_apps(open_one: OpenShop, hanging: Hanging) -> tuple[Shop, str]:
+    """A shop with a sound app and one that hangs, and an invoice for the latter."""
+    shop = open_one(a_provider(sync_draft=careful_draft), hanging.provider())
+    ann = shop.ns.customers.create("Ann", key="ann")
+    slow = shop.a_profile(shop.an_app("hanging"), name="Slow", is_default=False)
+    shop.ns.overrides.set(ann.id, profile_id=slow.id)
+    return shop, shop.submit(customer_key="ann")
+
+
+def test_a_call_that_never_returns_does_not_keep_its_app_from_a_busy_worker(
+    a_shop_anywhere: OpenShop, hanging: Hanging
+):
+    shop, id = a_shop_of_two_apps(a_shop_anywhere, hanging)
+    with caught_in_a_call(shop, hanging) as worker:
+        for _ in range(8):
+            other = shop.submit()
+            shop.clock.advance(timedelta(minutes=1))
+            until(lambda other=other: shop.status(other) == PENDING, worker)
+        until(lambda: shop.status(id) == PENDING, worker)
+        assert hanging.made == [id]
+    assert hanging.made == [id]
+    assert shop.status(id) == PENDING
+
+
+def test_another_worker_takes_over_from_a_call_that_never_returns(a_shop_anywhere: OpenShop, hanging: Hanging):
+    shop, id = a_shop_of_two_apps(a_shop_anywhere, hanging)
+    with caught_in_a_call(shop, hanging):
+        shop.clock.advance(timedelta(minutes=6))
+        shop.run_for(600)
+        assert (shop.status(id), hanging.made) == (PENDING, [id])
+    assert (shop.status(id), hanging.made) == (PENDING, [id])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from billhook.contract.declaration import Capability
@@ -294,7 +294,7 @@ class Worker:
             self._commit_apart(work, now, error)
 
     def _commit_together(self, work: Round, held: Sequence[HeldApp], now: datetime) -> None:
-        work.leases = [one.lease for one in held]
+        work.leases = [one.lease for one in self._renewed(work, held)]
         work.windows = [window for one in held for window in one.budget.dirty() if not is_shared(window)]
         self._context.faults.reach("round.before")
         result = self._write(work)
@@ -310,6 +310,11 @@ class Worker:
                 step.operation.driver.close()
             elif self._holds(step.operation.held):
                 self._follow(step, now)
+
+    def _renewed(self, work: Round, held: Sequence[HeldApp]) -> Iterator[HeldApp]:
+        """The apps to be kept: a call that never returns must not keep its app for ever, so one whose turn is over has to show an answer."""
+        concerned = {step.operation.held.app.id for step in work.steps} | {timer.app_id for timer in work.timers.works}
+        return (one for one in held if one.app.id in concerned or not self._is_over(one, work.now))
 
     def _commit_apart(self, work: Round, now: datetime, error: Exception) -> None:
         """Commit each app's part by itself, and what fails there operation by operation: each trouble stays where it is."""
