@@ -25,7 +25,7 @@ from billhook.testing.sandbox.server import SandboxSimulator
 from billhook.testing.story import books_problems
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 @dataclass
@@ -104,10 +104,10 @@ def test_a_hundred_kills_leave_everything_exactly_once(stories, seed):
     assert kill_at_random_moments(stories, kills=25, seed=seed) > 1
 
 
-def sleeps_through_its_lease(stories: Any, at_send: int) -> list[str]:
+def sleeps_through_its_lease(stories: Any, at_send: int, at: str = "send.before") -> list[str]:
     """One process is stopped just before a request leaves, another one takes over and finishes, then the first one goes on."""
     with site(stories) as place:
-        sleeper = place.start(lease_seconds=1.0, stop_at_send=at_send)
+        sleeper = place.start(lease_seconds=1.0, stop_at=at, stop_at_visit=at_send)
         os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED)
         try:
             finish(place.start(lease_seconds=1.0))
@@ -117,12 +117,32 @@ def sleeps_through_its_lease(stories: Any, at_send: int) -> list[str]:
         return place.problems()
 
 
-def test_a_process_that_sleeps_through_its_lease_charges_nobody_twice(sqlite_stories):
-    assert sleeps_through_its_lease(sqlite_stories, at_send=6) == []
+def test_a_process_that_sleeps_through_its_lease_charges_nobody_twice(stories):
+    assert sleeps_through_its_lease(stories, at_send=6) == []
+
+
+def test_a_process_that_sleeps_with_the_answer_in_hand_settles_nothing_late(stories):
+    assert sleeps_through_its_lease(stories, at_send=6, at="reply.received") == []
 
 
 def test_a_process_that_sleeps_through_its_lease_makes_no_second_draft(postgres_stories):
     assert sleeps_through_its_lease(postgres_stories, at_send=3) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("commit", [3, 8])
+def test_a_process_that_sleeps_in_the_middle_of_a_commit_blocks_the_others_for_a_minute_only(postgres_stories, commit):
+    with site(postgres_stories) as place:
+        sleeper = place.start(lease_seconds=1.0, stop_at="commit.before", stop_at_visit=commit)
+        os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED)
+        try:
+            finish(place.start(lease_seconds=1.0))
+        finally:
+            sleeper.send_signal(signal.SIGCONT)
+        # The server ended its session meanwhile, so it may well say that it can't know what was stored.
+        sleeper.wait(PATIENCE_SECONDS)
+        finish(place.start())
+        assert place.problems() == []
 
 
 @pytest.mark.long

@@ -118,14 +118,14 @@ def robbed_everywhere(new_story: Callable[[], SandboxStory], points: frozenset[s
     return late, found
 
 
-def test_a_worker_that_stalls_just_before_it_sends_doubles_nothing(sqlite_stories):
-    late, problems = robbed_everywhere(sqlite_stories(), frozenset({"send.before"}))
+def test_a_worker_that_stalls_just_before_it_sends_doubles_nothing(stories):
+    late, problems = robbed_everywhere(stories(), frozenset({"send.before"}))
     assert problems == []
     assert late > 0, "what the robbed worker heard has to be kept"
 
 
-def test_a_worker_that_stalls_with_the_answer_in_hand_settles_nothing(sqlite_stories):
-    late, problems = robbed_everywhere(sqlite_stories(), frozenset({"reply.received"}))
+def test_a_worker_that_stalls_with_the_answer_in_hand_settles_nothing(stories):
+    late, problems = robbed_everywhere(stories(), frozenset({"reply.received"}))
     assert problems == []
     assert late > 0
 

@@ -1,6 +1,6 @@
 """A process that tells the story with a real clock, over real HTTP, and says when it begins. It is killed, stopped and started by tests.
 
-python worker_process.py '{"store": "...", "lease_seconds": 1.0, "stop_at_send": 6}'
+python worker_process.py '{"store": "...", "lease_seconds": 1.0, "stop_at": "send.before", "stop_at_visit": 6}'
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ class QuickProvider(SandboxProvider):
     )
 
 
-class StopAtSend:
-    """Stops the whole process, as a machine does that goes to sleep, just before its n-th request leaves."""
+class StopAt:
+    """Stops the whole process, as a machine does that goes to sleep, at the n-th visit of a point."""
 
-    def __init__(self, at_send: int | None) -> None:
-        self._left = at_send
+    def __init__(self, point: str | None, visit: int) -> None:
+        self._point = point
+        self._left = visit
 
     def reach(self, point: str) -> None:
-        if self._left is None or point != "send.before":
+        if point != self._point:
             return
         self._left -= 1
         if self._left == 0:
@@ -66,7 +67,7 @@ def main(settings: dict[str, object]) -> None:
         str(settings["store"]),
         upgrade=False,
         catalog=ProviderCatalog.from_objects([QuickProvider]),
-        faults=StopAtSend(settings.get("stop_at_send")),
+        faults=StopAt(settings.get("stop_at"), settings.get("stop_at_visit", 0)),
         credential_keys=CREDENTIAL_KEYS,
         policy=Policy(lease=timedelta(seconds=settings.get("lease_seconds", 300.0))),
     )
