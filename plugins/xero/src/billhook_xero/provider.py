@@ -44,7 +44,7 @@ from billhook.contract import (
     hookimpl,
 )
 from billhook_xero import encoding, oauth, preflight, reading, refusals
-from billhook_xero.config import XeroCredentials, XeroSettings
+from billhook_xero.config import TaxAuthority, XeroCredentials, XeroSettings
 from billhook_xero.contacts import choose_names, in_filters, wanted_name
 from billhook_xero.declaration import DECLARATION, OWN_NUMBERS
 from billhook_xero.encoding import remote_id
@@ -323,7 +323,10 @@ def _invoices(reply: Reply) -> Sequence[Json]:
 
 
 def _is_rounded(item: InvoiceItem, settings: XeroSettings) -> bool:
-    return bool(item.lines) and paper_of(item.invoice, item.lines, settings).rounding is not None
+    if not item.lines:
+        # Without its mapping nobody knows whether a rounding line was needed.
+        return settings.tax is TaxAuthority.XERO
+    return paper_of(item.invoice, item.lines, settings).rounding is not None
 
 
 def remote_id_left(item: PaymentItem) -> str:

@@ -54,7 +54,7 @@ class Identity:
         if request.param("client_id") != self._rules.client_id or not redirect:
             return answered({"error": "unauthorized_client"}, 400)
         challenge = request.param("code_challenge") or ""
-        code = self._give("code", str(uuid.uuid4()), now + _CODE_LASTS, json.dumps([redirect, challenge]))
+        code = self._give("code", self._new_family(), now + _CODE_LASTS, json.dumps([redirect, challenge]))
         query = urlencode({"code": code, "state": request.param("state") or ""})
         return SimReply(302, (("Location", f"{redirect}?{query}"),))
 
@@ -80,7 +80,7 @@ class Identity:
         return form.get("client_id") == self._rules.client_id
 
     def _custom(self, now: datetime) -> SimReply:
-        access = self._give("access", str(uuid.uuid4()), now + self._rules.access_lasts)
+        access = self._give("access", self._new_family(), now + self._rules.access_lasts)
         return answered({"access_token": access, "expires_in": self._seconds, "token_type": "Bearer"})
 
     def _exchanged(self, form: Mapping[str, str], now: datetime) -> SimReply:
@@ -123,6 +123,10 @@ class Identity:
     @property
     def _seconds(self) -> int:
         return int(self._rules.access_lasts.total_seconds())
+
+    def _new_family(self) -> str:
+        """All tokens of one grant are one family."""
+        return f"grant {self._ledger.count('identity', 'grant')}"
 
     def _give(self, kind: str, family: str, until: datetime, detail: str = "") -> str:
         with self._ledger.transaction() as tx:
