@@ -224,3 +224,15 @@ def test_killed_many_times_it_ends_with_the_same_result(demo, books, seed):
     with closing(Ledger.open(books)) as ledger:
         assert len(ledger.documents()) == 65
         assert ledger.duplicates() == ()
+
+
+def test_what_is_recorded_is_what_the_provider_was_asked(start: Callable[..., subprocess.Popen[str]], tmp_path: Path):
+    out, err = start("demo", "--json", "--record", str(tmp_path / "records")).communicate()
+    result = json.loads(out)
+    text = (tmp_path / "records" / "wire.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert len(lines) == result["provider_calls"], err
+    documents = {id for line in lines for id in line["invoices"]}
+    assert len(documents) == result["accepted"]
+    assert {line["status"] // 100 for line in lines} == {2}
+    assert "sandbox-token" not in text
