@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from pydantic import ValidationError
 from xero_kit import URL, settings_for
 
 from billhook.contract import MappedLine
@@ -61,6 +62,11 @@ TABLE = {
     "archived account": ({"account": "299"}, "account_inactive", "/lines/0"),
     "no tax type": ({"lines": (a_line(1, "GBP", tax_config=ODD),)}, "tax_code_missing", "/lines/0"),
     "unknown tax type": ({"tax_code": "OUTPUT9"}, "tax_code_unknown", "/lines/0"),
+    "tax under a type without": (
+        {"lines": (a_line(1, "GBP", tax_config=VAT),), "tax_code": "NONE"},
+        "tax_code_untaxed",
+        "/lines/0",
+    ),
     "known tax type": ({"lines": (a_line(1, "GBP", tax_config=VAT),)}, None, None),
     "tracking": ({"tracking": (("Team", "Ghosts"),)}, "tracking_unknown", "/lines/0"),
     "e-mail": ({"customer": a_customer(email="jürgen@example.com")}, "customer_email_not_taken", "/customer/email"),
@@ -102,3 +108,18 @@ def test_an_organisation_is_read_from_what_xero_tells_of_it(xero):
 def test_the_later_of_two_lock_dates_counts():
     settings = XeroSettings(**settings_for(URL, organisation=ORGANISATION))
     assert settings.organisation.locked_until == date(2026, 1, 31)
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("tax_types", {"20 %": "OUTPUT2"}),
+        ("timezone", "Mars/Olympus"),
+        ("api_url", "ftp://x"),
+        ("secret", "no such setting"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_when_it_is_given(field, value):
+    with pytest.raises(ValidationError) as refused:
+        XeroSettings(**settings_for(URL, **{field: value}))
+    assert refused.value.errors()[0]["loc"][0] == field

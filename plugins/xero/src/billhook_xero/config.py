@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
@@ -37,9 +38,15 @@ def _address(url: str) -> str:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise ValueError("is no time zone; use a name such as Europe/London") from None
     return name
+
+
+def _percentage(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text, re.ASCII):
+        raise ValueError("is no percentage; write 20 or 8.25")
+    return text
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -92,7 +99,9 @@ class XeroSettings(BaseModel):
     )
     sales_account: Code | None = Field(default=None, description="the account of lines without a mapping rule")
     tax: TaxAuthority = Field(default=TaxAuthority.BILLHOOK, description="whose tax stands on the invoice")
-    tax_types: Mapping[str, Code] = Field(default_factory=dict, description="Xero's TaxType by percentage")
+    tax_types: Mapping[Annotated[str, AfterValidator(_percentage)], Code] = Field(
+        default_factory=dict, description="Xero's TaxType by percentage"
+    )
     untaxed_tax_type: Code = Field(default="NONE", description="the TaxType of lines without tax")
     rounding_account: Code | None = Field(default=None, description="where cents go that Xero rounds otherwise")
     payment_account: Code | None = Field(default=None, description="where recorded payments are booked")

@@ -132,6 +132,14 @@ def _tax_types(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> It
         elif known is not None and written.tax_type not in {*known, settings.untaxed_tax_type}:
             message = f"The organisation has no active tax type {written.tax_type}. Map the line to one that it has."
             yield _critical("tax_code_unknown", message, path)
+        elif written.own_tax and _is_untaxed(written.tax_type, settings):
+            message = f"{written.description!r} is taxed {plain(written.own_tax)}, and {written.tax_type} has no tax. Map it to a tax type with a rate."
+            yield _critical("tax_code_untaxed", message, path)
+
+
+def _is_untaxed(tax_type: str, settings: XeroSettings) -> bool:
+    rates = settings.organisation.tax_rates or {}
+    return rates.get(tax_type, None if tax_type != settings.untaxed_tax_type else ZERO) == ZERO
 
 
 def _tracking(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
