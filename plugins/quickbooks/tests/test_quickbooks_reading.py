@@ -117,8 +117,7 @@ def test_a_webhook_of_the_company_is_read_in_both_forms(a_company, a_desk, scene
     for headers, body in company.pending_webhooks():
         lowered = {name.lower(): value for name, value in headers}
         told += desk.handle.read_webhook(lowered, body, scene.credentials, NOW)
-    assert [(each.kind, each.external_id) for each in told][-1] == ("document", item.external_id)
-    assert len({each.id for each in told}) == len(told) == 2
+    assert [(each.kind, each.external_id) for each in told] == [("document", item.external_id)]
     assert told[-1].details == {"realm": company.rules.realm}
     assert told[-1].occurred_at == NOW
 
@@ -160,7 +159,7 @@ def test_an_old_copy_has_the_same_id_and_so_counts_once():
 def test_kinds_that_mean_nothing_here_are_left_out():
     event = {
         "id": "1",
-        "type": "qbo.vendor.created.v1",
+        "type": "qbo.payment.created.v1",
         "time": "2026-01-01T00:00:00Z",
         "intuitentityid": "7",
         "intuitaccountid": "1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -215,4 +215,60 @@ def test_an_expired_token_is_renewed_and_the_work_goes_on(a_story):
         assert story.problems(engine) == []
     assert any(call.path == "/oauth2/v1/tokens/bearer" for call in story.company.calls())
     assert CATALOG.load("quickbooks").declaration.can(Capability.REFRESH_CREDENTIALS)
+    story.close()
+
+
+MONTH_END = 120
+
+
+def test_a_month_end_goes_beyond_no_limit_and_takes_the_fewest_calls(a_story):
+    story = a_story()
+    story.company.rules = replace(story.company.rules, throttles=True)
+    line = {"name": "Seats", "quantity": "3", "price": {"type": "unit", "amount": "2.55"}}
+    with story.open() as engine:
+        namespace = engine.namespace()
+        namespace.customers.create("Ada", key="ada", email="ada@shop.example")
+        for number in range(MONTH_END):
+            draft = {"key": f"m{number}", "customer_key": "ada", "currency": "EUR", "workflow": _SENT, "lines": [line]}
+            namespace.invoices.submit(draft)
+        began = story.clock.now()
+        work_until_quiet(engine, story.clock)
+        assert problems_of(engine) == []
+    calls = story.company.calls()
+    assert story.company.limits.refused == 0
+    assert sum(call.path.endswith("/batch") for call in calls) == 2 + MONTH_END // 30
+    assert sum(call.path.endswith("/send") for call in calls) == MONTH_END
+    assert {document.sent_count for document in story.company.documents()} == {1}
+    # Ten a second, as the limit has it: sending is what takes the time.
+    assert max(call.at for call in calls) - began < timedelta(seconds=MONTH_END // 8 + 2)
+    story.close()
+
+
+def test_money_that_somebody_records_in_the_company_pays_the_invoice(a_story):
+    story = a_story()
+    line = {"name": "Seats", "quantity": "3", "price": {"type": "unit", "amount": "2.55"}}
+    with story.open() as engine:
+        namespace = engine.namespace()
+        namespace.customers.create("Ada", key="ada", email="ada@shop.example")
+        draft = {"key": "one", "customer_key": "ada", "currency": "EUR", "workflow": _SENT, "lines": [line]}
+        invoice_id = namespace.invoices.submit(draft).id
+        work_until_quiet(engine, story.clock)
+        (document,) = story.company.documents()
+        link = [{"TxnId": document.id, "TxnType": "Invoice"}]
+        paid = {
+            "CustomerRef": {"value": document.customer},
+            "TotalAmt": "7.65",
+            "Line": [{"Amount": "7.65", "LinkedTxn": link}],
+        }
+        story.company.do("Payment", "create", paid)
+        books = next(app for app in namespace.apps.list().items if app.type == "quickbooks")
+
+        def receive(headers, body):
+            engine.receive_webhook(books.id, dict(headers), body)
+            return 200
+
+        story.company.deliver_webhooks(receive)
+        work_until_quiet(engine, story.clock)
+        assert namespace.invoices.get(invoice_id).status == "paid"
+        assert len(story.company.payments()) == 1, "what was seen there is not recorded there again"
     story.close()

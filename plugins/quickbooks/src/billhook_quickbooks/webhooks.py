@@ -20,16 +20,12 @@ from billhook.contract.webhooks import EventKind
 
 SIGNATURE = "intuit-signature"
 
-_KINDS: Mapping[str, EventKind] = {
-    "invoice": "document",
-    "creditmemo": "document",
-    "payment": "payment",
-    "customer": "customer",
-}
+# A payment or a credit memo that is applied changes its invoice, and that is told too. Other things lead to no read.
+_KINDS: Mapping[str, EventKind] = {"invoice": "document"}
 
 
 def read_events(headers: Mapping[str, str], body: bytes, token: str | None) -> Sequence[WebhookEvent] | Refusal:
-    """The events of a webhook with a good signature, each with its company in ``details``."""
+    """The events about invoices in a webhook with a good signature, each with its company in ``details``."""
     if not token:
         return Refusal("the app has no verifier_token, so no signature can be checked; add it to its credentials")
     expected = base64.b64encode(hmac.new(token.encode(), body, hashlib.sha256).digest())
