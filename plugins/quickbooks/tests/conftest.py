@@ -52,7 +52,7 @@ CREDENTIALS = QuickBooksCredentials(
 
 def some_settings(base_url: str = URL, **changes: Any) -> QuickBooksSettings:
     usual: dict[str, Any] = {
-        "realm_id": RULES.realm,
+        "account": RULES.realm,
         "client_id": RULES.client_id,
         "base_url": base_url,
         "authorization_url": f"{base_url}/connect/oauth2",

@@ -5,10 +5,13 @@ from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from billhook_quickbooks import QuickBooksOwnNumbersProvider, QuickBooksSettings, TaxCode
+from billhook_quickbooks import QuickBooksOwnNumbersProvider, QuickBooksProvider, QuickBooksSettings, TaxCode
 
 from billhook.contract import Capability, Done, Outgoing, Rejected
+from billhook.engine.engine import Engine
+from billhook.plugins.catalog import ProviderCatalog
 from billhook.testing.simulator import SimRequest
+from billhook.testing.transport import SimulatorTransport
 
 
 def granted(desk):
@@ -45,6 +48,23 @@ def test_a_person_grants_access_and_the_code_becomes_tokens(desk, scene):
     assert outcome.result.expires_at == desk.clock.now() + timedelta(hours=1)
     again = desk.drive(Capability.EXCHANGE_CODE, desk.connection(code=back["code"], redirect_uri="x")).outcomes["app"]
     assert isinstance(again, Rejected), "a code is taken once"
+
+
+def test_signing_in_installs_the_app_of_the_company_that_was_granted(company, scene, tmp_path, clock):
+    transport = SimulatorTransport({scene.url: company})
+    catalog = ProviderCatalog.from_objects([QuickBooksProvider])
+    given = scene.some_settings().model_dump(mode="json", exclude={"account"}, exclude_none=True)
+    with Engine.open(str(tmp_path / "billhook.db"), clock=clock, catalog=catalog, transport=transport) as engine:
+        connecting = engine.namespace().connecting
+        secrets = {"client_secret": "simulated-secret"}
+        back = "http://localhost:8731/callback"
+        asked = connecting.begin("quickbooks", redirect_uri=back, settings=given, credentials=secrets)
+        reply = company.handle(SimRequest.from_url("GET", asked.url))
+        returned = {name: value for name, (value,) in parse_qs(urlsplit(reply.header("Location")).query).items()}
+        grant = connecting.finish(asked, returned)
+        (app,) = connecting.keep(grant, grant.accounts)
+        assert (app.settings["account"], app.name, app.status) == (scene.rules.realm, "Acme Books", "ready")
+        assert connecting.keep(grant, grant.accounts)[0].id == app.id
 
 
 def test_a_grant_for_another_company_is_refused(desk):
@@ -132,7 +152,7 @@ def test_a_company_that_expects_custom_numbers_gives_none(company, a_desk):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"realm_id": "abc"}, {"base_url": "ftp://x"}, {"base_url": "https://a:b@x.example"}, {"home_currency": "euro"}, {"default_item": "Hours"}, {"colour": "red"}],
+    [{"account": "abc"}, {"base_url": "ftp://x"}, {"base_url": "https://a:b@x.example"}, {"home_currency": "euro"}, {"default_item": "Hours"}, {"colour": "red"}],
 )  # fmt: skip
 def test_settings_that_can_not_be_right_are_refused(scene, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -40,7 +40,7 @@ def read_company(reply: Reply, settings: QuickBooksSettings, owner: NumberOwner)
     if differing:
         return Rejected(differing)
     company = _first(answers["company"], "CompanyInfo")
-    return Done(ConnectionResult((Account(settings.realm_id, str(company.get("CompanyName", ""))),)))
+    return Done(ConnectionResult((Account(settings.account, str(company.get("CompanyName", ""))),)))
 
 
 def _differences(

@@ -51,7 +51,7 @@ class TaxCode(BaseModel):
 
 
 class QuickBooksSettings(BaseModel):
-    """The company and how its books are kept.
+    """The company and how its books are kept. ``account`` is its realm id.
 
     ``items`` gives the id of a product or service of the company for our item codes; ``default_item`` is for all others. ``tax_codes``
     gives the company's tax codes for ours, outside the US; ``default_tax_code`` is one of our codes, for lines without any.
@@ -60,7 +60,7 @@ class QuickBooksSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    realm_id: Id
+    account: Id
     client_id: Annotated[str, Field(min_length=1, max_length=128)]
     base_url: Address = PRODUCTION_URL
     authorization_url: Address = AUTHORIZATION_URL

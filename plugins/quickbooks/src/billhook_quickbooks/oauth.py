@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 
@@ -41,10 +42,16 @@ def authorization_url(batch: ConnectionBatch) -> str:
 def other_company(batch: ConnectionBatch) -> Rejected | None:
     """Why the grant is not for this app: it came back with the ``realmId`` of another company."""
     realm = batch.only.parameters.get("realmId")
-    if realm in {None, batch.settings.realm_id}:
+    if not batch.settings.account or realm in {None, batch.settings.account}:
         return None
-    message = f"Access was granted to company {realm}, the app is for {batch.settings.realm_id}. Choose that one, or install another app."
+    message = f"Access was granted to company {realm}, the app is for {batch.settings.account}. Choose that one, or install another app."
     return Rejected.because("other_company", message)
+
+
+def for_granted_company(batch: ConnectionBatch) -> ConnectionBatch:
+    """The batch for the company that was granted; until an app has one, only what came back tells it."""
+    realm = batch.only.parameters.get("realmId") or batch.settings.account
+    return replace(batch, settings=batch.settings.model_copy(update={"account": realm}))
 
 
 def code_request(batch: ConnectionBatch) -> Request:

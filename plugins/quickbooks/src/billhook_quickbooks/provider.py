@@ -199,8 +199,9 @@ class QuickBooksProvider(QuickBooksRequests):
     @hookimpl
     def list_accounts(self, batch: Batch[ConnectionItem, QuickBooksSettings]) -> Steps[ConnectionResult]:
         """The one company that was granted."""
-        reply = yield queries_request(batch, "company", {"company": "select * from CompanyInfo"})
-        return {batch.only.id: company.read_company(reply, batch.settings, self.declaration.numbers.owner)}
+        granted = oauth.for_granted_company(batch)
+        reply = yield queries_request(granted, "company", {"company": "select * from CompanyInfo"})
+        return {batch.only.id: company.read_company(reply, granted.settings, self.declaration.numbers.owner)}
 
     @hookimpl
     def authorize_url(self, batch: Batch[ConnectionItem, QuickBooksSettings]) -> Outcomes[AuthorizationResult]:

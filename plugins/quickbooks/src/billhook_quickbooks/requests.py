@@ -189,7 +189,7 @@ def url(batch: AnyBatch, place: str, **query: str) -> str:
     """An address of the company."""
     settings = batch.settings
     pairs = urlencode({**query, "minorversion": MINOR_VERSION})
-    return f"{settings.base_url}/v3/company/{settings.realm_id}/{place}?{pairs}"
+    return f"{settings.base_url}/v3/company/{settings.account}/{place}?{pairs}"
 
 
 def by_ids(kind: str, ids: Iterable[str]) -> str:
