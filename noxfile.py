@@ -73,6 +73,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PATTERNS = PYPROJECT["tool"]["uv"]["workspace"]["members"]
 MEMBERS = sorted(path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern))
+SPREAD = ("--numprocesses=auto", "--dist=worksteal")
 EDITABLE = ("-e", "core[postgres,testing]", *(f"-e{member}" for member in MEMBERS if member != "core"))
 
 
@@ -108,7 +109,7 @@ def types(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["workshop"])
 def tests(session: nox.Session) -> None:
     """Every test but those with a session of their own. Arguments go to pytest."""
-    session.run(workshop_python(session), "-m", "pytest", *session.posargs)
+    session.run(workshop_python(session), "-m", "pytest", *SPREAD, *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
