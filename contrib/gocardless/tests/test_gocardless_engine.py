@@ -228,7 +228,9 @@ def test_money_that_is_taken_back_after_it_counted_no_longer_counts(house, engin
     house.money.run_scenario(scenario, house.money.payments()[0].id)
     tell()
     assert invoice().payments[0].status == "failed"
-    assert invoice().invoice.amount_paid == 0
+    assert invoice().status == "payment_processing.failed"
+    assert (invoice().invoice.amount_paid, invoice().invoice.amount_due) == (0, Decimal("7.65"))
+    assert "recorded_payment_taken_back" in [issue.code for issue in invoice().issues]
     assert problems_of(engine) == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -22,8 +22,10 @@ from billhook.contract import (
     ProviderTotals,
     RefundResult,
     RefundStatus,
+    Refusal,
     Rejected,
     TaxResult,
+    WebhookEvent,
 )
 from billhook.errors import InvalidInput, KeyReused, NotAllowed, NotFound, Unsupported
 from billhook.store import schema
@@ -476,6 +478,76 @@ def three_apps(open_one: OpenShop) -> Shop:
 
 def paths(shop: Shop) -> list[str]:
     return [request.url.rpartition("/")[2].partition("?")[0] for request in shop.wire.sent]
+
+
+def check_payment(statuses: list[PaymentStatus]) -> Any:
+    def check(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("check", batch, "check", safe=True, key=None)
+        paid = PaymentResult(statuses.pop(0), batch.only.amount, f"pay-{batch.only.id}")
+        return {batch.only.id: Done(paid)}
+
+    return check
+
+
+def read_webhook(
+    self: Any, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime
+) -> Sequence[WebhookEvent] | Refusal:
+    name, external_id = body.decode().split()
+    return [WebhookEvent(name, "payment", external_id, "payment.moved")]
+
+
+def a_bank_that_tells_more(open_one: OpenShop, *statuses: PaymentStatus) -> tuple[Shop, str, Callable[[], None]]:
+    books = a_provider(sync_draft=careful_draft, record_payment=note_payment)
+    bank = a_provider(
+        "bank",
+        collect_payment=collect_payment,
+        check_payment=check_payment(list(statuses)),
+        read_webhook=read_webhook,
+    )
+    shop = open_one(books, bank, ready=False)
+    apps = {name: shop.an_app(name).id for name in ("books", "bank")}
+    shop.a_profile(shop.app, invoicing_app_id=apps["books"], payment_app_id=apps["bank"], tax_app_id=apps["books"])
+    shop.ns.customers.create("Jane Doe", key="jane")
+    id = shop.submit()
+    shop.run()
+    assert (shop.status(id), paths(shop).count("notes")) == ("paid", 1)
+    told = iter(range(10))
+
+    def tell() -> None:
+        external_id = shop.get(id).payments[0].external_id
+        shop.engine.receive_webhook(apps["bank"], {}, f"evt-{next(told)} {external_id}".encode())
+        shop.run()
+
+    return shop, id, tell
+
+
+def test_a_payment_that_is_confirmed_again_is_noted_in_the_books_once(a_shop_anywhere: OpenShop):
+    again = PaymentStatus.SUCCEEDED
+    shop, id, tell = a_bank_that_tells_more(a_shop_anywhere, again, again)
+    tell()
+    tell()
+    assert paths(shop).count("check") == 2
+    assert (shop.status(id), money(shop, id), paths(shop).count("notes")) == ("paid", (Decimal(10), Decimal(0)), 1)
+
+
+def test_money_that_is_taken_back_is_owed_again_and_its_note_in_the_books_is_named(a_shop_anywhere: OpenShop):
+    shop, id, tell = a_bank_that_tells_more(a_shop_anywhere, PaymentStatus.FAILED)
+    tell()
+    assert (shop.status(id), money(shop, id)) == ("payment_processing.failed", (Decimal(0), Decimal(10)))
+    assert shop.issue_codes(id) == ["recorded_payment_taken_back"]
+    shop.ns.invoices.retry(id)
+    shop.run()
+    assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(10), Decimal(0)))
+    assert (paths(shop).count("collect"), paths(shop).count("notes")) == (2, 2)
+
+
+def test_a_paid_invoice_of_which_nothing_was_taken_back_does_not_fail(a_shop: OpenShop):
+    shop = a_shop()
+    id = an_issued_invoice(shop)
+    shop.ns.invoices.record_payment(id, "10")
+    with pytest.raises(NotAllowed):
+        shop.ns.invoices.payment_status(id, "payment_failed")
+    assert shop.status(id) == "paid"
 
 
 def test_one_app_taxes_another_invoices_a_third_collects_and_the_books_note_the_payment(a_shop_anywhere: OpenShop):

@@ -126,6 +126,7 @@ ONE_HOP = [
     ("overdue", "retry", PAYMENT + "pending"),
     ("overdue", "payment_uncollectible", "uncollectible"),
     ("overdue", "action_required", PAYMENT + "action_required"),
+    ("paid", "failed", PAYMENT + "failed"),
     ("uncollectible", "void", "voided"),
     ("uncollectible", "authorized", AUTHORIZING),
     ("uncollectible", "paid", SETTLING),
@@ -179,6 +180,9 @@ def test_the_table_has_no_row_that_nothing_expects():
         *[(PAYMENT + payment, "void", {"amount_paid": Decimal("0.01")}) for payment in PAYMENTS_THAT_VOID.split()],
         ("issued", "void", {"amount_paid": Decimal("0.01")}),
         ("uncollectible", "void", {"amount_paid": Decimal("0.01")}),
+        *[(f"draft.{draft}", "delete", {"amount_paid": Decimal("0.01")}) for draft in DRAFTS_THAT_EDIT.split()],
+        ("issuing.failed", "delete", {"amount_paid": Decimal("0.01")}),
+        ("paid", "failed", {"amount_due": Decimal(0)}),
     ],
     ids=str,
 )
@@ -220,7 +224,7 @@ def test_the_final_states():
 
 def test_only_settled_invoices_have_no_way_on():
     dead_ends = {state for state in State if all(row.state is not state for row in TRANSITIONS)}
-    assert dead_ends == {"deleted", "paid", "voided"}
+    assert dead_ends == {"deleted", "voided"}
 
 
 def test_advancing_cannot_run_in_a_circle():
@@ -250,9 +254,10 @@ def test_the_diagram_draws_every_transition():
     assert "    draft_syncing --> draft_updating: updated\n" in drawn
     assert "    overdue --> payment_processing_failed: failed\n" in drawn
     assert "    issued --> voided: void [nothing is captured]\n" in drawn
-    assert "    paid --> [*]\n" in drawn
-    assert drawn.count(" --> ") == len({(row.state, row.to) for row in TRANSITIONS}) + 4
-    assert sum(line.count(" / ") for line in drawn.splitlines()) == len(TRANSITIONS) - (drawn.count(" --> ") - 4)
+    assert "    voided --> [*]\n" in drawn
+    assert "    paid --> payment_processing_failed: failed [something is owed]\n" in drawn
+    assert drawn.count(" --> ") == len({(row.state, row.to) for row in TRANSITIONS}) + 3
+    assert sum(line.count(" / ") for line in drawn.splitlines()) == len(TRANSITIONS) - (drawn.count(" --> ") - 3)
 
 
 def test_the_markdown_table_has_a_row_for_each_state():

@@ -9,6 +9,8 @@ Where it differs from OpenMeter on purpose:
   revision, which is validated and waits again.
 - `void` and `delete` ask that no money is held. A voided or deleted invoice is worth nothing, so a captured amount would belong to no
   document; refund it first, or issue a credit note.
+- `paid` takes `failed` when money that had counted was taken back, as a bank debit can be for weeks. What is owed then
+  is owed again; a refund, which the seller decides, leaves the invoice paid.
 """
 
 from __future__ import annotations
@@ -104,6 +106,11 @@ def issue_is_confirmed(facts: InvoiceFacts, now: datetime) -> bool:
 def nothing_is_captured(facts: InvoiceFacts, now: datetime) -> bool:
     """No money is held for this invoice."""
     return facts.nothing_captured
+
+
+def something_is_owed(facts: InvoiceFacts, now: datetime) -> bool:
+    """Money that had counted was taken back, so that something is owed again."""
+    return not facts.fully_paid
 
 
 def _draft_is_synced(facts: InvoiceFacts) -> bool:
@@ -260,6 +267,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(S.OVERDUE, T.RETRY, S.PAYMENT_PENDING),
     Transition(S.OVERDUE, T.PAYMENT_UNCOLLECTIBLE, S.UNCOLLECTIBLE),
     Transition(S.OVERDUE, T.ACTION_REQUIRED, S.PAYMENT_ACTION_REQUIRED),
+    Transition(S.PAID, T.FAILED, S.PAYMENT_FAILED, something_is_owed),
     Transition(S.UNCOLLECTIBLE, T.VOID, S.VOIDED, nothing_is_captured),
     Transition(S.UNCOLLECTIBLE, T.AUTHORIZED, S.PAYMENT_BOOKING_AUTHORIZED),
     Transition(S.UNCOLLECTIBLE, T.PAID, S.PAYMENT_BOOKING_AUTHORIZED_AND_SETTLED),

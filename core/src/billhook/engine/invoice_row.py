@@ -178,7 +178,7 @@ def invoice_view(values: dict[str, Any], content: InvoiceContent, link: dict[str
 
 
 def _amount_due(values: dict[str, Any]) -> Decimal:
-    if values["state"] == State.PAID:
-        return _NOTHING  # what was given back afterwards is not asked for again
-    kept = _decimal(values["amount_paid"]) - _decimal(values["amount_refunded"])
+    kept = _decimal(values["amount_paid"])
+    if values["state"] != State.PAID:  # what is given back of a paid invoice is not asked for again
+        kept -= _decimal(values["amount_refunded"])
     return max(_decimal(values["total"]) - kept - _decimal(values["amount_credited"]), _NOTHING)

@@ -10,9 +10,10 @@ from billhook.contract.results import PaymentResult, RefundResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Trigger
 from billhook.engine import payments
+from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.money import Money
 from billhook.engine.settled import Settled
-from billhook.engine.unit import Unit
+from billhook.engine.unit import Row, Unit
 
 
 class PaymentOutcomes:
@@ -28,11 +29,14 @@ class PaymentOutcomes:
             return
         row = unit.invoice(settled.work.subject_id)
         payment = unit.get_record("payment", settled.work.item_id)
+        was_received = payment["state"] == "succeeded"
         trigger = payments.take_result(unit, row, payment, result)
         unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
         self._money.after(unit, row, trigger, f"{settled.capability}.{result.status}", settled.work.operation_id)
-        if payment["state"] == "succeeded":
+        if payment["state"] == "succeeded" and not was_received:
             self._money.mirror(unit, row, payment)
+        if payment["state"] != "succeeded" and was_received:
+            _tell_books(unit, row, payment)
 
     def _recorded(self, unit: Unit, settled: Settled, result: PaymentResult) -> None:
         link = unit.link(settled.work.item_id, settled.app.id)
@@ -118,6 +122,19 @@ class RefundOutcomes:
         settled.remember(unit, None)
         row = unit.invoice(settled.work.subject_id)
         unit.record(row, "refund.in_doubt", operation_id=settled.work.operation_id, note=reason)
+
+
+def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
+    """The books may show a payment that was taken back; to take it out of them is for a person."""
+    app = unit.app(row.values["invoicing_app_id"])
+    recorded = unit.link(payment["id"], app.id)["external_id"]
+    if recorded is None:
+        return
+    message = (
+        f"{app.name} still shows payment {recorded} over {payment['amount']}, which was taken back. Undo it there."
+    )
+    issue = ValidationIssue(severity=Severity.WARNING, code="recorded_payment_taken_back", message=message)
+    unit.report(row.id, f"payment.{payment['id']}", [issue])
 
 
 def _as_warnings(issues: Sequence[ValidationIssue]) -> list[ValidationIssue]:
