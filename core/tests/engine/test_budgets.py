@@ -70,6 +70,29 @@ def test_a_worst_case_at_the_edge_of_two_steps_stays_inside():
     assert window.room(first + timedelta(microseconds=999_999)) == 0
 
 
+def test_a_call_that_was_counted_early_and_sent_late_counts_from_when_it_landed():
+    window, second = Window(a_limit(2, timedelta(seconds=1)), "app:1"), timedelta(seconds=1)
+    window.spend(NOON, 2)
+    window.sent(NOON)
+    window.sent(NOON)
+    assert window.room(NOON + 10 * second) == 0
+    window.landed(NOON, NOON)
+    assert window.room(NOON + 10 * second) == 1
+    window.landed(NOON, NOON + 10 * second)
+    assert window.room(NOON + 10.5 * second) == 1
+    assert window.opens_at(NOON + 10.5 * second) <= NOON + 11.1 * second
+    assert window.room(NOON + 11.1 * second) == 2
+
+
+def test_where_everything_is_under_way_the_next_look_is_soon_and_not_at_once():
+    window = Window(a_limit(1, timedelta(seconds=60)), "app:1")
+    window.spend(NOON, 1)
+    window.sent(NOON)
+    later = NOON + timedelta(minutes=5)
+    assert window.room(later) == 0
+    assert timedelta(0) < window.opens_at(later) - later <= timedelta(seconds=3)
+
+
 def test_what_the_provider_says_is_left_counts_too():
     window = Window(a_limit(10), "app:1")
     window.observe(NOON, 4)

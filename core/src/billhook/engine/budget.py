@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from billhook.contract.declaration import Capability, RateLimit, Scope
 from billhook.engine.apps import AppHandle
 from billhook.engine.locks import hold
-from billhook.engine.moments import from_micros, span_micros, to_micros
+from billhook.engine.moments import MICROSECOND, from_micros, span_micros, to_micros
 from billhook.store import schema
 from billhook.store.statements import Upsert
 from billhook.store.transaction import Transaction
@@ -21,23 +22,46 @@ STEPS = 60
 
 
 class Window:
-    """What was spent of one limit. Time is counted in sixtieths of its stretch; a sixtieth counts until it has wholly left."""
+    """What was spent of one limit. Time is counted in sixtieths of its stretch; a sixtieth counts until it has wholly left.
+
+    A call is counted before it is sent, and may reach the provider as late as its answer comes back. So a call of this process counts
+    on while it is under way, and for a stretch after it landed.
+    """
 
     def __init__(self, limit: RateLimit, scope: str, spent: Mapping[int, int] | None = None) -> None:
         self.limit = limit
         self.scope = scope
         self._step = max(-(-span_micros(limit.per) // STEPS), 1)
         self._spent: dict[int, int] = dict(spent or {})
+        self._under_way: Counter[int] = Counter()
+        self._landed: list[tuple[int, int]] = []
         self.is_dirty = False
 
     def room(self, now: datetime) -> int:
         """How many calls may be made now."""
         self._forget(now)
-        return max(self.limit.calls - sum(self._spent.values()), 0)
+        return max(self.limit.calls - sum(self._spent.values()) - self.late(now), 0)
+
+    def late(self, now: datetime) -> int:
+        """How many calls of this process may have arrived in this stretch although they were counted before it."""
+        oldest = self._step_of(now) - STEPS
+        under_way = sum(calls for step, calls in self._under_way.items() if step < oldest)
+        return under_way + sum(step < oldest <= landed for step, landed in self._landed)
+
+    def sent(self, counted_at: datetime) -> None:
+        """A call that was counted then is under way."""
+        self._under_way[self._step_of(counted_at)] += 1
+
+    def landed(self, counted_at: datetime, now: datetime) -> None:
+        """It came back."""
+        step, landed = self._step_of(counted_at), self._step_of(now)
+        self._under_way[step] -= 1
+        if landed > step:
+            self._landed.append((step, landed))
 
     def spend(self, now: datetime, calls: int) -> None:
         """Count so many calls."""
-        step = to_micros(now) // self._step
+        step = self._step_of(now)
         self._spent[step] = self._spent.get(step, 0) + calls
         self.is_dirty = True
 
@@ -51,8 +75,10 @@ class Window:
         """When the next call may be made."""
         if self.room(now) > 0:
             return now
-        oldest = min(self._spent)
-        return from_micros((oldest + STEPS + 1) * self._step)
+        leaving = [*self._spent, *(landed for _, landed in self._landed)]
+        # What is still under way says nothing of when it lands: look again in a moment.
+        oldest = min(leaving, default=self._step_of(now) - STEPS)
+        return max(from_micros((oldest + STEPS + 1) * self._step), now + self._step * MICROSECOND)
 
     def learn(self, spent: Mapping[int, int]) -> None:
         """Take over what others have spent too."""
@@ -68,9 +94,14 @@ class Window:
         return (self.scope, self.limit.name, json.dumps(self._spent))
 
     def _forget(self, now: datetime) -> None:
-        current = to_micros(now) // self._step
-        for step in [step for step in self._spent if step + STEPS < current]:
+        oldest = self._step_of(now) - STEPS
+        for step in [step for step in self._spent if step < oldest]:
             del self._spent[step]
+        self._under_way = +self._under_way
+        self._landed = [(step, landed) for step, landed in self._landed if landed >= oldest]
+
+    def _step_of(self, at: datetime) -> int:
+        return to_micros(at) // self._step
 
 
 class Budget:
@@ -87,6 +118,16 @@ class Budget:
         """Count one call."""
         for window in self._for(capability):
             window.spend(now, 1)
+
+    def sent(self, capability: Capability, counted_at: datetime) -> None:
+        """A call of that operation, counted then, is under way."""
+        for window in self._for(capability):
+            window.sent(counted_at)
+
+    def landed(self, capability: Capability, counted_at: datetime, now: datetime) -> None:
+        """It came back."""
+        for window in self._for(capability):
+            window.landed(counted_at, now)
 
     def opens_at(self, capability: Capability, now: datetime) -> datetime:
         """When the next call of that operation may be made."""

@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """One thing to send: a step, or (with ``place``) a look-up about it. ``committed_at`` is on the monotonic clock."""
+    """One thing to send: a step, or (with ``place``) a look-up about it. ``committed_at`` is on the monotonic clock, ``counted_at`` is when
+    the budgets counted it.
+    """
 
     operation: OpenOperation
     attempt: Attempt
     place: int | None
     committed_at_seconds: float
+    counted_at: datetime
 
     @property
     def step(self) -> Request | Call:

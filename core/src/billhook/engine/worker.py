@@ -217,6 +217,7 @@ class Worker:
             effect = operation.driver.take(sending.attempt, came, now)
         else:
             effect = operation.driver.take_finding(sending.attempt, sending.place, came, now)
+        operation.held.budget.landed(operation.spec.capability, sending.counted_at, now)
         operation.held.budget.observe(operation.driver.remaining, now)
         self._observe(operation.held, came, now)
         work.steps.append(Step(operation, effect, (sending.attempt, came)))
@@ -391,9 +392,9 @@ class Worker:
         operation.is_new = False
         match step.effect:
             case Send(attempt):
-                self._dispatch(operation, Sending(operation, attempt, None, self._now_seconds))
+                self._dispatch(operation, Sending(operation, attempt, None, self._now_seconds, now))
             case Look(attempt, place):
-                self._dispatch(operation, Sending(operation, attempt, place, self._now_seconds))
+                self._dispatch(operation, Sending(operation, attempt, place, self._now_seconds, now))
             case Park():
                 self._park(operation, step.effect, now)
             case Fault() if not is_dissolved(step):
@@ -409,6 +410,7 @@ class Worker:
         operation.held.operations[operation.id] = operation
         operation.in_flight = True
         operation.sent_with = operation.held.credentials_version
+        operation.held.budget.sent(operation.spec.capability, sending.counted_at)
         operation.due = None
         self._senders.submit(self._sender.task(sending))
 
@@ -526,7 +528,7 @@ def _borrow(tx: Transaction, shared: Sequence[Window], now: datetime) -> tuple[b
     """Take one call from every shared window, or from none. Tells too what everybody had spent before."""
     fresh = settle_shared(tx, shared, now)
     spent = [window.spent for window in fresh]
-    if any(window.room(now) <= 0 for window in fresh):
+    if any(common.room(now) <= own.late(now) for common, own in zip(fresh, shared, strict=True)):
         return False, spent
     for window in fresh:
         window.spend(now, 1)
