@@ -140,8 +140,8 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False, reuse_venv=True)
 def demo(session: nox.Session) -> None:
-    """Carry invoices through the sandbox provider on this machine. Needs no account anywhere."""
-    session.install("-c", str(CONSTRAINTS), "-e", "core")
+    """Carry a real trading day through Xero and Stripe as simulated on this machine. Needs no account anywhere."""
+    session.install("-c", str(CONSTRAINTS), *(f"-e{member}" for member in MEMBERS))
     session.run("billhook", "demo", *session.posargs)
 
 

@@ -146,14 +146,16 @@ def providers_use_public_names(module: Module) -> Iterator[str]:
         return
     simulator = any(part.startswith("simulator") for part in module.dotted)
     allowed = (
-        {"contract", "errors"} | ({"testing"} if simulator else set()) | ({"providers"} if module.layer else set())
+        {"contract", "errors"}
+        | ({"testing", "clock"} if simulator else set())
+        | ({"providers"} if module.layer else set())
     )
     for node, name in imports(module, ast.walk(module.tree)):
         if name[0] == "billhook" and len(name) > 1 and name[1] in LAYERS and name[1] not in allowed:
             yield module.at(
                 node,
                 f"a provider imports billhook.{name[1]}. Ours travel the road of a third party: `billhook`, `billhook.contract` and "
-                "`billhook.errors`, their simulators also `billhook.testing`. If a provider needs more, the contract lacks it.",
+                "`billhook.errors`, their simulators also `billhook.testing` and `billhook.clock`. If a provider needs more, the contract lacks it.",
             )
 
 

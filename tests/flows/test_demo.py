@@ -24,6 +24,7 @@ from billhook.testing.sandbox.ledger import Ledger
 RUN = "from billhook.cli import main; main()"
 PATIENCE_SECONDS = 60
 LOOK_SECONDS = 0.005
+SANDBOX = ("--invoicing", "sandbox")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture
 def demo(start, db, books) -> Callable[[], subprocess.Popen[str]]:
-    return lambda: start("demo", "--db", db, "--ledger", str(books), "--json")
+    return lambda: start("demo", *SANDBOX, "--db", db, "--ledger", str(books), "--json")
 
 
 def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
@@ -78,6 +79,8 @@ def without_calls(result: dict[str, Any]) -> dict[str, Any]:
 
 
 WHOLE_DAY = {
+    "invoicing": "sandbox",
+    "payment": "sandbox",
     "documents": 66,
     "accepted": 65,
     "credit_notes": 4,
@@ -133,12 +136,12 @@ def test_the_books_hold_every_document_as_it_was_sold(demo, books):
 
 def test_nothing_stays_behind_without_files(start, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert without_calls(result_of(start("demo", "--json"))) == WHOLE_DAY
+    assert without_calls(result_of(start("demo", *SANDBOX, "--json"))) == WHOLE_DAY
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_person_gets_a_summary(start, tmp_path):
-    process = start("demo", "--db", str(tmp_path / "demo.db"))
+    process = start("demo", *SANDBOX, "--db", str(tmp_path / "demo.db"))
     said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert "24503.75 GBP in 65 documents" in said
     assert "536414" in said
@@ -147,11 +150,11 @@ def test_a_person_gets_a_summary(start, tmp_path):
 
 
 def test_books_that_belong_to_another_database_are_left_alone(start, tmp_path, books):
-    result_of(start("demo", "--db", str(tmp_path / "one.db"), "--ledger", str(books), "--json"))
-    stranger = start("demo", "--db", str(tmp_path / "other.db"), "--ledger", str(books), "--json")
+    result_of(start("demo", *SANDBOX, "--db", str(tmp_path / "one.db"), "--ledger", str(books), "--json"))
+    stranger = start("demo", *SANDBOX, "--db", str(tmp_path / "other.db"), "--ledger", str(books), "--json")
     _, err = stranger.communicate(timeout=PATIENCE_SECONDS)
     assert (stranger.returncode, json.loads(err)["error"]["code"]) == (1, "ledger_of_another_database")
-    lost = start("demo", "--db", str(tmp_path / "one.db"), "--ledger", str(tmp_path / "empty.db"), "--json")
+    lost = start("demo", *SANDBOX, "--db", str(tmp_path / "one.db"), "--ledger", str(tmp_path / "empty.db"), "--json")
     _, err = lost.communicate(timeout=PATIENCE_SECONDS)
     assert (lost.returncode, json.loads(err)["error"]["code"]) == (1, "ledger_missing")
 
@@ -165,7 +168,7 @@ def refused(process: subprocess.Popen[str]) -> dict[str, Any]:
 def test_one_file_for_both_books_is_refused_before_anything_is_written(start, tmp_path):
     one = tmp_path / "one.db"
     for db in (str(one), f"sqlite:///{one}", str(tmp_path / "sub" / ".." / "one.db")):
-        assert refused(start("demo", "--db", db, "--ledger", str(one), "--json"))["code"] == "same_file"
+        assert refused(start("demo", *SANDBOX, "--db", db, "--ledger", str(one), "--json"))["code"] == "same_file"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -175,12 +178,52 @@ def test_a_ledger_that_is_something_else_is_refused_before_anything_is_written(s
     with closing(sqlite3.connect(other)) as database:
         database.execute("CREATE TABLE customers (id TEXT, shoe_size INTEGER)")
     before = {path: path.read_bytes() for path in (text, other)}
-    for ledger in (text, other, tmp_path, tmp_path / "missing" / "ledger.db"):
-        error = refused(start("demo", "--db", str(db), "--ledger", str(ledger), "--json"))
+    for ledger in (text, other, tmp_path / "missing" / "ledger.db"):
+        error = refused(start("demo", *SANDBOX, "--db", str(db), "--ledger", str(ledger), "--json"))
         assert error["code"] == "store"
-        assert str(ledger.name if ledger.parent != tmp_path.parent else ledger) in error["message"]
+        assert ledger.name in error["message"]
     assert {path: path.read_bytes() for path in (text, other)} == before
     assert not db.exists()
+
+
+CASTS = [
+    ("xero", "stripe"),
+    ("quickbooks", "stripe"),
+    ("stripe", "stripe"),
+    ("xero", "gocardless"),
+    ("quickbooks", "manual"),
+]
+
+
+def of_any_cast(result: dict[str, Any]) -> dict[str, Any]:
+    """What is the same whoever plays: books differ in their accounts, and in the calls that they need."""
+    return {name: result[name] for name in WHOLE_DAY if name not in {"invoicing", "payment", "accounts"}}
+
+
+@pytest.mark.parametrize("invoicing,payment", CASTS, ids="-".join)
+def test_the_day_arrives_to_the_cent_whoever_issues_and_whoever_collects(start, tmp_path, invoicing, payment):
+    files = ("--db", str(tmp_path / "demo.db"), "--ledger", str(tmp_path / "books"))
+    parts = ("--invoicing", invoicing, "--payment", payment)
+    first = result_of(start("demo", *files, *parts, "--json"))
+    assert (first["invoicing"], first["payment"]) == (invoicing, payment)
+    assert of_any_cast(first) == of_any_cast(WHOLE_DAY)
+    simulated = {name for name in (invoicing, payment) if name != "manual"}
+    assert {path.stem for path in (tmp_path / "books").glob("*.db")} == simulated
+    assert result_of(start("demo", *files, *parts, "--json")) == first
+
+
+def test_without_a_word_it_goes_to_xero_and_stripe(start, tmp_path):
+    result = result_of(
+        start("demo", "--db", str(tmp_path / "demo.db"), "--ledger", str(tmp_path / "books.db"), "--json")
+    )
+    assert (result["invoicing"], result["payment"]) == ("xero", "stripe")
+    assert sorted(path.name for path in tmp_path.glob("books*.db")) == ["books-stripe.db", "books.db"]
+
+
+def test_who_can_not_play_a_part_is_told_so(start):
+    assert refused(start("demo", "--invoicing", "gocardless", "--json"))["code"] == "cannot_invoice"
+    assert refused(start("demo", "--payment", "xero", "--json"))["code"] == "cannot_collect"
+    assert refused(start("demo", "--invoicing", "sage", "--json"))["code"] == "simulator_missing"
 
 
 def killed_again_and_again(demo: Callable[[], subprocess.Popen[str]], books: Path, kills: int, seed: int) -> int:

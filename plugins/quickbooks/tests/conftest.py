@@ -10,10 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from billhook_quickbooks import QuickBooksCredentials, QuickBooksProvider, QuickBooksSettings
-from billhook_quickbooks.simulator import simulator
-from billhook_quickbooks.simulator.rules import CompanyRules
-from billhook_quickbooks.simulator.server import QuickBooksSimulator
 
 from billhook.clock import TurnedClock
 from billhook.contract import (
@@ -39,6 +35,10 @@ from billhook.engine.transport import HttpTransport
 from billhook.plugins import ProviderHandle
 from billhook.testing.builders import a_content, a_customer, a_view, an_id, an_invoice
 from billhook.testing.transport import SimulatorTransport
+from billhook_quickbooks import QuickBooksCredentials, QuickBooksProvider, QuickBooksSettings
+from billhook_quickbooks.simulator import simulator
+from billhook_quickbooks.simulator.rules import CompanyRules
+from billhook_quickbooks.simulator.server import QuickBooksSimulator
 
 URL = "http://quickbooks.test"
 RULES = CompanyRules(home_currency="EUR", throttles=False)

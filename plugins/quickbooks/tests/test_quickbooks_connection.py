@@ -5,13 +5,13 @@ from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from billhook_quickbooks import QuickBooksOwnNumbersProvider, QuickBooksProvider, QuickBooksSettings, TaxCode
 
 from billhook.contract import Capability, Done, Outgoing, Rejected
 from billhook.engine.engine import Engine
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.testing.simulator import SimRequest
 from billhook.testing.transport import SimulatorTransport
+from billhook_quickbooks import QuickBooksOwnNumbersProvider, QuickBooksProvider, QuickBooksSettings, TaxCode
 
 
 def granted(desk):

@@ -7,13 +7,13 @@ from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from billhook_quickbooks.encoding import invoice_body
-from billhook_quickbooks.marks import batch_ids, read_mark
 
 from billhook.contract import Capability, MappedLine, encode_json
 from billhook.domain.exchange import ExchangeRate
 from billhook.domain.tax import TaxConfig
 from billhook.testing.builders import a_content, a_customer, a_line, a_view, an_invoice
+from billhook_quickbooks.encoding import invoice_body
+from billhook_quickbooks.marks import batch_ids, read_mark
 
 
 def of_lines(*lines, **changes):

@@ -4,7 +4,6 @@ import random
 from decimal import Decimal
 
 import pytest
-from billhook_quickbooks.amounts import figures_of
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from billhook.contract import Capability, Done, InvoiceItem
@@ -14,6 +13,7 @@ from billhook.domain.price import DynamicPrice, FlatPrice, PackagePrice, Tier, T
 from billhook.domain.tax import TaxBehavior, TaxConfig, TaxRate, TaxRounding
 from billhook.domain.workflow import WorkflowConfig
 from billhook.testing.builders import a_content, a_line, a_view, an_id, an_invoice
+from billhook_quickbooks.amounts import figures_of
 
 CODES = {
     "VAT": {"id": "15", "percentage": "15"},

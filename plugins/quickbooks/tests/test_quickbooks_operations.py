@@ -5,12 +5,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from billhook_quickbooks import QuickBooksOwnNumbersProvider, QuickBooksProvider
 
 from billhook.contract import Capability, CustomerResult, Done, PaymentStatus, Rejected, RemovalResult, Retry
 from billhook.domain.exchange import ExchangeRate
 from billhook.plugins import check_provider
 from billhook.testing.builders import a_customer, a_line, an_invoice
+from billhook_quickbooks import QuickBooksOwnNumbersProvider, QuickBooksProvider
 
 
 def of_lines(*lines, **changes):

@@ -9,11 +9,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import billhook_quickbooks.simulator as package
 import pytest
-from billhook_quickbooks.refusals import refused, verdict_of
-from billhook_quickbooks.webhooks import read_events
 
+import billhook_quickbooks.simulator as package
 from billhook.contract import (
     Answered,
     OutcomeUnknown,
@@ -23,6 +21,8 @@ from billhook.contract import (
     Throttled,
     Unauthorized,
 )
+from billhook_quickbooks.refusals import refused, verdict_of
+from billhook_quickbooks.webhooks import read_events
 
 ASKED = Request("invoices", "POST", "http://quickbooks.test/v3/company/1/batch")
 

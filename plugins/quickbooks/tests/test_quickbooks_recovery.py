@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from billhook_quickbooks import QuickBooksOwnNumbersProvider
 
 from billhook.contract import Absent, Capability, Find, Found, Rejected, Repeat, Unknown
 from billhook.contract.requests import Step
 from billhook.contract.wire import dump, load
 from billhook.testing.builders import an_invoice
+from billhook_quickbooks import QuickBooksOwnNumbersProvider
 
 STEPS = {
     Capability.SYNC_CUSTOMER: "customers",

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import httpx
 import pytest
-from billhook_quickbooks.simulator import simulator
-from billhook_quickbooks.simulator.ledger import Ledger
-from billhook_quickbooks.simulator.wire import Refused, dumps, loads
 
 from billhook.contract import Capability
 from billhook.testing.simulator import SimRequest
+from billhook_quickbooks.simulator import simulator
+from billhook_quickbooks.simulator.ledger import Ledger
+from billhook_quickbooks.simulator.wire import Refused, dumps, loads
 
 PLACE = "/v3/company/9341452000000001"
 TOKEN = ("Authorization", "Bearer simulated-access-token")

@@ -11,8 +11,6 @@ from itertools import count
 from typing import Any
 
 import pytest
-from billhook_quickbooks import QuickBooksProvider
-from billhook_quickbooks.simulator import simulator
 
 from billhook.clock import TurnedClock
 from billhook.contract import Capability
@@ -24,6 +22,8 @@ from billhook.testing.crash import LASTING_POINTS, Crashes, work_until_quiet
 from billhook.testing.invariants import problems_of
 from billhook.testing.sandbox import provider as sandbox_provider, simulator as sandbox_simulator
 from billhook.testing.transport import SimulatorTransport
+from billhook_quickbooks import QuickBooksProvider
+from billhook_quickbooks.simulator import simulator
 
 BANK = "http://bank.test"
 CATALOG = ProviderCatalog.from_objects([QuickBooksProvider, sandbox_provider])

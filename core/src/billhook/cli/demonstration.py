@@ -32,11 +32,24 @@ def demo(
         typer.Option("--db", help="SQLite file or postgresql:// address; a file that is thrown away if not given."),
     ] = None,
     ledger: Annotated[
-        Path | None, typer.Option("--ledger", help="The provider's own books; beside the database if not given.")
+        Path | None,
+        typer.Option("--ledger", help="File or folder for the providers' own books; beside the database if not given."),
+    ] = None,
+    invoicing: Annotated[
+        str | None,
+        typer.Option(
+            "--invoicing", help="Who issues: xero, quickbooks, stripe, sandbox; xero if not given, where installed."
+        ),
+    ] = None,
+    payment: Annotated[
+        str | None,
+        typer.Option(
+            "--payment", help="Who collects: stripe, gocardless, manual, sandbox; stripe if not given, where installed."
+        ),
     ] = None,
     record: Record = None,
 ) -> None:
-    """Carry the 66 documents of one real trading day to a provider on this machine, and compare its books with ours.
+    """Carry the 66 documents of one real trading day to providers simulated on this machine, and compare their books with ours.
 
     Kill it at any moment and start it again with the same --db and --ledger: it goes on, and ends with the same result.
     """
@@ -44,7 +57,7 @@ def demo(
     from billhook.demo.run import run_demo
 
     with recording(record) as wire_log, watching(quiet=session.as_json) as watch:
-        result = run_demo(db, ledger, watch, wire_log)
+        result = run_demo(db, ledger, watch, invoicing=invoicing, payment=payment, wire_log=wire_log)
     session.answer(result.to_json(), lambda: _summary(result))
     if not result.is_sound:
         raise typer.Exit(NEEDS_A_PERSON)

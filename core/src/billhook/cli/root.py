@@ -22,7 +22,7 @@ from billhook.cli import (
     overrides,
     profiles,
     providers,
-    sandbox,
+    simulation,
     working,
 )
 from billhook.cli.exits import INTERRUPTED, WRONG_USAGE
@@ -77,7 +77,7 @@ outside.register(invoices.group)
 app.add_typer(credit_notes.group, name="credit-notes")
 app.add_typer(numbers.group, name="numbers")
 working.register(app)
-sandbox.register(app)
+simulation.register(app)
 app.add_typer(database.group, name="db")
 bench.register(app)
 

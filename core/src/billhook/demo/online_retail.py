@@ -22,13 +22,25 @@ KEY_PREFIX = "online-retail-"
 
 _COUNTRIES = {"United Kingdom": "GB", "France": "FR", "Australia": "AU", "Netherlands": "NL"}
 
-MAPPING_RULES: Mapping[str, Any] = {
-    "rules": [
-        {"name": "postage", "when": {"item_code": "POST"}, "then": {"account": "postage"}},
-        {"name": "discounts", "when": {"item_code": "D"}, "then": {"account": "discounts"}},
-        {"name": "everything else is goods", "then": {"account": "sales"}},
-    ]
-}
+_RULES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    ("postage", "postage", {"item_code": "POST"}),
+    ("discounts", "discounts", {"item_code": "D"}),
+    ("everything else is goods", "sales", {}),
+)
+
+
+def mapping_rules(accounts: Mapping[str, str]) -> dict[str, Any]:
+    """Where the day's lines go in books that have these accounts, by what goes there; what has none goes where sales go."""
+    return {
+        "rules": [
+            {
+                "name": name,
+                "then": {"account": accounts.get(what, accounts["sales"])},
+                **({"when": when} if when else {}),
+            }
+            for name, what, when in _RULES
+        ]
+    }
 
 
 @dataclass(frozen=True, slots=True)

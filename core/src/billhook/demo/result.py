@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from billhook.demo.cast import Cast
 from billhook.demo.online_retail import CURRENCY
+from billhook.demo.outside import Outside
 from billhook.demo.standing import Standing
 from billhook.domain.currency import exponent
 from billhook.domain.money import round_to, total_of
 from billhook.engine.engine import Namespace
-from billhook.testing.sandbox.ledger import Ledger
-from billhook.testing.sandbox.records import ISSUED_STATES, Document
+from billhook.testing.simulator import BookedDocument
 
 EVERYTHING = 1000
 
@@ -29,7 +30,8 @@ class RefusedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The provider's figures. Nothing here was read from the engine."""
+    """The figures of the provider that issued the documents; duplicates and calls are counted at everyone. Nothing here was read from
+    the engine."""
 
     total: Decimal
     documents: int
@@ -42,6 +44,7 @@ class Books:
 class DemoResult:
     """Both sides of the day."""
 
+    cast: Cast
     documents: int
     accepted: int
     refused: tuple[RefusedDocument, ...]
@@ -70,6 +73,8 @@ class DemoResult:
     def to_json(self) -> dict[str, Any]:
         """One object; of a run that was killed and taken up again only ``provider_calls`` differs."""
         return {
+            "invoicing": self.cast.invoicing,
+            "payment": self.cast.payment,
             "documents": self.documents,
             "accepted": self.accepted,
             "refused": list(self.refused),
@@ -92,6 +97,7 @@ class DemoResult:
         states = ", ".join(f"{count} {state}" for state, count in self.standing.invoices.items())
         notes = ", ".join(f"{count} {state}" for state, count in self.standing.credit_notes.items())
         return {
+            "invoicing, payment": f"{self.cast.invoicing}, {self.cast.payment}",
             "documents": f"{self.documents}: {self.accepted} accepted, {len(self.refused)} refused",
             "invoices": states,
             "credit notes": notes,
@@ -110,30 +116,25 @@ def total_in_engine(billing: Namespace) -> Decimal:
     return invoiced - total_of(view.total for view in billing.credit_notes.list(limit=EVERYTHING))
 
 
-def read_books(ledger: Ledger) -> Books:
-    """What the provider holds, by its own record."""
-    issued = [document for document in ledger.documents() if document.status in ISSUED_STATES]
+def read_books(cast: Cast, outside: Outside) -> Books:
+    """What the providers hold, by their own record."""
+    issued = outside.documents(cast.invoicing)
     return Books(
-        total=ledger.totals().get(CURRENCY, Decimal(0)),
+        total=outside.total(cast.invoicing, CURRENCY),
         documents=len(issued),
-        duplicates=len(ledger.duplicates()),
-        calls=count_calls(ledger),
+        duplicates=outside.count_duplicates(),
+        calls=outside.count_calls(),
         accounts=_accounts(issued),
     )
 
 
-def count_calls(ledger: Ledger) -> int:
-    """How many requests reached the provider."""
-    ((calls,),) = ledger.read("SELECT count(*) FROM calls")
-    return int(calls)
-
-
-def _accounts(documents: Sequence[Document]) -> tuple[tuple[str, int, str], ...]:
+def _accounts(documents: Sequence[BookedDocument]) -> tuple[tuple[str, int, str], ...]:
     booked: dict[str, list[Decimal]] = {}
     for document in documents:
-        for line in document.lines:
+        for line in getattr(document, "lines", ()):
             amount = line.amount if document.kind == "invoice" else -line.amount
-            booked.setdefault(line.account or "(none)", []).append(amount)
+            # Where the books go by products instead of accounts, there is no account to show.
+            booked.setdefault(getattr(line, "account", None) or "(none)", []).append(amount)
     return tuple((name, len(amounts), _money(total_of(amounts))) for name, amounts in sorted(booked.items()))
 
 

@@ -7,26 +7,28 @@ import tempfile
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from billhook.clock import SystemClock
+from billhook.demo.cast import Cast, cast_of
 from billhook.demo.live import Watch
-from billhook.demo.online_retail import Document, customers_of, read_documents
-from billhook.demo.result import DemoResult, RefusedDocument, count_calls, read_books, total_in_engine
-from billhook.demo.sandbox import SandboxTransport, serving
+from billhook.demo.online_retail import CURRENCY, Document, customers_of, read_documents
+from billhook.demo.outside import Outside, ledgers_at, serving
+from billhook.demo.result import DemoResult, RefusedDocument, read_books, total_in_engine
 from billhook.demo.stage import prepare
 from billhook.demo.standing import Standing, standing_of
 from billhook.domain.invoice import DocumentType, InvoiceDraft
 from billhook.domain.parsing import parse_draft
+from billhook.domain.states import State
 from billhook.engine.credential_keys import VARIABLE
 from billhook.engine.engine import Engine, Namespace
+from billhook.engine.queries import InvoiceFilter
 from billhook.engine.wire_log import WireLog
 from billhook.errors import Conflict, InvalidInput
 from billhook.plugins.catalog import ProviderCatalog
-from billhook.testing.sandbox import provider
-from billhook.testing.sandbox.ledger import Ledger
+from billhook.testing.simulator import Pairs
 
 THREADS = 8
 LOOK_SECONDS = 0.1
@@ -36,27 +38,39 @@ SOON = timedelta(minutes=1)
 KNOWN_KEYS = (urlsafe_b64encode(b"the demo has no secrets to keep.").decode(),)
 
 
-def run_demo(db: str | None, ledger: Path | None, watch: Watch, wire_log: WireLog | None = None) -> DemoResult:
-    """Carry the day's documents to the sandbox and compare its books with ours.
+def run_demo(
+    db: str | None,
+    ledger: Path | None,
+    watch: Watch,
+    *,
+    invoicing: str | None = None,
+    payment: str | None = None,
+    wire_log: WireLog | None = None,
+) -> DemoResult:
+    """Carry the day's documents to the providers' simulators and compare their books with ours.
 
-    Without files it works on some that are thrown away. Raises Conflict for files that belong to something else.
+    Without files it works on some that are thrown away. Raises Conflict for files that belong to something else, and InvalidInput for
+    a provider that can't take part.
     """
+    catalog = ProviderCatalog()
+    cast = cast_of(catalog, invoicing, payment)
     documents = read_documents()
     drafts, refused = _drafts(documents)
-    with _opened(db, ledger, wire_log) as (engine, books):
+    with _opened(db, ledger, catalog, cast, wire_log) as (engine, outside):
         billing = engine.namespace()
         customers = customers_of(documents)
-        prepare(billing, customers, books, watch.counter("customers", len(customers)))
+        apps = prepare(billing, cast, customers, outside, watch.counter("customers", len(customers)))
         _submit(billing, drafts)
-        standing = _work(engine, billing, books, watch)
+        standing = _work(engine, billing, outside, _payer(engine, billing, cast, apps[cast.payment].id, outside), watch)
         return DemoResult(
+            cast=cast,
             documents=len(documents),
             accepted=len(drafts),
             refused=refused,
             engine_total=total_in_engine(billing),
             standing=standing,
             in_doubt=len(billing.doubts.list()),
-            books=read_books(books),
+            books=read_books(cast, outside),
         )
 
 
@@ -72,22 +86,26 @@ def _drafts(documents: Sequence[Document]) -> tuple[list[InvoiceDraft], tuple[Re
 
 
 @contextmanager
-def _opened(db: str | None, ledger: Path | None, wire_log: WireLog | None) -> Iterator[tuple[Engine, Ledger]]:
+def _opened(
+    db: str | None, ledger: Path | None, catalog: ProviderCatalog, cast: Cast, wire_log: WireLog | None
+) -> Iterator[tuple[Engine, Outside]]:
     with ExitStack() as stack:
         passing = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="billhook-demo-")))
         db = db or str(passing / "demo.db")
         ledger = ledger or _ledger_beside(db) or passing / "ledger.db"
-        _check_apart(db, ledger)
-        url = stack.enter_context(serving(ledger))
+        ledgers = ledgers_at(ledger, cast.simulated)
+        for path in ledgers.values():
+            _check_apart(db, path)
+        outside = stack.enter_context(serving(ledgers, CURRENCY))
         engine = Engine.open(
             db,
-            catalog=ProviderCatalog.from_objects([provider]),
-            transport=SandboxTransport(url),
+            catalog=catalog,
+            transport=outside.transport(),
             credential_keys=_keys_for(db),
             wire_log=wire_log,
         )
         stack.enter_context(engine)
-        yield engine, stack.enter_context(closing(Ledger.open(ledger)))
+        yield engine, outside
 
 
 def _keys_for(db: str) -> Sequence[str]:
@@ -125,16 +143,41 @@ def _submit(billing: Namespace, drafts: Sequence[InvoiceDraft]) -> None:
     billing.credit_notes.submit_many([draft for draft in drafts if draft.type is DocumentType.CREDIT_NOTE])
 
 
-def _work(engine: Engine, billing: Namespace, books: Ledger, watch: Watch) -> Standing:
-    """Let a worker run until everything is settled, or nothing moves any more."""
-    has_stopped = _stillness(engine)
+def _work(
+    engine: Engine, billing: Namespace, outside: Outside, let_money_come: Callable[[], None], watch: Watch
+) -> Standing:
+    """Let a worker run until everything is settled, or nothing moves any more. Money comes when everything else is quiet."""
+    has_stopped, before = _stillness(engine), None
     with engine.worker(threads=THREADS) as worker:
         while True:
-            standing, calls = standing_of(billing), count_calls(books)
+            standing, calls = standing_of(billing), outside.count_calls()
             watch.show(standing, calls)
             if standing.is_settled or has_stopped((standing, calls)) or not worker.is_alive:
                 return standing
+            if (standing, calls) == before:
+                let_money_come()
+            before = (standing, calls)
             threading.Event().wait(LOOK_SECONDS)
+
+
+def _payer(engine: Engine, billing: Namespace, cast: Cast, app_id: str, outside: Outside) -> Callable[[], None]:
+    """How money comes that nobody can fetch: somebody notes what arrived at the bank, or the provider tells what it collected."""
+    if cast.is_paid_by_hand:
+        return lambda: _note_transfers(billing)
+
+    def receive(headers: Pairs, body: bytes) -> int:
+        engine.receive_webhook(app_id, dict(headers), body)
+        return 200
+
+    return lambda: outside.deliver(cast.payment, receive)
+
+
+def _note_transfers(billing: Namespace) -> None:
+    due = InvoiceFilter(statuses=(State.PAYMENT_PENDING.value,))
+    for invoice in billing.invoices.list(due, page_size=1000).items:
+        billing.invoices.record_payment(
+            invoice.id, invoice.amount_due, method="bank transfer", key=f"transfer-{invoice.id}"
+        )
 
 
 def _stillness(engine: Engine) -> Callable[[object], bool]:

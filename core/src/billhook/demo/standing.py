@@ -11,9 +11,16 @@ import sqlalchemy as sa
 from billhook.domain.lifecycle import State, is_failed, is_final
 from billhook.domain.payment import CreditNoteStatus
 from billhook.engine.engine import Namespace
+from billhook.engine.work import ADVANCE
 from billhook.store import schema
 
 ISSUED = frozenset({CreditNoteStatus.ISSUED.value})
+_OPEN_WORK = (
+    sa.select(sa.func.count())
+    .select_from(schema.work)
+    .join(schema.app, schema.app.c.id == schema.work.c.app_id)
+    .where(schema.app.c.namespace == sa.bindparam("namespace"), schema.work.c.operation != ADVANCE)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,8 @@ class Standing:
     invoices: Mapping[str, int] = field(default_factory=dict)
     credit_notes: Mapping[str, int] = field(default_factory=dict)
     amount_paid: Decimal = Decimal(0)
+    open_work: int = 0
+    """What some app is still to be asked for."""
 
     @property
     def paid(self) -> int:
@@ -32,7 +41,11 @@ class Standing:
     @property
     def is_settled(self) -> bool:
         """Whether nothing is left to be done."""
-        return all(is_final(State(state)) for state in self.invoices) and ISSUED.issuperset(self.credit_notes)
+        return (
+            not self.open_work
+            and all(is_final(State(state)) for state in self.invoices)
+            and ISSUED.issuperset(self.credit_notes)
+        )
 
     @property
     def has_failed(self) -> bool:
@@ -49,8 +62,11 @@ def standing_of(billing: Namespace) -> Standing:
     with billing.engine.database.read() as tx:
         invoices = tx.all(sa.select(invoice.c.state, invoice.c.amount_paid).where(mine))
         notes = tx.all(sa.select(note.c.state).where(note.c.namespace == billing.name))
+        open_work = tx.scalar(_OPEN_WORK, {"namespace": billing.name})
     paid = sum((Decimal(row.amount_paid) for row in invoices), Decimal(0))
-    return Standing(_counted([row.state for row in invoices]), _counted([row.state for row in notes]), paid)
+    return Standing(
+        _counted([row.state for row in invoices]), _counted([row.state for row in notes]), paid, int(open_work or 0)
+    )
 
 
 def _counted(states: list[str]) -> dict[str, int]:

@@ -24,9 +24,13 @@ def simulator(
     rules: GoCardlessRules | None = None,
     latency_seconds: float = 0.0,
     webhook_url: str | None = None,
+    hurried: bool = False,
+    currency: str | None = None,
 ) -> GoCardlessSimulator:
-    """A GoCardless whose books are at `path`; see `GoCardlessSimulator`."""
+    """A GoCardless whose books are at `path`; see `GoCardlessSimulator`. `hurried`: money is confirmed after two seconds."""
     # Whoever only looks at what is installed needs neither the server nor sqlite3.
+    from billhook_gocardless.simulator.rules import HURRIED
     from billhook_gocardless.simulator.server import GoCardlessSimulator
 
+    rules = rules or (HURRIED if hurried else None)
     return GoCardlessSimulator(path, clock=clock, rules=rules, latency_seconds=latency_seconds, webhook_url=webhook_url)

@@ -25,3 +25,7 @@ class GoCardlessRules:
     key_checked_first: bool = True
     events_per_webhook: int = 250
     creditor_name: str = "Acme Ltd"
+
+
+_MOMENT = timedelta(seconds=1)
+HURRIED = GoCardlessRules(submit_after=_MOMENT, confirm_after=_MOMENT, pay_out_after=_MOMENT)

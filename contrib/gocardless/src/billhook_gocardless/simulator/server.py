@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from billhook.clock import Clock
-from billhook.testing.simulator import Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
 from billhook.testing.simulator.memory import EPOCH
 from billhook_gocardless.simulator.answers import Ask, Handler, Refused, Route, invalid_usage, not_found
 from billhook_gocardless.simulator.books import Books
@@ -101,6 +101,11 @@ class GoCardlessSimulator(Simulator):
     def totals(self) -> dict[str, Decimal]:
         """What was collected, by currency: confirmed and paid out payments less their refunds."""
         return self._read().totals()
+
+    def connection(self, url: str) -> Connection:
+        """GoCardless has no accounts to book on."""
+        secrets = {"access_token": self.rules.tokens[0], "webhook_secret": self.rules.webhook_secret}
+        return Connection({"base_url": url}, secrets)
 
     def sign_mandate(self, customer_id: str, scheme: str = "bacs", status: str = "active") -> str:
         """The customer signs a mandate on GoCardless's page. Returns its id."""

@@ -76,6 +76,11 @@ class Document:
     sent_at: str | None = None
     pending_until: datetime | None = None
 
+    @property
+    def is_issued(self) -> bool:
+        """Whether it counts: the customer has it."""
+        return self.status in ISSUED_STATES
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:

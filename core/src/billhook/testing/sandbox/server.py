@@ -24,6 +24,7 @@ from billhook.testing.sandbox.records import Customer, Document, Duplicate, Paym
 from billhook.testing.sandbox.tax import TaxDesk
 from billhook.testing.sandbox.webhooks import signed_webhook
 from billhook.testing.simulator.base import Simulator
+from billhook.testing.simulator.books import Connection
 from billhook.testing.simulator.memory import EPOCH
 from billhook.testing.simulator.messages import Event, Pairs, SimReply, SimRequest
 
@@ -97,6 +98,11 @@ class SandboxSimulator(Simulator):
         """What was issued, by currency: invoices less credit notes."""
         self.tick()
         return self.ledger.totals()
+
+    def connection(self, url: str) -> Connection:
+        """The sandbox takes any account by its name."""
+        accounts = {name: name for name in ("sales", "postage", "discounts")}
+        return Connection({"base_url": url}, {"token": self.rules.tokens[0]}, accounts)
 
     def finish_payment(self, payment_id: str, status: str = "paid") -> Payment:
         """Do what the customer was asked to do: an unfinished payment ends as paid, failed or uncollectible."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from billhook.testing.simulator.base import Simulator
+from billhook.testing.simulator.books import BookedDocument, Connection, SimulatorFactory
 from billhook.testing.simulator.faults import FAULTS, ArmedFault, FaultKind
 from billhook.testing.simulator.memory import Memory
 from billhook.testing.simulator.messages import ConnectionRefused, Dropped, Event, Pairs, SimCall, SimReply, SimRequest
@@ -10,6 +11,8 @@ from billhook.testing.simulator.messages import ConnectionRefused, Dropped, Even
 __all__ = [
     "FAULTS",
     "ArmedFault",
+    "BookedDocument",
+    "Connection",
     "ConnectionRefused",
     "Dropped",
     "Event",
@@ -20,4 +23,5 @@ __all__ = [
     "SimReply",
     "SimRequest",
     "Simulator",
+    "SimulatorFactory",
 ]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from billhook.clock import Clock, SystemClock
+from billhook.testing.simulator.books import BookedDocument, Connection
 from billhook.testing.simulator.faults import FAULTS, ArmedFault, Strike, arm
 from billhook.testing.simulator.memory import Memory, fingerprint
 from billhook.testing.simulator.messages import Dropped, Event, Pairs, SimCall, SimReply, SimRequest
@@ -63,6 +65,30 @@ class Simulator(ABC):
     def settle(self, now: datetime) -> None:
         """Do what the provider does by itself as time passes."""
 
+    @abstractmethod
+    def connection(self, url: str) -> Connection:
+        """What an app is installed with to reach this simulator at that address."""
+
+    @abstractmethod
+    def customers(self) -> Sequence[object]:
+        """The customers in the books, oldest first."""
+
+    @abstractmethod
+    def documents(self) -> Sequence[BookedDocument]:
+        """The invoices and credit notes in the books, oldest first."""
+
+    @abstractmethod
+    def payments(self) -> Sequence[object]:
+        """The payments in the books, oldest first; failed ones too."""
+
+    @abstractmethod
+    def duplicates(self) -> Sequence[object]:
+        """Every reference of ours that stands for more than one thing."""
+
+    @abstractmethod
+    def totals(self) -> Mapping[str, Decimal]:
+        """What was issued, by currency: invoices less credit notes."""
+
     def admit(self, request: SimRequest, now: datetime) -> SimReply | None:
         """A refusal before anything is looked at (401, 429), or None to go on."""
         return None
@@ -110,6 +136,15 @@ class Simulator(ABC):
         for request in self._memory.take_late_requests(now):
             self._proceed(request, now)
         self.settle(now)
+
+    @property
+    def ledger_path(self) -> str:
+        """Where the books are."""
+        return self._memory.path
+
+    def count_calls(self) -> int:
+        """How many requests reached the provider."""
+        return self._memory.count_calls()
 
     def calls(self) -> tuple[SimCall, ...]:
         """The request log: every request that reached the provider, and what became of it."""

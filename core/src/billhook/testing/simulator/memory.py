@@ -115,6 +115,11 @@ class Memory:
         rows = self.read("SELECT number, at, method, path, key, verdict, status FROM calls ORDER BY number")
         return tuple(SimCall(number, moment(at), *rest) for number, at, *rest in rows)
 
+    def count_calls(self) -> int:
+        """How many requests ended."""
+        ((count,),) = self.read("SELECT count(*) FROM calls")
+        return int(count)
+
     # -- answers kept under keys ----------------------------------------------------------------------------------
 
     def kept_answer(self, key: str, since: datetime) -> KeptAnswer | None:

@@ -21,11 +21,19 @@ def simulator(
     rules: CompanyRules | None = None,
     latency_seconds: float = 0.0,
     webhook_url: str | None = None,
+    hurried: bool = False,
+    currency: str | None = None,
     schema_folder: str | Path | None = None,
 ) -> QuickBooksSimulator:
-    """A company whose books are at ``path``; see QuickBooksSimulator. With ``schema_folder`` requests are judged by Intuit's schema."""
+    """A company whose books are at ``path``; see QuickBooksSimulator. With ``schema_folder`` requests are judged by Intuit's schema.
+
+    Nothing takes days at QuickBooks, so ``hurried`` changes nothing. ``currency`` is the company's home currency.
+    """
+    from billhook_quickbooks.simulator.rules import CompanyRules
     from billhook_quickbooks.simulator.server import QuickBooksSimulator
 
+    if rules is None:
+        rules = CompanyRules() if currency is None else CompanyRules(home_currency=currency)
     return QuickBooksSimulator(
         path,
         clock=clock,

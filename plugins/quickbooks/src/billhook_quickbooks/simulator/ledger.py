@@ -83,7 +83,7 @@ class Ledger(Memory):
         """What was issued, by currency: invoices less credit memos. What is void or deleted doesn't count."""
         totals: dict[str, Decimal] = {}
         for document in self.documents():
-            if document.status in {"issued", "paid"}:
+            if document.is_issued:
                 signed = document.total if document.kind == "invoice" else -document.total
                 totals[document.currency] = totals.get(document.currency, Decimal("0.00")) + signed
         return dict(sorted(totals.items()))

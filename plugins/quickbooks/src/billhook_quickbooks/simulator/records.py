@@ -49,6 +49,11 @@ class Document:
     sent_count: int
     lines: tuple[Line, ...]
 
+    @property
+    def is_issued(self) -> bool:
+        """Whether it stands, and is neither void nor deleted."""
+        return self.status in {"issued", "paid"}
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:

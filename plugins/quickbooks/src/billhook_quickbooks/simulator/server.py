@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from billhook.clock import Clock
-from billhook.testing.simulator import Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
 from billhook_quickbooks.simulator import page
 from billhook_quickbooks.simulator.access import AUTHORIZE_PATH, TOKEN_PATH, Access
 from billhook_quickbooks.simulator.changes import not_found
@@ -90,6 +90,26 @@ class QuickBooksSimulator(Simulator):
         """What was issued, by currency: invoices less credit memos."""
         self.tick()
         return self.ledger.totals()
+
+    def connection(self, url: str) -> Connection:
+        """The company with all its lines going to its first product; it books by products, not by accounts."""
+        settings = {
+            "realm_id": self.rules.realm,
+            "client_id": self.rules.client_id,
+            "base_url": url,
+            "authorization_url": f"{url}{AUTHORIZE_PATH}",
+            "token_url": f"{url}{TOKEN_PATH}",
+            "home_currency": self.rules.home_currency,
+            "tax_model": self.rules.tax,
+            "default_item": min(self.rules.items),
+        }
+        credentials = {
+            "client_secret": self.rules.client_secret,
+            "access_token": self.rules.access_tokens[0],
+            "refresh_token": self.rules.refresh_token,
+            "verifier_token": self.rules.verifier_token,
+        }
+        return Connection(settings, credentials)
 
     # -- as a person in the company would -------------------------------------------------------------------------
 

@@ -20,12 +20,16 @@ def simulator(
     rules: StripeRules | None = None,
     latency_seconds: float = 0.0,
     webhook_url: str | None = None,
+    hurried: bool = False,
+    currency: str | None = None,
     schemas: Path | None = None,
 ) -> StripeSimulator:
-    """A Stripe whose books are at `path`; see `StripeSimulator`."""
+    """A Stripe whose books are at `path`; see `StripeSimulator`. `hurried`: bank debits settle after a second."""
     # Describing the plugin must need neither the server nor sqlite3.
+    from billhook_stripe.simulator.rules import HURRIED
     from billhook_stripe.simulator.server import StripeSimulator
 
+    rules = rules or (HURRIED if hurried else None)
     return StripeSimulator(
         path, clock=clock, rules=rules, latency_seconds=latency_seconds, webhook_url=webhook_url, schemas=schemas
     )

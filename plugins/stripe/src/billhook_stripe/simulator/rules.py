@@ -23,3 +23,6 @@ class StripeRules:
     card_on_file: str | None = "pm_card_visa"
     settle_after: timedelta = timedelta(days=4)
     key_window: timedelta = timedelta(hours=24)
+
+
+HURRIED = StripeRules(settle_after=timedelta(seconds=1))

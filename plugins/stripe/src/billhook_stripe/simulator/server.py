@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from billhook.clock import Clock
-from billhook.testing.simulator import Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
 from billhook_stripe.simulator.charging import Charger
 from billhook_stripe.simulator.credit_notes import CreditNoteDesk
 from billhook_stripe.simulator.customers import CustomerDesk, change_balance
@@ -106,6 +106,12 @@ class StripeSimulator(Simulator):
         """What was issued, by currency: invoices less credit notes."""
         self.tick()
         return self.ledger.totals()
+
+    def connection(self, url: str) -> Connection:
+        """Stripe has no accounts to book on."""
+        return Connection(
+            {"base_url": url}, {"api_key": self.rules.api_keys[0], "webhook_secret": self.rules.webhook_secret}
+        )
 
     # -- what people do there -------------------------------------------------------------------------------------
 

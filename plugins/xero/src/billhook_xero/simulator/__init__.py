@@ -21,11 +21,19 @@ def simulator(
     rules: XeroRules | None = None,
     latency_seconds: float = 0.0,
     webhook_url: str | None = None,
+    hurried: bool = False,
+    currency: str | None = None,
     schemas: Path | None = None,
 ) -> XeroSimulator:
-    """A Xero whose books are at ``path``; see ``XeroSimulator``."""
+    """A Xero whose books are at ``path``; see ``XeroSimulator``.
+
+    Nothing takes days at Xero, so ``hurried`` changes nothing. ``currency`` is the organisation's base currency.
+    """
+    from billhook_xero.simulator.rules import Org, XeroRules
     from billhook_xero.simulator.server import XeroSimulator
 
+    if rules is None:
+        rules = XeroRules() if currency is None else XeroRules((Org(base_currency=currency),))
     return XeroSimulator(
         path,
         clock=clock,

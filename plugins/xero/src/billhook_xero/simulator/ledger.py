@@ -73,6 +73,11 @@ class Document:
     sent_count: int
     tenant: str
 
+    @property
+    def is_issued(self) -> bool:
+        """Whether it is final, and neither void nor deleted."""
+        return self.status in ISSUED
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:
@@ -182,7 +187,7 @@ class Ledger(Memory):
         """What was issued, by currency: invoices less credit notes."""
         totals: dict[str, Decimal] = {}
         for each in self.documents():
-            if each.status in ISSUED:
+            if each.is_issued:
                 amount = each.total if each.kind == INVOICE else -each.total
                 totals[each.currency] = totals.get(each.currency, Decimal(0)) + amount
         return totals

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from billhook.clock import Clock
-from billhook.testing.simulator import Event, Pairs, SimReply, SimRequest, Simulator
-from billhook_xero.simulator import organisations, pages, webhooks
+from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
+from billhook_xero.simulator import app_credentials, app_settings, organisations, pages, webhooks
 from billhook_xero.simulator.contacts import ContactDesk
 from billhook_xero.simulator.credit_notes import CreditNoteDesk
 from billhook_xero.simulator.desk import Ask, Handler
@@ -98,6 +98,10 @@ class XeroSimulator(Simulator):
         """What was issued, by currency: invoices less credit notes."""
         self.tick()
         return self.ledger.totals()
+
+    def connection(self, url: str) -> Connection:
+        """A custom connection of the first organisation, and its chart."""
+        return Connection(app_settings(url), app_credentials(), {"sales": "200", "postage": "201", "discounts": "200"})
 
     # -- as a simulator --------------------------------------------------------------------------------------------
 
