@@ -250,9 +250,9 @@ def a_company(clock: TurnedClock, schema_folder: Path | None) -> Iterator[Callab
     """Companies with books in memory, which judge by Intuit's schema where it is there."""
     opened: list[QuickBooksSimulator] = []
 
-    def open_one(**changes: Any) -> QuickBooksSimulator:
+    def open_one(*, judged: bool = True, **changes: Any) -> QuickBooksSimulator:
         rules = replace(RULES, **changes)
-        opened.append(simulator(clock=clock, rules=rules, schema_folder=schema_folder))
+        opened.append(simulator(clock=clock, rules=rules, schema_folder=schema_folder if judged else None))
         return opened[-1]
 
     yield open_one

@@ -131,10 +131,10 @@ def test_everything_is_told_at_once_with_its_place(company, a_desk):
     ]  # fmt: skip
 
 
-def test_nobody_to_mail_it_to_is_a_warning(company, a_desk):
+def test_nobody_to_mail_it_to_is_found_before_it_is_posted(company, a_desk):
     desk = a_desk(company)
     content = a_content(customer=a_customer(email=None))
     sent = type(content.workflow)(collection_method="send_invoice")
     shown = a_view(content.model_copy(update={"workflow": sent}))
     (issue,) = desk.handle.validate_invoice(shown, desk.mapped(shown), desk.settings)
-    assert (issue.code, issue.severity.value) == ("email_missing", "warning")
+    assert (issue.code, issue.severity.value) == ("email_missing", "critical")

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from billhook.contract import Capability, CustomerResult, Done, PaymentStatus, Rejected, RemovalResult, Retry
+from billhook.contract import Capability, CustomerResult, Done, PaymentStatus, Rejected, RemovalResult, Reply, Retry
 from billhook.domain.exchange import ExchangeRate
 from billhook.plugins import check_provider
 from billhook.testing.builders import a_customer, a_line, an_invoice
@@ -57,6 +57,15 @@ def test_a_customer_that_an_unfinished_attempt_left_there_is_not_created_again(d
     outcome = desk.run(Capability.SYNC_CUSTOMER, item).outcomes[item.id]
     assert outcome == Done(CustomerResult(company.customers()[0].id))
     assert len(company.customers()) == 1
+
+
+def test_a_look_for_names_that_is_refused_refuses_everybody_with_the_reason(desk, company):
+    items = [desk.customer_item(1), desk.customer_item(2)]
+    error = {"Message": "No.", "Detail": "Why.", "code": "120"}
+    told = {"BatchItemResponse": [{"bId": "Vendor", "Fault": {"Error": [error], "type": "AuthorizationFault"}}]}
+    outcomes = desk.drive(Capability.SYNC_CUSTOMER, desk.batch(*items), {"names": Reply.of(told)}).outcomes
+    assert [outcomes[item.id].issues[0].code for item in items] == ["access_denied"] * 2
+    assert company.customers() == ()
 
 
 # Invoices.

@@ -56,7 +56,6 @@ def _document_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iter
             "email_missing",
             f"QuickBooks is to e-mail the invoice, and {invoice.customer.name} has no address. Add one, or have it sent another way.",
             "/customer/email",
-            Severity.WARNING,
         )
 
 
@@ -133,5 +132,5 @@ def _tax_issues(
     )
 
 
-def _issue(code: str, message: str, path: str, severity: Severity = Severity.CRITICAL) -> ValidationIssue:
-    return ValidationIssue(severity=severity, code=code, message=message, path=path)
+def _issue(code: str, message: str, path: str) -> ValidationIssue:
+    return ValidationIssue(severity=Severity.CRITICAL, code=code, message=message, path=path)

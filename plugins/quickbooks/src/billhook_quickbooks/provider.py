@@ -47,7 +47,7 @@ from billhook_quickbooks.declaration import DECLARATION, OWN_NUMBERS
 from billhook_quickbooks.findings import is_void, rows_of
 from billhook_quickbooks.marks import remote_id
 from billhook_quickbooks.names import Directory, plain_name, told_apart
-from billhook_quickbooks.refusals import is_success, refused, verdict_of
+from billhook_quickbooks.refusals import is_success, refusal, refused, verdict_of
 from billhook_quickbooks.requests import (
     QuickBooksRequests,
     by_customers,
@@ -79,8 +79,10 @@ class QuickBooksProvider(QuickBooksRequests):
     def sync_customer(self, batch: Batch[CustomerItem, QuickBooksSettings]) -> Steps[CustomerResult]:
         """Create the new ones and change the others, once it is known which names are free."""
         reply = yield queries_request(batch, "names", _names_asked(batch.items))
-        if not is_success(reply) or reading.faults_of(reply):
+        if not is_success(reply):
             return dict.fromkeys((item.id for item in batch.items), refused(reply))
+        for fault in reading.faults_of(reply):
+            return dict.fromkeys((item.id for item in batch.items), refusal(fault))
         directory = Directory([each for answer in reading.answers_of(reply).values() for each in _people(answer)])
         bodies = {
             item.id: encoding.customer_body(item, directory.name_for(item), directory.standing(item), batch.settings)

@@ -33,14 +33,25 @@ class Judge:
 
     def check(self, kind: str, body: Entity) -> None:
         """Raise Refused with 2010 for a body that does not fit the schema of its kind."""
-        if self._schema is None:
-            return
+        self._refuse_read_only(kind, body)
+        self._refuse_unfit(kind, body)
+
+    def check_payload(self, kind: str, item: Entity) -> None:
+        """The same for an item of a batch, which holds a body of that kind."""
+        self._refuse_read_only(kind, item[kind])
+        self._refuse_unfit("BatchItemRequest", item)
+
+    def _refuse_read_only(self, kind: str, body: Entity) -> None:
         written = _READ_ONLY | (frozenset() if kind == "Payment" else _OF_DOCUMENTS)
         read_only = sorted(written & body.keys())
-        if read_only:
+        if read_only and self._schema is not None:
             raise Refused(
                 "2010", "Request has invalid or unsupported property", f"{', '.join(read_only)} can't be written"
             )
+
+    def _refuse_unfit(self, kind: str, body: Entity) -> None:
+        if self._schema is None:
+            return
         error = next(self._validator(kind).iter_errors(_as_sent(body)), None)
         if error is not None:
             detail = f"{'/'.join(map(str, error.path))}: {error.message}"[:500]

@@ -229,11 +229,10 @@ class QuickBooksSimulator(Simulator):
     def _batch_payload(self, item: Entity, now: datetime) -> Entity:
         if "Query" in item:
             return {"QueryResponse": self._run(parse(item["Query"]))}
-        self._judge.check("BatchItemRequest", item)
         kind = next((name for name in _KINDS.values() if name in item), "")
         if not kind:
             raise Refused("2030", "Unsupported Operation", "no payload that is simulated")
-        self._judge.check(kind, item[kind])
+        self._judge.check_payload(kind, item)
         return {kind: self._done(kind, str(item.get("operation", "create")), item[kind], now)}
 
     def _done(
