@@ -137,7 +137,7 @@ def test_a_change_by_hand_meanwhile_is_read_again(desk, company):
 def test_a_company_with_its_own_numbers_tells_them(a_company, a_desk):
     company = a_company(custom_numbers=False)
     desk = a_desk(company, QuickBooksOwnNumbersProvider)
-    item = desk.invoice_item(1, number=None)
+    item = desk.invoice_item(1, number="DRAFT-1")
     outcome = desk.run(Capability.ISSUE, item).outcomes[item.id]
     assert outcome.result.number == company.documents()[0].number == "1001"
 

@@ -22,11 +22,11 @@ from billhook.testing.crash import LASTING_POINTS, Crashes, work_until_quiet
 from billhook.testing.invariants import problems_of
 from billhook.testing.sandbox import provider as sandbox_provider, simulator as sandbox_simulator
 from billhook.testing.transport import SimulatorTransport
-from billhook_quickbooks import QuickBooksProvider
+from billhook_quickbooks import QuickBooksOwnNumbersProvider, QuickBooksProvider
 from billhook_quickbooks.simulator import simulator
 
 BANK = "http://bank.test"
-CATALOG = ProviderCatalog.from_objects([QuickBooksProvider, sandbox_provider])
+CATALOG = ProviderCatalog.from_objects([QuickBooksProvider, QuickBooksOwnNumbersProvider, sandbox_provider])
 _VAT = {"rates": [{"name": "Sales tax", "percentage": "8.875"}]}
 _CHARGED, _SENT = {"collection_method": "charge_automatically"}, {"collection_method": "send_invoice"}
 INVOICES = (
@@ -55,10 +55,12 @@ class Story:
 
     store_url: str
     scene: Any
+    type: str = "quickbooks"
     clock: TurnedClock = field(default_factory=lambda: TurnedClock(datetime(2026, 3, 2, 9, tzinfo=UTC)))
 
     def __post_init__(self):
-        self.company = simulator(clock=self.clock, rules=self.scene.rules)
+        rules = replace(self.scene.rules, custom_numbers=self.type == "quickbooks")
+        self.company = simulator(clock=self.clock, rules=rules)
         self.bank = sandbox_simulator(clock=self.clock)
         self.transport = SimulatorTransport({self.scene.url: self.company, BANK: self.bank})
 
@@ -78,7 +80,7 @@ class Story:
             namespace = engine.namespace()
             given = {name: secret.get_secret_value() for name, secret in self.scene.credentials}
             books = namespace.apps.install(
-                "quickbooks", settings=self.scene.some_settings().model_dump(mode="json"), credentials=given
+                self.type, settings=self.scene.some_settings().model_dump(mode="json"), credentials=given
             )
             bank = namespace.apps.install(
                 "sandbox", settings={"base_url": BANK}, credentials={"token": "sandbox-token"}
@@ -154,10 +156,10 @@ def database(tmp_path_factory):
 def a_story(database, tmp_path, scene):
     places = count()
 
-    def new():
+    def new(**options):
         folder = tmp_path / str(next(places))
         folder.mkdir()
-        return Story(str(shutil.copy(database, folder / "billhook.db")), scene).prepare()
+        return Story(str(shutil.copy(database, folder / "billhook.db")), scene, **options).prepare()
 
     return new
 
@@ -192,6 +194,16 @@ def test_every_answer_that_is_lost_is_found_again(a_story):
             story.play(engine)
             assert story.problems(engine) == []
         story.close()
+
+
+def test_a_company_that_gives_its_own_numbers_gives_each_once(a_story):
+    story = a_story(type="quickbooks_own_numbers")
+    story.company.fault("lost_response", matching="/batch", at_call=2, times=3)
+    with story.open() as engine:
+        story.play(engine)
+        assert story.problems(engine) == []
+    assert sorted(document.number for document in story.company.documents()) == ["1001", "1002", "1003", "1004"]
+    story.close()
 
 
 @pytest.mark.parametrize("fault, params", [

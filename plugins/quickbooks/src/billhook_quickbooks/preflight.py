@@ -1,4 +1,7 @@
-"""What QuickBooks is documented to refuse, found before anything is written: all at once, with the place and the way out."""
+"""What QuickBooks is documented to refuse, found before anything is written: all at once, with the place and the way out.
+
+The length of numbers is declared, and judged by the engine when it makes one: what an invoice has before is only a draft's.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from decimal import Decimal
 from billhook.contract import InvoiceView, Line, MappedLine, Severity, ValidationIssue
 from billhook_quickbooks.amounts import is_in_cents, plain, tax_difference
 from billhook_quickbooks.config import QuickBooksSettings, TaxModel
-from billhook_quickbooks.declaration import LONGEST_NUMBER
 from billhook_quickbooks.encoding import NOT_TAXED, TAXED
 
 
@@ -32,13 +34,6 @@ def _document_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iter
             "total_negative",
             f"QuickBooks takes no invoice below zero, and this one comes to {plain(invoice.total)}. Issue a credit note.",
             "/totals/total",
-        )
-    if invoice.number is not None and len(invoice.number) > LONGEST_NUMBER:
-        yield _issue(
-            "number_too_long",
-            f"The number {invoice.number} has {len(invoice.number)} characters, QuickBooks takes {LONGEST_NUMBER}. "
-            "Shorten the series' template.",
-            "/number",
         )
     if (
         settings.closed_until is not None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from billhook.contract import (
     AuthorizationResult,
@@ -23,6 +24,7 @@ from billhook.contract import (
     InvoiceView,
     Line,
     MappedLine,
+    NumberOwner,
     Outcomes,
     Outgoing,
     PaymentItem,
@@ -59,6 +61,7 @@ from billhook_quickbooks.requests import (
 )
 from billhook_quickbooks.webhooks import read_events
 
+Numbered = TypeVar("Numbered", InvoiceItem, CreditNoteItem)
 Read = Generator[Request | Call, Reply, Any]
 
 PAYMENTS_A_QUERY = 100
@@ -96,23 +99,24 @@ class QuickBooksProvider(QuickBooksRequests):
     @hookimpl
     def issue(self, batch: Batch[InvoiceItem, QuickBooksSettings]) -> Steps[DocumentResult]:
         """Post the invoices in one call. What an earlier attempt left there is posted anew in its place, never a second time."""
+        items = [self._numbered(item) for item in batch.items]
         standing = yield from _standing(batch, {id for item in batch.items if (id := remote_id(item)) is not None})
         if isinstance(standing, Reply):
             return dict.fromkeys((item.id for item in batch.items), refused(standing))
         bodies = {
             item.id: encoding.invoice_body(item, batch.settings, batch.now, standing.get(remote_id(item) or ""))
-            for item in batch.items
+            for item in items
         }
         known = [id for id, body in bodies.items() if "Id" in body]
         look_up = _document_look_up("Invoice", bodies)
         reply = yield self.batch_request(batch, "invoices", "Invoice", bodies, look_up, known)
-        return reading.outcomes_of(reply, batch.items, "Invoice", reading.read_invoice)
+        return reading.outcomes_of(reply, items, "Invoice", reading.read_invoice)
 
     @hookimpl
     def credit(self, batch: Batch[CreditNoteItem, QuickBooksSettings]) -> Steps[DocumentResult]:
         """Post a credit memo, then put it against its invoice as far as that has something open."""
-        item = batch.only
-        reply = yield self._credit_memo(batch)
+        item = self._numbered(batch.only)
+        reply = yield self._credit_memo(batch, item)
         if not is_success(reply):
             return {item.id: refused(reply)}
         memo = reply.json()["CreditMemo"]
@@ -268,8 +272,11 @@ class QuickBooksProvider(QuickBooksRequests):
 
     # Steps.
 
-    def _credit_memo(self, batch: Batch[CreditNoteItem, QuickBooksSettings]) -> Request:
-        item = batch.only
+    def _numbered(self, item: Numbered) -> Numbered:
+        """The item with the number that it is to have there. Where the company gives it, ours is only a draft's."""
+        return item if self.declaration.numbers.owner is NumberOwner.ENGINE else replace(item, number=None)
+
+    def _credit_memo(self, batch: Batch[CreditNoteItem, QuickBooksSettings], item: CreditNoteItem) -> Request:
         known = remote_id(item)
         if known is not None:
             return self.read_request(batch, "credit_memo", "CreditMemo", known, item.credit_note.total)
