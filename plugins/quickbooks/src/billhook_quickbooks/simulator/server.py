@@ -94,7 +94,7 @@ class QuickBooksSimulator(Simulator):
     def connection(self, url: str) -> Connection:
         """The company with all its lines going to its first product; it books by products, not by accounts."""
         settings = {
-            "realm_id": self.rules.realm,
+            "account": self.rules.realm,
             "client_id": self.rules.client_id,
             "base_url": url,
             "authorization_url": f"{url}{AUTHORIZE_PATH}",
