@@ -133,6 +133,26 @@ def test_money_that_came_at_the_provider_counts_once_it_was_seen_there(a_shop_an
     assert len(shop.get(id).payments) == 1
 
 
+def test_money_that_is_under_way_at_the_same_provider_is_not_counted_as_other_money(a_shop_anywhere: OpenShop):
+    def collect(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("collect", batch, "collect", recover=(repeat(),))
+        return {batch.only.id: Pending("the bank takes a day", "pay-1", check_after=timedelta(days=1))}
+
+    def check(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield Request("check", "GET", "http://books/check")
+        return {batch.only.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount, "pay-1"))}
+
+    shop = a_shop_anywhere(a_signed_provider(collect_payment=collect, check_payment=check))
+    id = shop.submit()
+    shop.run()
+    shop.wire.plan(answers(200, {"items": [{"id": "drafts-1"}], "paid": "10.00"}), to="found")
+    deliver(shop, "e1:document:drafts-1:payment.processing")
+    shop.run()
+    assert (shop.status(id), len(shop.wire.to("found"))) == (PENDING, 1)
+    shop.run_for(2 * 24 * 3600)
+    assert (shop.status(id), shop.get(id).invoice.amount_paid) == ("paid", Decimal(10))
+
+
 def test_an_event_that_overtakes_our_own_answer_is_matched_when_it_comes(a_shop_anywhere: OpenShop):
     shop = a_shop_anywhere(a_signed_provider())
     id = shop.submit()

@@ -46,6 +46,11 @@ def has_open(unit: Unit, row: InvoiceRow) -> bool:
     return any(payment["state"] in OPEN for payment in unit.payments_of(row.id))
 
 
+def has_open_at(unit: Unit, row: InvoiceRow, app_id: str) -> bool:
+    """Whether some payment of the invoice is under way at that app."""
+    return any(payment["state"] in OPEN and payment["app_id"] == app_id for payment in unit.payments_of(row.id))
+
+
 def open_payment(unit: Unit, row: InvoiceRow, app_id: str) -> Row:
     """A new payment over what is due, to be collected by that app."""
     return unit.save_record("payment", _payment(unit, row, app_id, row.amount_due, "pending", "collected"))

@@ -18,7 +18,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.money import plain
 from billhook.domain.tax import TaxAmount, TaxBehavior
-from billhook.engine import tables, totals
+from billhook.engine import payments, tables, totals
 from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
@@ -126,7 +126,8 @@ class InvoiceOutcomes:
             self.documented(unit, replace(settled, capability=waiting), document)
             return
         paid = result.amount_paid or Decimal(0)
-        if paid > row.amount_kept:
+        # While a payment of ours is under way at this app, what it shows may be that payment: it counts when it ends.
+        if paid > row.amount_kept and not payments.has_open_at(unit, row, settled.app.id):
             self._money.receive(unit, row, settled.app.id, paid - row.amount_kept, unit.now, origin="outside")
             return
         self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
