@@ -152,3 +152,13 @@ def refuse_after_writing(books):
     with books.transaction():
         books.note_event("undone", "b", "2", EPOCH)
         raise InvalidInput("refused", "This item can't be done.")
+
+
+def test_a_browser_shows_the_books_and_runs_nothing_that_stands_in_them(shop):
+    number = shop.issued(number="<script>alert(1)</script>")["number"]
+    shown = shop.http.get("/-/", headers={"Authorization": ""})
+    assert (shown.status_code, shown.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert number not in shown.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown.text
+    assert "<td class=n>10.01</td>" in shown.text
+    assert "/-/" not in [call.path for call in shop.sandbox.calls()]

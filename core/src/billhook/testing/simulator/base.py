@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from billhook.clock import Clock, SystemClock
+from billhook.testing.simulator import page
 from billhook.testing.simulator.books import BookedDocument, Connection
 from billhook.testing.simulator.faults import FAULTS, ArmedFault, Strike, arm
 from billhook.testing.simulator.memory import Memory, fingerprint
@@ -113,6 +114,8 @@ class Simulator(ABC):
 
     def handle(self, request: SimRequest) -> SimReply:
         """The provider's answer. Raises Dropped where the connection closes without one. Never sleeps."""
+        if request.line == f"GET {page.PATH}":
+            return self.page()
         self.tick()
         now = self.clock.now()
         fault = self._fault_for("call", [request.line])
@@ -123,6 +126,12 @@ class Simulator(ABC):
             raise
         self._note(request, now, fault.kind if fault else _verdict(reply), reply.status)
         return self._finished(request, reply, now)
+
+    def page(self) -> SimReply:
+        """The books for a person's browser. Asking for it is no call."""
+        title = type(self).__name__.removesuffix("Simulator")
+        books = {"Documents": self.documents(), "Payments": self.payments(), "Customers": self.customers()}
+        return page.books_page(title, books)
 
     def serve(self, port: int = 0) -> AbstractContextManager[Served]:
         """Serve it over HTTP on 127.0.0.1 within a `with` block; port 0 takes a free one. Gives `.url`."""
