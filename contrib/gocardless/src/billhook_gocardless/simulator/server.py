@@ -23,14 +23,12 @@ from billhook_gocardless.simulator.customers import CustomerDesk
 from billhook_gocardless.simulator.events import EventDesk, signed
 from billhook_gocardless.simulator.ledger import Ledger
 from billhook_gocardless.simulator.mandates import MandateDesk
-from billhook_gocardless.simulator.page import page_of
 from billhook_gocardless.simulator.payments import PaymentDesk
 from billhook_gocardless.simulator.records import Customer, Duplicate, Mandate, Payment, Refund
 from billhook_gocardless.simulator.refunds import RefundDesk
 from billhook_gocardless.simulator.rules import GoCardlessRules
 from billhook_gocardless.simulator.scenarios import ScenarioDesk
 
-PAGE = "/-/"
 _MINUTE = timedelta(minutes=1)
 _PART = re.compile(r"\{(\w+)\}")
 
@@ -125,8 +123,6 @@ class GoCardlessSimulator(Simulator):
 
     def admit(self, request: SimRequest, now: datetime) -> SimReply | None:
         """401 for an unknown token, 429 for one that asks too often, 400 and 415 for a request without its headers."""
-        if request.path == PAGE:
-            return None
         try:
             self._let_in(request, now)
         except Refused as refused:
@@ -135,8 +131,6 @@ class GoCardlessSimulator(Simulator):
 
     def extra_headers(self, request: SimRequest, now: datetime) -> Pairs:
         """What is left of the minute. [sdk: rate_limit.py] ratelimit-limit, ratelimit-remaining, ratelimit-reset."""
-        if request.path == PAGE:
-            return ()
         window = _window(now)
         left = max(0, self.rules.calls_per_minute - self._calls_in_minute[_token(request), window])
         reset_at = EPOCH + (window + 1) * _MINUTE
@@ -152,8 +146,6 @@ class GoCardlessSimulator(Simulator):
 
     def answer(self, request: SimRequest, now: datetime) -> SimReply:
         """Do what is asked; a refusal leaves no trace."""
-        if request.path == PAGE:
-            return page_of(self.ledger) if request.method == "GET" else SimReply(405, (("Allow", "GET"),))
         try:
             with self.ledger.transaction():
                 return self._routed(request, _body(request), now)

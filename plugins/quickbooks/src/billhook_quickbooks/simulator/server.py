@@ -10,7 +10,6 @@ from typing import Any
 
 from billhook.clock import Clock
 from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
-from billhook_quickbooks.simulator import page
 from billhook_quickbooks.simulator.access import AUTHORIZE_PATH, TOKEN_PATH, Access
 from billhook_quickbooks.simulator.changes import not_found
 from billhook_quickbooks.simulator.documents import Documents
@@ -32,7 +31,7 @@ LONGEST_KEY = 50
 
 _INDEXED = {"Id": "id", "DocNumber": "number", "CustomerRef": "customer"}
 _KINDS = {"invoice": "Invoice", "creditmemo": "CreditMemo", "payment": "Payment", "customer": "Customer"}
-_OPEN = frozenset({page.PATH, AUTHORIZE_PATH, TOKEN_PATH})
+_OPEN = frozenset({AUTHORIZE_PATH, TOKEN_PATH})
 
 
 class QuickBooksSimulator(Simulator):
@@ -136,8 +135,6 @@ class QuickBooksSimulator(Simulator):
 
     def answer(self, request: SimRequest, now: datetime) -> SimReply:
         """Do what is asked; what is refused is told as a fault."""
-        if request.path == page.PATH:
-            return page.page(self.ledger, self.rules)
         if request.path == AUTHORIZE_PATH:
             return self._access.authorize(request, now)
         if request.path == TOKEN_PATH:

@@ -21,7 +21,6 @@ from billhook_stripe.simulator.invoices import InvoiceDesk
 from billhook_stripe.simulator.judge import Judge
 from billhook_stripe.simulator.ledger import Ledger
 from billhook_stripe.simulator.limits import Limits
-from billhook_stripe.simulator.page import PATH, page_of
 from billhook_stripe.simulator.payments import PaymentDesk
 from billhook_stripe.simulator.records import Customer, Document, Duplicate, Payment, Refund
 from billhook_stripe.simulator.rules import StripeRules
@@ -135,9 +134,7 @@ class StripeSimulator(Simulator):
     # -- as a simulator -------------------------------------------------------------------------------------------
 
     def handle(self, request: SimRequest) -> SimReply:
-        """As every simulator, with errors in Stripe's words; the page is no call of the API."""
-        if request.path == PATH:
-            return page_of(self.ledger)
+        """As every simulator, with errors in Stripe's words."""
         return _in_stripes_words(super().handle(request))
 
     def admit(self, request: SimRequest, now: datetime) -> SimReply | None:

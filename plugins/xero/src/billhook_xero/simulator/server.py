@@ -13,7 +13,7 @@ from typing import Any
 
 from billhook.clock import Clock
 from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
-from billhook_xero.simulator import app_credentials, app_settings, organisations, pages, webhooks
+from billhook_xero.simulator import app_credentials, app_settings, organisations, webhooks
 from billhook_xero.simulator.contacts import ContactDesk
 from billhook_xero.simulator.credit_notes import CreditNoteDesk
 from billhook_xero.simulator.desk import Ask, Handler
@@ -27,7 +27,6 @@ from billhook_xero.simulator.rules import Org, XeroRules
 from billhook_xero.simulator.wire import BadQuery, NotFound, answered, read_json, refused
 
 API = "/api.xro/2.0"
-PAGE = "/-/"
 LONGEST_KEY = 128
 
 
@@ -120,7 +119,7 @@ class XeroSimulator(Simulator):
 
     def admit(self, request: SimRequest, now: datetime) -> SimReply | None:
         """401 for a token that is not good, 403 for an organisation that it does not reach, 429 beyond a limit."""
-        if request.path in {AUTHORIZE, TOKEN, CONNECTIONS, PAGE}:
+        if request.path in {AUTHORIZE, TOKEN, CONNECTIONS}:
             return None
         token = (request.header("Authorization") or "").removeprefix("Bearer ")
         if not self.identity.is_let_in(token, now):
@@ -135,8 +134,6 @@ class XeroSimulator(Simulator):
 
     def answer(self, request: SimRequest, now: datetime) -> SimReply:
         """Do what is asked; refusals have Xero's own shapes."""
-        if request.path == PAGE:
-            return pages.page(self.ledger)
         told = self.identity.answer(request, now)
         if told is not None:
             return told
