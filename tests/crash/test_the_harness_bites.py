@@ -64,7 +64,7 @@ class HastyWorker(Worker):
         for step in work.steps:
             if isinstance(step.effect, Send):
                 attempt = step.effect.attempt
-                sending = Sending(step.operation, attempt, None, self._context.clock.monotonic())
+                sending = Sending(step.operation, attempt, None, self._context.clock.monotonic(), now)
                 self._sent[id(attempt)] = self._sender.task(sending)()
         super()._commit(work, now)
 

@@ -200,7 +200,7 @@ def of_any_cast(result: dict[str, Any]) -> dict[str, Any]:
     return {name: result[name] for name in WHOLE_DAY if name not in {"invoicing", "payment", "accounts"}}
 
 
-@pytest.mark.parametrize("invoicing,payment", CASTS, ids="-".join)
+@pytest.mark.parametrize("invoicing,payment", CASTS)
 def test_the_day_arrives_to_the_cent_whoever_issues_and_whoever_collects(start, tmp_path, invoicing, payment):
     files = ("--db", str(tmp_path / "demo.db"), "--ledger", str(tmp_path / "books"))
     parts = ("--invoicing", invoicing, "--payment", payment)
@@ -270,7 +270,7 @@ def test_killed_many_times_it_ends_with_the_same_result(demo, books, seed):
 
 
 def test_what_is_recorded_is_what_the_provider_was_asked(start: Callable[..., subprocess.Popen[str]], tmp_path: Path):
-    out, err = start("demo", "--json", "--record", str(tmp_path / "records")).communicate()
+    out, err = start("demo", *SANDBOX, "--json", "--record", str(tmp_path / "records")).communicate()
     result = json.loads(out)
     text = (tmp_path / "records" / "wire.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()]

@@ -183,11 +183,13 @@ def test_what_nobody_foresaw_is_one_line_and_a_traceback_only_where_wanted(capsy
 
 def test_the_sandbox_is_served_until_it_is_told_to_stop(tmp_path):
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", "from billhook.cli import main; main()", "sandbox", "--port", "0"]
+    command = [sys.executable, "-c", "from billhook.cli import main; main()", "simulate", "sandbox", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=tmp_path) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
-        assert "its token is sandbox-token" in said
+        told = process.stdout.readline()
+        assert "billhook apps install sandbox --set base_url=http://127.0.0.1:" in told
+        assert "--credential token=sandbox-token" in told
         url = said.split(" at ")[1].split(";")[0]
         answer = httpx.get(f"{url}/v1/account", headers={"Authorization": "Bearer sandbox-token"}, trust_env=False)
         process.send_signal(signal.SIGTERM)

@@ -60,7 +60,7 @@ def test_no_endpoint_can_be_asked_more_often_than_it_takes():
             (operation,) = limit.operations
             assert (limit.calls + declared.rules(operation).concurrency) / 2 <= 25
         elif limit.operations:
-            assert limit.calls <= 35
+            assert limit.calls <= 25
 
 
 @pytest.mark.parametrize(

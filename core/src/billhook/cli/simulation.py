@@ -42,7 +42,7 @@ def simulate(
 
     It prints what an app is to be installed with. The sandbox is a provider of its own invention; the others behave as their vendors say.
     """
-    from billhook.plugins.simulators import simulator_of
+    from billhook.testing.simulator.installed import simulator_of
 
     books = ledger or Path(f"{provider}-books.db")
     factory = simulator_of(provider)

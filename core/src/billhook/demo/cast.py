@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from billhook.contract import Capability
 from billhook.errors import InvalidInput
 from billhook.plugins.catalog import ProviderCatalog
-from billhook.plugins.simulators import missing, simulated
+from billhook.testing.simulator.installed import missing, simulated
 
 BY_HAND = "manual"
 """Payments that arrive at a bank: no system to simulate, somebody writes them down."""

@@ -14,10 +14,10 @@ import httpx
 from billhook.contract import Outgoing
 from billhook.engine.effects import Transmission
 from billhook.engine.transport import HttpTransport
-from billhook.plugins.simulators import simulator_of
 from billhook.testing.simulator import Connection, Pairs, Simulator
 from billhook.testing.simulator.books import BookedDocument
 from billhook.testing.simulator.http import Served
+from billhook.testing.simulator.installed import simulator_of
 
 Post = Callable[[Pairs, bytes], int]
 

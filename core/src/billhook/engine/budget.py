@@ -35,18 +35,22 @@ class Window:
         self._spent: dict[int, int] = dict(spent or {})
         self._under_way: Counter[int] = Counter()
         self._landed: list[tuple[int, int]] = []
+        self._told: Counter[int] = Counter()
         self.is_dirty = False
 
     def room(self, now: datetime) -> int:
         """How many calls may be made now."""
         self._forget(now)
-        return max(self.limit.calls - sum(self._spent.values()) - self.late(now), 0)
+        return max(self.limit.calls - sum(self._spent.values()) - self.known_here(now), 0)
 
-    def late(self, now: datetime) -> int:
-        """How many calls of this process may have arrived in this stretch although they were counted before it."""
+    def known_here(self, now: datetime) -> int:
+        """How many calls of this stretch this process alone knows of: its own that were counted before it and may have arrived in it, and
+        those of others that a shared budget's provider told of.
+        """
         oldest = self._step_of(now) - STEPS
         under_way = sum(calls for step, calls in self._under_way.items() if step < oldest)
-        return under_way + sum(step < oldest <= landed for step, landed in self._landed)
+        landed = sum(step < oldest <= landed for step, landed in self._landed)
+        return under_way + landed + sum(calls for step, calls in self._told.items() if step >= oldest)
 
     def sent(self, counted_at: datetime) -> None:
         """A call that was counted then is under way."""
@@ -68,14 +72,27 @@ class Window:
     def observe(self, now: datetime, remaining: int) -> None:
         """The provider says how many are left; somebody else may be spending from the same budget."""
         room = self.room(now)
-        if remaining < room:
+        if remaining >= room:
+            return
+        if is_shared(self):
+            self._told[self._step_of(now)] += room - remaining  # `learn` takes over the row, which does not have it
+        else:
             self.spend(now, room - remaining)
+
+    def has_memory(self, now: datetime) -> bool:
+        """Whether this process knows of calls that the store does not tell, or tells as earlier than they may have arrived."""
+        self._forget(now)
+        return bool(self._landed or self._told)
+
+    def remember(self, earlier: Window) -> None:
+        """Take over what this process alone knows, from when it last held this."""
+        self._landed, self._told = earlier._landed, earlier._told
 
     def opens_at(self, now: datetime) -> datetime:
         """When the next call may be made."""
         if self.room(now) > 0:
             return now
-        leaving = [*self._spent, *(landed for _, landed in self._landed)]
+        leaving = [*self._spent, *self._told, *(landed for _, landed in self._landed)]
         # What is still under way says nothing of when it lands: look again in a moment.
         oldest = min(leaving, default=self._step_of(now) - STEPS)
         return max(from_micros((oldest + STEPS + 1) * self._step), now + self._step * MICROSECOND)
@@ -98,6 +115,7 @@ class Window:
         for step in [step for step in self._spent if step < oldest]:
             del self._spent[step]
         self._under_way = +self._under_way
+        self._told = Counter({step: calls for step, calls in self._told.items() if step >= oldest})
         self._landed = [(step, landed) for step, landed in self._landed if landed >= oldest]
 
     def _step_of(self, at: datetime) -> int:
@@ -138,6 +156,17 @@ class Budget:
         for window in self.windows:
             if window.limit.name in remaining:
                 window.observe(now, remaining[window.limit.name])
+
+    def remember(self, earlier: Budget) -> None:
+        """Take over what this process alone knows, from when it last held this."""
+        before = {(window.scope, window.limit.name): window for window in earlier.windows}
+        for window in self.windows:
+            if (window.scope, window.limit.name) in before:
+                window.remember(before[window.scope, window.limit.name])
+
+    def has_memory(self, now: datetime) -> bool:
+        """Whether this process knows something of it that the store does not."""
+        return any(window.has_memory(now) for window in self.windows)
 
     def dirty(self) -> list[Window]:
         """Windows that must be stored before the calls they count are sent."""

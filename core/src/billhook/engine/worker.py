@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from billhook.contract.declaration import Capability
 from billhook.engine import leases
 from billhook.engine.app_status import become_unauthorized
-from billhook.engine.budget import Window, is_shared, read_budget, settle_shared, store_windows
+from billhook.engine.budget import Budget, Window, is_shared, read_budget, settle_shared, store_windows
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
 from billhook.engine.effects import Arrived, Fault, Look, Park, Send, Settle, Transmission, Unsendable
@@ -31,6 +31,8 @@ from billhook.store.transaction import Transaction
 POLL = timedelta(seconds=1)
 """How often an idle worker looks for work that another process asked for."""
 STALE_RETRIES = 20
+BUDGETS_KEPT = 1_000
+"""Beyond so many, budgets that apps were given back with are looked through for those that matter no more."""
 
 
 class Worker:
@@ -60,6 +62,7 @@ class Worker:
         self._usage = usage
         self.owner = owner
         self._held: dict[str, HeldApp] = {}
+        self._budgets_before: dict[str, Budget] = {}
         self._next_claim: datetime | None = None
         self._seen_wakeups = -1
         self._now_seconds: float = 0
@@ -150,6 +153,8 @@ class Worker:
         with self._context.database.read() as tx:
             app = self._context.apps.get(tx, lease.app_id)
             held = HeldApp(app, lease, read_budget(tx, app), None, None, now)
+            if app.id in self._budgets_before:
+                held.budget.remember(self._budgets_before.pop(app.id))
             self._load_credentials(tx, held)
             held.operations = {operation.id: operation for operation in read_open(self._context, tx, held)}
         self._held[app.id] = held
@@ -188,10 +193,18 @@ class Worker:
         for operation in held.operations.values():
             operation.driver.close()
         del self._held[held.app.id]
+        self._keep_budget(held, now)
         # Parked for want of credentials, its operations are due at no time of their own.
         again = now if held.is_refused else None if held.can_sign(now) else held.renew_at
         self._context.database.write(lambda tx: leases.release(tx, held.lease, now, held.budget_opens_at(now), again))
         self._next_claim = None
+
+    def _keep_budget(self, held: HeldApp, now: datetime) -> None:
+        # An app whose budget is spent is let go until it opens: by then it still matters how late its last calls arrived.
+        if len(self._budgets_before) >= BUDGETS_KEPT:
+            self._budgets_before = {id: kept for id, kept in self._budgets_before.items() if kept.has_memory(now)}
+        if held.budget.has_memory(now):
+            self._budgets_before[held.app.id] = held.budget
 
     def close(self) -> None:
         """Let every app go. What is in flight must have landed."""
@@ -528,7 +541,7 @@ def _borrow(tx: Transaction, shared: Sequence[Window], now: datetime) -> tuple[b
     """Take one call from every shared window, or from none. Tells too what everybody had spent before."""
     fresh = settle_shared(tx, shared, now)
     spent = [window.spent for window in fresh]
-    if any(common.room(now) <= own.late(now) for common, own in zip(fresh, shared, strict=True)):
+    if any(common.room(now) <= own.known_here(now) for common, own in zip(fresh, shared, strict=True)):
         return False, spent
     for window in fresh:
         window.spend(now, 1)

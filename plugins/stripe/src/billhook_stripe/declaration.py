@@ -52,14 +52,14 @@ def _per_second(name: str, calls: int, *operations: Capability) -> RateLimit:
 
 
 # An account makes 100 calls a second, and each endpoint takes 25 (docs.stripe.com/rate-limits). A draft takes turns at two endpoints,
-# and so does an issue: with c of them at once, a stretch of l calls holds at most (l + c) / 2 at one endpoint. Collecting, recording and
-# fetching share the endpoint that reads an invoice.
+# and so does an issue: with c of them at once, a stretch of l calls holds at most (l + c) / 2 at one endpoint. A payment for
+# an invoice that lives elsewhere is one call, at one endpoint. Collecting, recording and fetching share the endpoint that reads an invoice.
 _LIMITS = (
     _per_second("account", 100),
     _per_second("customers", 25, Capability.SYNC_CUSTOMER),
     _per_second("drafts", 44, Capability.SYNC_DRAFT),
     _per_second("issues", 44, Capability.ISSUE),
-    _per_second("payments", 35, Capability.COLLECT_PAYMENT, Capability.RECORD_PAYMENT),
+    _per_second("payments", 25, Capability.COLLECT_PAYMENT, Capability.RECORD_PAYMENT),
     _per_second("reads", 5, Capability.FETCH, Capability.CHECK_PAYMENT),
     _per_second("sends", 25, Capability.SEND),
     _per_second("removals", 25, Capability.VOID, Capability.DELETE),

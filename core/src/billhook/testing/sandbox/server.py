@@ -102,7 +102,8 @@ class SandboxSimulator(Simulator):
     def connection(self, url: str) -> Connection:
         """The sandbox takes any account by its name."""
         accounts = {name: name for name in ("sales", "postage", "discounts")}
-        return Connection({"base_url": url}, {"token": self.rules.tokens[0]}, accounts)
+        secrets = {"token": self.rules.tokens[0], "webhook_secret": self.rules.webhook_secret}
+        return Connection({"base_url": url}, secrets, accounts)
 
     def finish_payment(self, payment_id: str, status: str = "paid") -> Payment:
         """Do what the customer was asked to do: an unfinished payment ends as paid, failed or uncollectible."""

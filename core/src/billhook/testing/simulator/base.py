@@ -142,8 +142,10 @@ class Simulator(ABC):
     def tick(self) -> None:
         """Let what is due by the clock happen: late requests arrive, payments settle."""
         now = self.clock.now()
-        for request in self._memory.take_late_requests(now):
-            self._proceed(request, now)
+        for due_at, request in self._memory.take_late_requests(now):
+            self._proceed(
+                request, due_at
+            )  # however far the clock jumped: the key's window is over or not as it was then
         self.settle(now)
 
     @property

@@ -155,16 +155,21 @@ class Memory:
         with self.transaction() as tx:
             tx.execute(statement, row)
 
-    def take_late_requests(self, now: datetime) -> list[SimRequest]:
-        """The requests that are due by now, each given once."""
-        statement = "SELECT method, path, query, headers, body FROM late_requests WHERE due_at <= ? ORDER BY due_at"
+    def take_late_requests(self, now: datetime) -> list[tuple[datetime, SimRequest]]:
+        """The requests that are due by now, each given once, with when they arrive."""
+        statement = (
+            "SELECT due_at, method, path, query, headers, body FROM late_requests WHERE due_at <= ? ORDER BY due_at"
+        )
         with self._lock:
             rows = self.read(statement, (micros(now),))
             if not rows:
                 return []
             with self.transaction() as tx:
                 tx.execute("DELETE FROM late_requests WHERE due_at <= ?", (micros(now),))
-        return [SimRequest(method, path, _pairs(query), _pairs(head), body) for method, path, query, head, body in rows]
+        return [
+            (moment(due_at), SimRequest(method, path, _pairs(query), _pairs(head), body))
+            for due_at, method, path, query, head, body in rows
+        ]
 
     # -- events ---------------------------------------------------------------------------------------------------
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from billhook.contract.entry_points import SIMULATORS
 from billhook.errors import InvalidInput
 from billhook.plugins.discovery import install_command, installed, listed, load, only_one
-
-if TYPE_CHECKING:
-    from billhook.testing.simulator import SimulatorFactory
+from billhook.testing.simulator.books import SimulatorFactory
 
 
 def simulated() -> frozenset[str]:
