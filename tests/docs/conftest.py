@@ -19,7 +19,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("reader")
     put_command(home / "python3", "")
     put_command(home / "billhook", '-c "from billhook.cli import main; main()"')
-    members = [ROOT / "core", *sorted((ROOT / "contrib").iterdir())]
+    members = [ROOT / "core", *sorted((ROOT / "contrib").iterdir()), *sorted((ROOT / "plugins").iterdir())]
     for member in members:
         describe(member, home)
     paths = [str(home), *(str(member / "src") for member in members), os.environ.get("PYTHONPATH", "")]
