@@ -64,7 +64,7 @@ class Connections:
         if isinstance(outcome, Done):
             return outcome.result
         if isinstance(outcome, Rejected):
-            reasons = "; ".join(issue.message for issue in outcome.issues)
+            reasons = "; ".join(issue.message.removesuffix(".") for issue in outcome.issues)
             raise ConfigError(f"{app.name} refuses the connection: {reasons}. Check its settings and credentials.")
         after = outcome.after if isinstance(outcome, Retry) else timedelta()
         raise NoAnswer(f"{app.name} did not finish {capability}. Try again.", after)

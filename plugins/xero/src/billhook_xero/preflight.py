@@ -76,7 +76,7 @@ def _currency(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Ite
     if known is not None and invoice.currency not in known:
         yield _critical(
             "currency_not_enabled",
-            f"The organisation does not use {invoice.currency}. Add the currency at Xero, then check the app again.",
+            f"The organisation does not use {invoice.currency}. Add the currency at Xero, then add it to the app's setting organisation.",
             "/currency",
         )
     base = settings.organisation.base_currency
