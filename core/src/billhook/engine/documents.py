@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Generic, TypeVar
 
 from billhook.domain.invoice import InvoiceContent, parse_content
@@ -13,20 +13,24 @@ from billhook.engine.tables import load_mapping
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
-K = TypeVar("K", bound=Hashable)
+K = TypeVar("K", bound="tuple[str, int] | tuple[str, int, str]")
 V = TypeVar("V")
 
 LINES_KEPT = 100_000
 
 
 class Kept(Generic[K, V]):
-    """The values used last, as many as weigh no more than ``most`` together. Safe between threads."""
+    """The values used last, as many as weigh no more than ``most`` together. Safe between threads.
+
+    A key begins with the id of the document that the value belongs to.
+    """
 
     def __init__(self, most: int, weigh: Callable[[V], int]) -> None:
         self._most = most
         self._weigh = weigh
         self._weight = 0
         self._values: OrderedDict[K, V] = OrderedDict()
+        self._keys: dict[str, set[K]] = {}
         self._lock = threading.Lock()
 
     def find(self, keys: Sequence[K]) -> dict[K, V]:
@@ -40,15 +44,23 @@ class Kept(Generic[K, V]):
             if key in self._values:
                 return
             self._values[key] = value
+            self._keys.setdefault(key[0], set()).add(key)
             self._weight += self._weigh(value)
             while self._weight > self._most and len(self._values) > 1:
-                self._weight -= self._weigh(self._values.popitem(last=False)[1])
+                self._drop(next(iter(self._values)))
 
-    def forget(self, is_gone: Callable[[K], bool]) -> None:
-        """Let go of the values whose keys are gone."""
+    def forget(self, document_ids: Collection[str]) -> None:
+        """Let go of everything of these documents."""
         with self._lock:
-            for key in [key for key in self._values if is_gone(key)]:
-                self._weight -= self._weigh(self._values.pop(key))
+            for key in [key for id in document_ids for key in self._keys.get(id, ())]:
+                self._drop(key)
+
+    def _drop(self, key: K) -> None:
+        self._weight -= self._weigh(self._values.pop(key))
+        keys = self._keys[key[0]]
+        keys.remove(key)
+        if not keys:
+            del self._keys[key[0]]
 
 
 class StoredDocuments:
@@ -94,6 +106,5 @@ class StoredDocuments:
 
     def forget(self, document_ids: Collection[str]) -> None:
         """Keep these no longer: they are finished, or erased, the one thing that ever changes a revision."""
-        gone = frozenset(document_ids)
-        self._contents.forget(lambda key: key[0] in gone)
-        self._mappings.forget(lambda key: key[0] in gone)
+        self._contents.forget(document_ids)
+        self._mappings.forget(document_ids)
