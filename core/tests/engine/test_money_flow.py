@@ -24,6 +24,7 @@ from billhook.contract import (
     RefundStatus,
     Refusal,
     Rejected,
+    Snapshot,
     TaxResult,
     WebhookEvent,
 )
@@ -218,6 +219,36 @@ def test_a_credit_note_waits_until_its_invoice_is_issued(a_shop_anywhere: OpenSh
     shop.run()
     assert (shop.ns.credit_notes.get(note.id).status, paths(shop)) == ("issued", ["drafts", "credits"])
     assert money(shop, id) == (Decimal(0), Decimal(7))
+
+
+def test_only_what_a_waiting_credit_note_leaves_is_collected(a_shop_anywhere: OpenShop):
+    books = a_provider(sync_draft=careful_draft, credit=credit, collect_payment=collect_payment)
+    shop, id = a_draft_to_be_approved(a_shop_anywhere, books)
+    shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    shop.ns.invoices.approve(id)
+    shop.run()
+    assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(7), Decimal(0)))
+    assert [row["amount"] for row in shop.rows(schema.payment)] == ["7.00"]
+
+
+def test_nothing_is_collected_where_a_waiting_credit_note_closes_the_invoice(a_shop: OpenShop):
+    books = a_provider(sync_draft=careful_draft, credit=credit, collect_payment=collect_payment)
+    shop, id = a_draft_to_be_approved(a_shop, books)
+    shop.ns.credit_notes.submit(a_note(shop, "10", id))
+    shop.ns.invoices.approve(id)
+    shop.run()
+    assert (shop.status(id), shop.rows(schema.payment)) == ("paid", [])
+
+
+def test_an_invoice_is_not_voided_while_its_credit_note_is_being_issued(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    id = an_issued_invoice(shop)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    with pytest.raises(NotAllowed, match="credit note"):
+        shop.ns.invoices.void(id)
+    shop.run()
+    assert shop.ns.credit_notes.get(note.id).status == "issued"
+    shop.ns.invoices.void(id)
 
 
 def test_a_credit_note_of_a_draft_that_is_deleted_fails_and_says_why(a_shop_anywhere: OpenShop):
@@ -480,9 +511,14 @@ def paths(shop: Shop) -> list[str]:
     return [request.url.rpartition("/")[2].partition("?")[0] for request in shop.wire.sent]
 
 
-def check_payment(statuses: list[PaymentStatus]) -> Any:
+def check_payment(statuses: list[PaymentStatus | None]) -> Any:
+    """Tells these, one after the other; None is a look that is not let in."""
+
     def check(self: Any, batch: Batch[Any, Any]) -> Any:
         yield put("check", batch, "check", safe=True, key=None)
+        if statuses[0] is None:
+            statuses.pop(0)
+            return {batch.only.id: Rejected.because("forbidden", "The key may not read.")}
         paid = PaymentResult(statuses.pop(0), batch.only.amount, f"pay-{batch.only.id}")
         return {batch.only.id: Done(paid)}
 
@@ -492,12 +528,19 @@ def check_payment(statuses: list[PaymentStatus]) -> Any:
 def read_webhook(
     self: Any, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime
 ) -> Sequence[WebhookEvent] | Refusal:
-    name, external_id = body.decode().split()
-    return [WebhookEvent(name, "payment", external_id, "payment.moved")]
+    name, kind, external_id = body.decode().split()
+    return [WebhookEvent(name, kind, external_id, "moved")]
 
 
-def a_bank_that_tells_more(open_one: OpenShop, *statuses: PaymentStatus) -> tuple[Shop, str, Callable[[], None]]:
-    books = a_provider(sync_draft=careful_draft, record_payment=note_payment)
+def fetch_all_paid(self: Any, batch: Batch[Any, Any]) -> Any:
+    yield put("fetch", batch, "fetch", safe=True, key=None)
+    return {batch.only.id: Done(Snapshot(True, "drafts-1", amount_paid=Decimal(10)))}
+
+
+def a_bank_that_tells_more(open_one: OpenShop, *statuses: PaymentStatus | None) -> tuple[Shop, str, Callable[[], None]]:
+    books = a_provider(
+        sync_draft=careful_draft, record_payment=note_payment, fetch=fetch_all_paid, read_webhook=read_webhook
+    )
     bank = a_provider(
         "bank",
         collect_payment=collect_payment,
@@ -515,7 +558,7 @@ def a_bank_that_tells_more(open_one: OpenShop, *statuses: PaymentStatus) -> tupl
 
     def tell() -> None:
         external_id = shop.get(id).payments[0].external_id
-        shop.engine.receive_webhook(apps["bank"], {}, f"evt-{next(told)} {external_id}".encode())
+        shop.engine.receive_webhook(apps["bank"], {}, f"evt-{next(told)} payment {external_id}".encode())
         shop.run()
 
     return shop, id, tell
@@ -539,6 +582,35 @@ def test_money_that_is_taken_back_is_owed_again_and_its_note_in_the_books_is_nam
     shop.run()
     assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(10), Decimal(0)))
     assert (paths(shop).count("collect"), paths(shop).count("notes")) == (2, 2)
+
+
+def test_what_the_books_still_show_of_money_that_was_taken_back_is_not_other_money(a_shop_anywhere: OpenShop):
+    shop, id, tell = a_bank_that_tells_more(a_shop_anywhere, PaymentStatus.FAILED)
+    tell()
+    books = next(app for app in shop.ns.apps.list().items if app.type == "books")
+    (link,) = shop.rows(schema.document_link, document_id=id, app_id=books.id)
+    shop.engine.receive_webhook(books.id, {}, f"seen document {link['external_id']}".encode())
+    shop.run()
+    assert "fetch" in paths(shop)
+    assert (shop.status(id), money(shop, id)) == ("payment_processing.failed", (Decimal(0), Decimal(10)))
+
+
+def test_a_look_that_is_not_let_in_says_nothing_of_the_money(a_shop_anywhere: OpenShop):
+    shop, id, tell = a_bank_that_tells_more(a_shop_anywhere, None, PaymentStatus.FAILED)
+    tell()
+    assert (shop.status(id), shop.get(id).payments[0].status) == ("paid", "succeeded")
+    assert shop.issue_codes(id) == ["forbidden"]
+    shop.run_for(2 * 3600)
+    assert (shop.status(id), shop.get(id).payments[0].status) == ("payment_processing.failed", "failed")
+
+
+def test_money_that_comes_back_after_it_was_taken_back_is_not_noted_again(a_shop_anywhere: OpenShop):
+    shop, id, tell = a_bank_that_tells_more(a_shop_anywhere, PaymentStatus.FAILED, PaymentStatus.SUCCEEDED)
+    tell()
+    tell()
+    assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(10), Decimal(0)))
+    assert paths(shop).count("notes") == 1
+    assert shop.issue_codes(id) == []
 
 
 def test_a_paid_invoice_of_which_nothing_was_taken_back_does_not_fail(a_shop: OpenShop):

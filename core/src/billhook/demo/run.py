@@ -194,6 +194,9 @@ def _stillness(engine: Engine) -> Callable[[object], bool]:
         if clock.monotonic() - since_seconds < PATIENCE_SECONDS:
             return False
         due = engine.next_due()
-        return due is None or due > clock.now() + SOON
+        if due is not None and due <= clock.now() + SOON:
+            since_seconds = clock.monotonic()
+            return False
+        return True
 
     return has_stopped

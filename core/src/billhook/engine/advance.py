@@ -256,6 +256,8 @@ class Advancer:
         app = unit.app(row.values["payment_app_id"])
         if not app.handle.declaration.can(Capability.COLLECT_PAYMENT) or payments.has_open(unit, row):
             return
+        if unit.open_credits(row.id) >= row.amount_due:
+            return  # a credit note that is being issued closes it
         payment = payments.open_payment(unit, row, app.id)
         work = WorkRow(payment["id"], Capability.COLLECT_PAYMENT, app.id, row.id, version=row.values["version"])
         self.want(unit, app, Capability.COLLECT_PAYMENT, work, row.values["customer_id"])

@@ -158,6 +158,11 @@ class Commands:
         """Make the invoice void here and at its app."""
         if row.state is State.VOIDED:
             return
+        if unit.open_credits(row.id):
+            raise NotAllowed(
+                f"A credit note of invoice {row.id} is being issued. Wait for its end, then void the invoice.",
+                "credit_note_under_way",
+            )
         payments.cancel_open(unit, row)
         unit.drop_open(row.id)
         self._advancer.fire(unit, row, Trigger.VOID, "void", outside=True)

@@ -80,6 +80,8 @@ class CreditNotes:
         def act(tx: Transaction) -> None:
             unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
             record = unit.get_record("credit_note", credit_note_id, self._namespace)
+            if record["invoice_id"] is not None:
+                _check_stands(unit.invoice(record["invoice_id"]))
             credit_notes.move(unit, record, CreditNoteTrigger.RETRY, "retry", {})
             self._issue(unit, record)
             unit.flush()
@@ -217,6 +219,10 @@ def _check_credited(invoice: InvoiceRow, draft: InvoiceDraft, customer_id: str) 
             f"Invoice {invoice.id} belongs to another customer. Credit its own customer.",
             "/credited_invoice_id",
         )
+    _check_stands(invoice)
+
+
+def _check_stands(invoice: InvoiceRow) -> None:
     if invoice.state in _GONE:
         raise NotAllowed(
             f"Invoice {invoice.id} is {invoice.state}; there is nothing to credit.", "invoice_not_creditable"
@@ -291,7 +297,7 @@ class Refunds:
             raise Unsupported(
                 f"App {app.name} can't refund: {app.handle.declaration.why_not(Capability.REFUND)}. Pay it back another way."
             )
-        if payment["state"] != "succeeded" or payment["external_id"] is None:
+        if payment["state"] != "succeeded" or payment["external_id"] is None or payment["origin"] != "collected":
             raise NotAllowed(
                 f"Payment {payment['id']} is {payment['state']}; only money that an app received can be given back.",
                 "refund_not_available",

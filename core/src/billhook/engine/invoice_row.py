@@ -180,5 +180,5 @@ def invoice_view(values: dict[str, Any], content: InvoiceContent, link: dict[str
 def _amount_due(values: dict[str, Any]) -> Decimal:
     kept = _decimal(values["amount_paid"])
     if values["state"] != State.PAID:  # what is given back of a paid invoice is not asked for again
-        kept -= _decimal(values["amount_refunded"])
+        kept = max(kept - _decimal(values["amount_refunded"]), _NOTHING)
     return max(_decimal(values["total"]) - kept - _decimal(values["amount_credited"]), _NOTHING)

@@ -22,6 +22,11 @@ def can_fire(row: InvoiceRow, trigger: Trigger, now: datetime) -> bool:
     return isinstance(decide(row.facts, trigger, now), Decision)
 
 
+def taken_back(payment: Row) -> str:
+    """The component that tells of a payment in the books whose money was taken back."""
+    return f"payment.{payment['id']}"
+
+
 class Money:
     """What received money does to its invoice."""
 
@@ -70,6 +75,10 @@ class Money:
         if payment["app_id"] == app.id and payment["origin"] == "collected":
             return
         if not app.handle.declaration.can(Capability.RECORD_PAYMENT):
+            return
+        if unit.link(payment["id"], app.id)["external_id"] is not None:
+            # It came back after it was taken back, and still stands there.
+            unit.report(row.id, taken_back(payment), [])
             return
         work = WorkRow(payment["id"], Capability.RECORD_PAYMENT, app.id, row.id, version=row.values["version"])
         self._advancer.want_after_issue(unit, app, Capability.RECORD_PAYMENT, work, row)

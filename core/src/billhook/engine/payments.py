@@ -6,10 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from billhook.contract.declaration import Capability
 from billhook.contract.results import PaymentResult, PaymentStatus, RefundResult, RefundStatus
 from billhook.domain.lifecycle import Trigger
 from billhook.domain.money import plain
 from billhook.domain.payment import PAYMENT_TRANSITIONS, PaymentStatus as DomainStatus, PaymentTrigger
+from billhook.engine import tables
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.unit import Unit
@@ -46,14 +48,30 @@ def has_open(unit: Unit, row: InvoiceRow) -> bool:
     return any(payment["state"] in OPEN for payment in unit.payments_of(row.id))
 
 
-def has_open_at(unit: Unit, row: InvoiceRow, app_id: str) -> bool:
-    """Whether some payment of the invoice is under way at that app."""
-    return any(payment["state"] in OPEN and payment["app_id"] == app_id for payment in unit.payments_of(row.id))
+def is_under_way_to(unit: Unit, row: InvoiceRow, app_id: str) -> bool:
+    """Whether some payment of the invoice is being taken at that app, or is still to be noted there."""
+    if any(payment["state"] in OPEN and payment["app_id"] == app_id for payment in unit.payments_of(row.id)):
+        return True
+    works = tables.read_subject_work(unit.tx, row.id)
+    return any(work.operation == Capability.RECORD_PAYMENT and work.app_id == app_id for work in works)
+
+
+def shown_at(unit: Unit, row: InvoiceRow, app_id: str) -> Decimal:
+    """What that app's books show of the payments we know: what it took or told of itself, and what was noted there, even where that
+    money was taken back since.
+    """
+    known = unit.payments_of(row.id)
+    own = sum((Decimal(each["amount_received"]) for each in known if each["app_id"] == app_id), Decimal(0))
+    unit.load_links((each["id"], app_id) for each in known)
+    noted = [each for each in known if unit.link(each["id"], app_id)["external_id"] is not None]
+    refunded = Decimal(row.values["amount_refunded"]) if row.values["payment_app_id"] == app_id else Decimal(0)
+    return own + sum((Decimal(each["amount"]) for each in noted if each["app_id"] != app_id), Decimal(0)) - refunded
 
 
 def open_payment(unit: Unit, row: InvoiceRow, app_id: str) -> Row:
-    """A new payment over what is due, to be collected by that app."""
-    return unit.save_record("payment", _payment(unit, row, app_id, row.amount_due, "pending", "collected"))
+    """A new payment over what is due and not about to be credited, to be collected by that app."""
+    amount = row.amount_due - unit.open_credits(row.id)
+    return unit.save_record("payment", _payment(unit, row, app_id, amount, "pending", "collected"))
 
 
 def received_payment(

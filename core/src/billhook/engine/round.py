@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Rejected
 from billhook.engine import budget, journal, leases, tables
 from billhook.engine.commands import awaited
@@ -48,6 +49,9 @@ OPERATION_COLUMNS = (
 )
 INSERT_OPERATION = Insert(schema.operation, OPERATION_COLUMNS)
 UPDATE_OPERATION = Update(schema.operation, key=("id",), set=("status", "due", "reason", "faults", "settled_at"))
+
+COLLECTS_NEXT = frozenset({Capability.SYNC_DRAFT, Capability.ISSUE, Capability.SEND})
+"""Operations after which money may be collected."""
 
 Commands = Callable[[Unit, Iterable[str]], None]
 """Applies the commands that waited for these invoices."""
@@ -311,6 +315,7 @@ def preload(unit: Unit, settled: Sequence[Settled]) -> None:
     ]
     unit.load_invoices(invoices)
     unit.load_payments_of(invoices)
+    unit.load_open_credits(one.work.subject_id for one in settled if one.capability in COLLECTS_NEXT)
     unit.load_links((one.work.item_id, one.app.id) for one in settled if type(one.item).__name__ != "CustomerItem")
     for kind, items in (("payment", "PaymentItem"), ("refund", "RefundItem"), ("credit_note", "CreditNoteItem")):
         unit.load_records(kind, [one.work.item_id for one in by_kind.get(items, ())])

@@ -125,10 +125,10 @@ class InvoiceOutcomes:
             document = DocumentResult(external_id=result.external_id, number=result.number, totals=result.totals)
             self.documented(unit, replace(settled, capability=waiting), document)
             return
-        paid = result.amount_paid or Decimal(0)
-        # While a payment of ours is under way at this app, what it shows may be that payment: it counts when it ends.
-        if paid > row.amount_kept and not payments.has_open_at(unit, row, settled.app.id):
-            self._money.receive(unit, row, settled.app.id, paid - row.amount_kept, unit.now, origin="outside")
+        other = (result.amount_paid or Decimal(0)) - payments.shown_at(unit, row, settled.app.id)
+        # While a payment of ours is under way to this app, what it shows may be that payment: it counts when it ends.
+        if other > 0 and not payments.is_under_way_to(unit, row, settled.app.id):
+            self._money.receive(unit, row, settled.app.id, other, unit.now, origin="outside")
             return
         self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
 

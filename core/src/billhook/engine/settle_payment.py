@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Pending
@@ -11,9 +12,16 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Trigger
 from billhook.engine import payments
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.money import Money
+from billhook.engine.moments import to_micros
+from billhook.engine.money import Money, taken_back
 from billhook.engine.settled import Settled
 from billhook.engine.unit import Row, Unit
+from billhook.engine.work import READY
+
+GAVE_UP = "gave_up_waiting"
+REFUSED_LOOK_AGAIN = timedelta(hours=1)
+_LEAVES_THE_PAYMENT = frozenset({Capability.CHECK_PAYMENT, Capability.RECORD_PAYMENT})
+"""Refusals that say nothing of the money: a look that was not let in, and books that do not take a note."""
 
 
 class PaymentOutcomes:
@@ -45,6 +53,9 @@ class PaymentOutcomes:
         row = unit.invoice(settled.work.subject_id)
         unit.report(row.id, settled.component, [])
         unit.record(row, "record_payment.done", operation_id=settled.work.operation_id)
+        payment = unit.get_record("payment", settled.work.item_id)
+        if payment["state"] != "succeeded":
+            _tell_books(unit, row, payment)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The money is under way."""
@@ -66,13 +77,20 @@ class PaymentOutcomes:
         note = issues[0].message if issues else None
         settled.remember(unit, external_id)
         unit.report(row.id, settled.component, _as_warnings(issues))
-        if settled.capability is Capability.RECORD_PAYMENT:
-            unit.record(row, "record_payment.rejected", operation_id=settled.work.operation_id, note=note)
+        if settled.capability in _LEAVES_THE_PAYMENT:
+            unit.record(row, f"{settled.capability}.rejected", operation_id=settled.work.operation_id, note=note)
+            self._look_again(unit, settled, issues)
             return
         payment = unit.get_record("payment", settled.work.item_id)
         payment |= {"state": "failed", "code": issues[0].code if issues else None, "message": note}
         unit.save_record("payment", payment)
         self._money.after(unit, row, Trigger.FAILED, f"{settled.capability}.rejected", settled.work.operation_id)
+
+    def _look_again(self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue]) -> None:
+        if settled.capability is not Capability.CHECK_PAYMENT or any(issue.code == GAVE_UP for issue in issues):
+            return
+        due = to_micros(unit.now + REFUSED_LOOK_AGAIN)
+        unit.want(settled.work._replace(state=READY, due=due, operation_id=None))
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
@@ -127,6 +145,7 @@ class RefundOutcomes:
 def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     """The books may show a payment that was taken back; to take it out of them is for a person."""
     app = unit.app(row.values["invoicing_app_id"])
+    unit.drop_if_free(payment["id"], Capability.RECORD_PAYMENT, app.id)
     recorded = unit.link(payment["id"], app.id)["external_id"]
     if recorded is None:
         return
@@ -134,7 +153,7 @@ def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
         f"{app.name} still shows payment {recorded} over {payment['amount']}, which was taken back. Undo it there."
     )
     issue = ValidationIssue(severity=Severity.WARNING, code="recorded_payment_taken_back", message=message)
-    unit.report(row.id, f"payment.{payment['id']}", [issue])
+    unit.report(row.id, taken_back(payment), [issue])
 
 
 def _as_warnings(issues: Sequence[ValidationIssue]) -> list[ValidationIssue]:

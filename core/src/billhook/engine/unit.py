@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache, partial
 from typing import Any
 
@@ -26,6 +27,8 @@ from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 Row = dict[str, Any]
+
+OPEN_CREDIT_STATES = frozenset({"draft", "issuing"})
 
 
 class Unit:
@@ -60,6 +63,7 @@ class Unit:
         self.customer_links: dict[tuple[str, str], Row] = {}
         self.records: dict[str, dict[str, Row]] = {name: {} for name in tables.RECORDS}
         self._payments_read: set[str] = set()
+        self._open_credits: dict[str, Decimal] = {}
         self._payment_ids: dict[str, dict[str, None]] = {}
         self._apps: dict[str, AppHandle] = {}
         self._dirty_records: dict[str, set[str]] = {name: set() for name in tables.RECORDS}
@@ -296,6 +300,22 @@ class Unit:
         if kind == "payment":
             self._payment_ids.setdefault(row["invoice_id"], {})[row["id"]] = None
 
+    def load_open_credits(self, invoice_ids: Iterable[str]) -> None:
+        """Read which credit notes of these invoices are still to be issued."""
+        missing = [id for id in dict.fromkeys(invoice_ids) if id not in self._open_credits]
+        if not missing:
+            return
+        self._open_credits.update(dict.fromkeys(missing, Decimal(0)))
+        columns = ("invoice_id", "state", "total")
+        for invoice_id, state, total in self.tx.select_in(schema.credit_note, columns, "invoice_id", missing):
+            if state in OPEN_CREDIT_STATES:
+                self._open_credits[invoice_id] += Decimal(total)
+
+    def open_credits(self, invoice_id: str) -> Decimal:
+        """How much is about to be credited to an invoice."""
+        self.load_open_credits([invoice_id])
+        return self._open_credits[invoice_id]
+
     def app(self, app_id: str) -> AppHandle:
         """The installed app."""
         if app_id not in self._apps:
@@ -329,6 +349,13 @@ class Unit:
         """It is no longer to be done."""
         self._guarded.discard((item_id, operation, app_id))
         self._work[item_id, operation, app_id] = None
+
+    def drop_if_free(self, item_id: str, operation: str, app_id: str) -> None:
+        """It is no longer to be done, unless an operation holds it: then it is being done."""
+        for work in tables.read_item_work(self.tx, item_id):
+            if work.key == (item_id, operation, app_id) and not work.is_claimed:
+                self._work.setdefault(work.key, None)
+                self._freed.add(work.key)
 
     def drop_open(self, subject_id: str) -> None:
         """Nothing that the invoice's present content asked for is to be done any more. What an operation already holds goes on.
