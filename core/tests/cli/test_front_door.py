@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -188,9 +189,13 @@ def test_the_sandbox_is_served_until_it_is_told_to_stop(tmp_path):
         assert process.stdout is not None
         said = process.stdout.readline()
         told = process.stdout.readline()
-        assert "billhook apps install sandbox --set base_url=http://127.0.0.1:" in told
-        assert "--credential token=sandbox-token" in told
         url = said.split(" at ")[1].split(";")[0]
+        words = shlex.split(told.removeprefix("Install it: "))
+        place = words.index("billhook")
+        given = dict(word.split("=", 1) for word in words[:place])
+        installing = [sys.executable, "-c", "from billhook.cli import main; main()", *words[place + 1 :], "--json"]
+        installed = subprocess.run(installing, env={**env, **given}, cwd=tmp_path, capture_output=True, text=True)
+        assert (installed.returncode, json.loads(installed.stdout)["status"]) == (0, "ready"), installed.stderr
         answer = httpx.get(f"{url}/v1/account", headers={"Authorization": "Bearer sandbox-token"}, trust_env=False)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0

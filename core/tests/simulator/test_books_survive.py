@@ -162,3 +162,15 @@ def test_a_browser_shows_the_books_and_runs_nothing_that_stands_in_them(shop):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown.text
     assert "<td class=n>10.01</td>" in shown.text
     assert "/-/" not in [call.path for call in shop.sandbox.calls()]
+
+
+def test_a_program_that_fails_while_a_simulator_is_served_still_ends(tmp_path):
+    program = """
+from contextlib import ExitStack
+from billhook.testing.sandbox import simulator
+running = ExitStack()
+running.enter_context(simulator("books.db").serve())
+raise SystemExit("a mistake further down")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (1, "a mistake further down\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,12 +69,22 @@ def _serve(simulator: Simulator, port: int, stack: ExitStack) -> str:
 
 
 def _tell(session: Session, provider: str, url: str, connection: Connection, books: Path) -> None:
+    from billhook.testing.simulator.page import PATH
+
     settings, credentials = dict(connection.settings), dict(connection.credentials)
     if session.as_json:
         print_json({"url": url, "settings": settings, "credentials": credentials, "ledger": str(books)})
     else:
-        given = [f"--set {name}={value}" for name, value in settings.items()]
-        secrets = [f"--credential {name}={value}" for name, value in credentials.items()]
-        print(f"The {provider} simulator listens at {url}; its books are in {books}. Stop it with Ctrl-C.")
-        print(f"Install it: billhook apps install {provider} {' '.join([*given, *secrets])}")
+        print(
+            f"The {provider} simulator listens at {url}; its books are in {books} and at {url}{PATH}. Stop it with Ctrl-C."
+        )
+        print(f"Install it: {_install_command(provider, settings, credentials)}")
     sys.stdout.flush()
+
+
+def _install_command(provider: str, settings: Mapping[str, object], credentials: Mapping[str, str]) -> str:
+    """As a shell takes it. Secrets stand in the environment, because `apps install` takes none on its command line."""
+    secrets = [f"{name.upper()}={shlex.quote(value)}" for name, value in credentials.items()]
+    given = [word for name, value in settings.items() for word in ("--set", shlex.quote(f"{name}={value}"))]
+    named = [word for name in credentials for word in ("--credential-env", f"{name}={name.upper()}")]
+    return " ".join([*secrets, "billhook", "apps", "install", provider, *given, *named])

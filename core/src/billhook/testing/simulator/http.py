@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import socket
 import struct
 import sys
@@ -38,17 +39,25 @@ def serve(simulator: Simulator, port: int = 0) -> Iterator[Served]:
     """Serve a simulator on 127.0.0.1 until the block ends. Its clock is looked at all the while, so late things happen."""
     server = _Server(simulator, port)
     threads = [
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="simulator"),
-        threading.Thread(target=server.keep_ticking, name="simulator-clock"),
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="simulator", daemon=True),
+        threading.Thread(target=server.keep_ticking, name="simulator-clock", daemon=True),
     ]
     for thread in threads:
         thread.start()
+
+    def end() -> None:
+        atexit.unregister(end)
+        if not server.stopping.is_set():
+            server.stop()
+            for thread in threads:
+                thread.join()
+
+    # Threads that end with the process, and an end before it: a program that fails within the block must still end.
+    atexit.register(end)
     try:
         yield Served(f"http://127.0.0.1:{server.server_address[1]}", simulator)
     finally:
-        server.stop()
-        for thread in threads:
-            thread.join()
+        end()
 
 
 class _Handler(BaseHTTPRequestHandler):
