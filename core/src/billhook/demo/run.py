@@ -146,17 +146,16 @@ def _submit(billing: Namespace, drafts: Sequence[InvoiceDraft]) -> None:
 def _work(
     engine: Engine, billing: Namespace, outside: Outside, let_money_come: Callable[[], None], watch: Watch
 ) -> Standing:
-    """Let a worker run until everything is settled, or nothing moves any more. Money comes when everything else is quiet."""
-    has_stopped, before = _stillness(engine), None
+    """Let a worker run until everything is settled, or nothing moves any more. Money comes when everything else is done."""
+    has_stopped = _stillness(engine)
     with engine.worker(threads=THREADS) as worker:
         while True:
             standing, calls = standing_of(billing), outside.count_calls()
             watch.show(standing, calls)
             if standing.is_settled or has_stopped((standing, calls)) or not worker.is_alive:
                 return standing
-            if (standing, calls) == before:
+            if not standing.work_now:
                 let_money_come()
-            before = (standing, calls)
             threading.Event().wait(LOOK_SECONDS)
 
 

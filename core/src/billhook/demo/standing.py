@@ -11,15 +11,18 @@ import sqlalchemy as sa
 from billhook.domain.lifecycle import State, is_failed, is_final
 from billhook.domain.payment import CreditNoteStatus
 from billhook.engine.engine import Namespace
-from billhook.engine.work import ADVANCE
+from billhook.engine.moments import to_micros
+from billhook.engine.work import ADVANCE, CLAIMED, READY
 from billhook.store import schema
 
 ISSUED = frozenset({CreditNoteStatus.ISSUED.value})
+_work = schema.work
+_IS_DUE = sa.and_(_work.c.state == READY, _work.c.due <= sa.bindparam("now", type_=sa.BigInteger))
 _OPEN_WORK = (
-    sa.select(sa.func.count())
-    .select_from(schema.work)
-    .join(schema.app, schema.app.c.id == schema.work.c.app_id)
-    .where(schema.app.c.namespace == sa.bindparam("namespace"), schema.work.c.operation != ADVANCE)
+    sa.select(sa.func.count(), sa.func.count().filter(sa.or_(_work.c.state == CLAIMED, _IS_DUE)))
+    .select_from(_work)
+    .join(schema.app, schema.app.c.id == _work.c.app_id)
+    .where(schema.app.c.namespace == sa.bindparam("namespace"), _work.c.operation != ADVANCE)
 )
 
 
@@ -32,6 +35,8 @@ class Standing:
     amount_paid: Decimal = Decimal(0)
     open_work: int = 0
     """What some app is still to be asked for."""
+    work_now: int = 0
+    """What of that is due now, or being done."""
 
     @property
     def paid(self) -> int:
@@ -62,10 +67,11 @@ def standing_of(billing: Namespace) -> Standing:
     with billing.engine.database.read() as tx:
         invoices = tx.all(sa.select(invoice.c.state, invoice.c.amount_paid).where(mine))
         notes = tx.all(sa.select(note.c.state).where(note.c.namespace == billing.name))
-        open_work = tx.scalar(_OPEN_WORK, {"namespace": billing.name})
+        now = to_micros(billing.engine.context.clock.now())
+        open_work, work_now = tx.all(_OPEN_WORK, {"namespace": billing.name, "now": now})[0]
     paid = sum((Decimal(row.amount_paid) for row in invoices), Decimal(0))
     return Standing(
-        _counted([row.state for row in invoices]), _counted([row.state for row in notes]), paid, int(open_work or 0)
+        _counted([row.state for row in invoices]), _counted([row.state for row in notes]), paid, open_work, work_now
     )
 
 
