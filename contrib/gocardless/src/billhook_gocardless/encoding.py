@@ -5,8 +5,7 @@ Metadata [sdk: Payment.metadata]: at most 3 keys, names up to 50 and values up t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from billhook.contract import CustomerItem, PaymentItem, RefundItem
 from billhook_gocardless.money import to_minor
@@ -24,20 +23,6 @@ MARK = {"customers": "billhook_customer", "payments": "billhook_payment", "refun
 
 _METADATA_VALUE = 500
 _DESCRIPTION = 100
-
-
-class Remembered(Protocol):
-    """An item that may stand at GoCardless already."""
-
-    @property
-    def external_id(self) -> str | None: ...
-    @property
-    def leftovers(self) -> Mapping[str, str]: ...
-
-
-def remote_id(item: Remembered) -> str | None:
-    """The id under which the item stands at GoCardless, finished or left behind."""
-    return item.external_id or next(iter(item.leftovers.values()), None)
 
 
 def new_customer(item: CustomerItem) -> Entry:

@@ -32,11 +32,12 @@ from billhook.contract import (
     Verdict,
     WebhookEvent,
     hookimpl,
+    remote_id,
 )
 from billhook_gocardless import mandates, reading
 from billhook_gocardless.config import GoCardlessCredentials, GoCardlessSettings
 from billhook_gocardless.declaration import DECLARATION
-from billhook_gocardless.encoding import LINKED_CUSTOMER, MARK, PINNED_MANDATE, Entry, remote_id
+from billhook_gocardless.encoding import LINKED_CUSTOMER, MARK, PINNED_MANDATE, Entry
 from billhook_gocardless.findings import find_created
 from billhook_gocardless.incoming import read_events
 from billhook_gocardless.money import problems_of, to_major, to_minor

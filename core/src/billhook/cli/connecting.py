@@ -13,7 +13,6 @@ import typer
 
 from billhook.cli.command import command
 from billhook.cli.inputs import json_object, secrets, settings
-from billhook.cli.loopback import listening
 from billhook.cli.output import table
 from billhook.cli.session import Session
 from billhook.errors import ConfigError, NotFound
@@ -96,6 +95,8 @@ def connect(
             authorization = begin(redirect_uri)
             returned = _pasted(authorization)
         else:
+            from billhook.cli.loopback import listening
+
             with listening(port) as loopback:
                 authorization = begin(loopback.uri)
                 loopback.expect(authorization.state)

@@ -31,6 +31,8 @@ from billhook.contract.items import (
     InvoiceItem,
     PaymentItem,
     RefundItem,
+    Remembered,
+    remote_id,
 )
 from billhook.contract.numbers import NumberRequest
 from billhook.contract.outcomes import Done, Outcomes, Pending, Rejected, Retry, Steps
@@ -139,6 +141,7 @@ __all__ = [
     "RateLimit",
     "Refusal",
     "RefundItem",
+    "Remembered",
     "RefundResult",
     "RefundStatus",
     "Rejected",
@@ -165,4 +168,5 @@ __all__ = [
     "encode_json",
     "hookimpl",
     "registered",
+    "remote_id",
 ]

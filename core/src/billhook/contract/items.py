@@ -32,6 +32,22 @@ class CustomerLink:
     app_data: Mapping[str, str] = field(default_factory=dict)
 
 
+class Remembered(Protocol):
+    """An item that may stand at the provider already."""
+
+    @property
+    def external_id(self) -> str | None: ...
+    @property
+    def leftovers(self) -> Mapping[str, str]: ...
+
+
+def remote_id(item: Remembered) -> str | None:
+    """The id under which the item stands at the provider, finished or left behind by an operation that was not: start from it, and
+    make no second one.
+    """
+    return item.external_id or next(iter(item.leftovers.values()), None)
+
+
 @dataclass(frozen=True, slots=True)
 class CustomerItem:
     """A customer to bring to the provider. ``external_id`` is set when it is there already and was edited here."""

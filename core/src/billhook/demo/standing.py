@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from billhook.domain.lifecycle import State, is_failed, is_final
+from billhook.domain.lifecycle import State, is_final
 from billhook.domain.payment import CreditNoteStatus
 from billhook.engine.engine import Namespace
 from billhook.engine.moments import to_micros
@@ -50,13 +50,6 @@ class Standing:
             not self.open_work
             and all(is_final(State(state)) for state in self.invoices)
             and ISSUED.issuperset(self.credit_notes)
-        )
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether something waits for a person's retry."""
-        return CreditNoteStatus.FAILED.value in self.credit_notes or any(
-            is_failed(State(state)) for state in self.invoices
         )
 
 

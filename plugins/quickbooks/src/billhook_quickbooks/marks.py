@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from billhook.contract import encode_json
 
@@ -26,20 +26,6 @@ class Mark(NamedTuple):
 
     def __str__(self) -> str:
         return f"billhook:{self.item_id}:{self.content}"
-
-
-class Remembered(Protocol):
-    """An item that may stand at QuickBooks already."""
-
-    @property
-    def external_id(self) -> str | None: ...
-    @property
-    def leftovers(self) -> Mapping[str, str]: ...
-
-
-def remote_id(item: Remembered) -> str | None:
-    """The id under which the item stands there, finished or left behind."""
-    return item.external_id or next(iter(item.leftovers.values()), None)
 
 
 def mark_of(item_id: str, content: Mapping[str, Any]) -> Mark:

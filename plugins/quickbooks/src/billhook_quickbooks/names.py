@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from billhook.contract import CustomerItem
-from billhook_quickbooks.marks import read_mark, remote_id
+from billhook.contract import CustomerItem, remote_id
+from billhook_quickbooks.marks import read_mark
 
 LONGEST_NAME = 100
 

@@ -42,12 +42,12 @@ from billhook.contract import (
     Verdict,
     WebhookEvent,
     hookimpl,
+    remote_id,
 )
 from billhook_quickbooks import company, encoding, oauth, preflight, reading
 from billhook_quickbooks.config import QuickBooksCredentials, QuickBooksSettings
 from billhook_quickbooks.declaration import DECLARATION, OWN_NUMBERS
 from billhook_quickbooks.findings import is_void, rows_of
-from billhook_quickbooks.marks import remote_id
 from billhook_quickbooks.names import Directory, plain_name, told_apart
 from billhook_quickbooks.refusals import is_success, refusal, refused, verdict_of
 from billhook_quickbooks.requests import (

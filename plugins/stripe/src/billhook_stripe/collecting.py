@@ -19,11 +19,12 @@ from billhook.contract import (
     Request,
     Steps,
     hookimpl,
+    remote_id,
 )
 from billhook.errors import InvalidInput
 from billhook_stripe import encoding, paying, preflight, reading
 from billhook_stripe.currencies import from_units, to_units
-from billhook_stripe.encoding import PAYMENT_KEY, REFUND_KEY, remote_id
+from billhook_stripe.encoding import PAYMENT_KEY, REFUND_KEY
 from billhook_stripe.lines import Params
 from billhook_stripe.paying import NOTHING, Paid
 from billhook_stripe.requests import LONGEST_LIST, StripeRequests

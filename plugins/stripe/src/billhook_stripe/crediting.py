@@ -16,11 +16,12 @@ from billhook.contract import (
     Request,
     Steps,
     hookimpl,
+    remote_id,
 )
 from billhook.errors import InvalidInput
 from billhook_stripe import encoding, reading
 from billhook_stripe.currencies import from_units, to_units
-from billhook_stripe.encoding import CREDIT_NOTE_KEY, remote_id
+from billhook_stripe.encoding import CREDIT_NOTE_KEY
 from billhook_stripe.lines import TAX_KEY
 from billhook_stripe.requests import LONGEST_LIST, StripeRequests
 from billhook_stripe.settings import StripeSettings

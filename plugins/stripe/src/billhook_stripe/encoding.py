@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from billhook.contract import (
     CreditNoteItem,
@@ -31,20 +30,6 @@ STEP_KEY = "billhook_step"
 
 _USUAL_DAYS_UNTIL_DUE = 30
 _SOON = timedelta(minutes=5)
-
-
-class Remembered(Protocol):
-    """An item that may stand at Stripe already."""
-
-    @property
-    def external_id(self) -> str | None: ...
-    @property
-    def leftovers(self) -> Mapping[str, str]: ...
-
-
-def remote_id(item: Remembered) -> str | None:
-    """The id under which the item stands at Stripe, finished or left behind."""
-    return item.external_id or next(iter(item.leftovers.values()), None)
 
 
 def customer_params(item: CustomerItem, settings: StripeSettings, *, is_new: bool) -> Params:

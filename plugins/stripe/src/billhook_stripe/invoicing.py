@@ -22,9 +22,10 @@ from billhook.contract import (
     Snapshot,
     Steps,
     hookimpl,
+    remote_id,
 )
 from billhook_stripe import encoding, reading
-from billhook_stripe.encoding import CUSTOMER_KEY, INVOICE_KEY, STEP_KEY, remote_id
+from billhook_stripe.encoding import CUSTOMER_KEY, INVOICE_KEY, STEP_KEY
 from billhook_stripe.lines import Params, Plan, chunks, mark_of, plan_of
 from billhook_stripe.requests import LONGEST_LIST, StripeRequests
 from billhook_stripe.settings import StripeSettings, existing_customer

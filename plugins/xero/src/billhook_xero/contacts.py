@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus
 
-from billhook.contract import CustomerItem, Rejected
+from billhook.contract import CustomerItem, Rejected, remote_id
 from billhook_xero.config import NameClash
-from billhook_xero.encoding import remote_id
 
 Json = Mapping[str, Any]
 

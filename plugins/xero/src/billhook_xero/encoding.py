@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
-from billhook.contract import CreditNoteItem, CustomerItem, InvoiceItem, InvoiceView, PaymentItem
+from billhook.contract import CreditNoteItem, CustomerItem, InvoiceItem, InvoiceView, PaymentItem, remote_id
 from billhook_xero.config import XeroSettings
 from billhook_xero.representation import EXACT, Paper, Written, paper_of
 from billhook_xero.sdk import models
 
 SIXTH = Decimal("0.000001")
-
-
-class Remembered(Protocol):
-    """An item that may stand at Xero already."""
-
-    @property
-    def external_id(self) -> str | None: ...
-    @property
-    def leftovers(self) -> Mapping[str, str]: ...
-
-
-def remote_id(item: Remembered) -> str | None:
-    """The id under which the item stands at Xero, finished or left behind."""
-    return item.external_id or next(iter(item.leftovers.values()), None)
 
 
 def contact(item: CustomerItem, name: str, known_id: str | None) -> Any:

@@ -42,12 +42,12 @@ from billhook.contract import (
     Verdict,
     WebhookEvent,
     hookimpl,
+    remote_id,
 )
 from billhook_xero import encoding, oauth, preflight, reading, refusals
 from billhook_xero.config import TaxAuthority, XeroCredentials, XeroSettings
 from billhook_xero.contacts import choose_names, in_filters, wanted_name
 from billhook_xero.declaration import DECLARATION, OWN_NUMBERS
-from billhook_xero.encoding import remote_id
 from billhook_xero.findings import REMOVED, allocations_of
 from billhook_xero.representation import paper_of
 from billhook_xero.requests import XeroRequests

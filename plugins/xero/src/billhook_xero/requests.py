@@ -26,10 +26,10 @@ from billhook.contract import (
     Reply,
     Request,
     registered,
+    remote_id,
 )
 from billhook_xero import encoding, findings, reading
 from billhook_xero.config import XeroSettings
-from billhook_xero.encoding import remote_id
 from billhook_xero.marks import contact_mark, document_mark
 from billhook_xero.sdk import encoded, exact_json, models, wire_form
 

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 
+from billhook.testing.simulator.books import Duplicate
 from billhook_gocardless.simulator.ledger import Ledger, Thing
-from billhook_gocardless.simulator.records import Customer, Duplicate, Mandate, Payment, Refund, major
+from billhook_gocardless.simulator.records import Customer, Mandate, Payment, Refund, major
 
 _NO_MONEY = frozenset({"failed", "cancelled", "customer_approval_denied"})
 _COLLECTED = frozenset({"confirmed", "paid_out"})

@@ -51,15 +51,6 @@ class Refund:
     payment: str
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """One reference of the client that stands for several things: what exactly-once must never leave behind."""
-
-    kind: str
-    reference: str
-    ids: tuple[str, ...]
-
-
 def major(minor: int) -> Decimal:
     """Hundredths as an amount; every currency of GoCardless has two decimals [sdk: Payment.currency]."""
     return Decimal(minor).scaleb(-DECIMALS)

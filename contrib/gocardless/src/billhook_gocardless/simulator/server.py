@@ -16,6 +16,7 @@ from typing import Any
 
 from billhook.clock import Clock
 from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator.books import Duplicate
 from billhook.testing.simulator.memory import EPOCH
 from billhook_gocardless.simulator.answers import Ask, Handler, Refused, Route, invalid_usage, not_found
 from billhook_gocardless.simulator.books import Books
@@ -24,7 +25,7 @@ from billhook_gocardless.simulator.events import EventDesk, signed
 from billhook_gocardless.simulator.ledger import Ledger
 from billhook_gocardless.simulator.mandates import MandateDesk
 from billhook_gocardless.simulator.payments import PaymentDesk
-from billhook_gocardless.simulator.records import Customer, Duplicate, Mandate, Payment, Refund
+from billhook_gocardless.simulator.records import Customer, Mandate, Payment, Refund
 from billhook_gocardless.simulator.refunds import RefundDesk
 from billhook_gocardless.simulator.rules import GoCardlessRules
 from billhook_gocardless.simulator.scenarios import ScenarioDesk

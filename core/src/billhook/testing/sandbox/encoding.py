@@ -7,10 +7,9 @@ where they give our amount, else once the amount. Tax inside prices is taken out
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from billhook.contract import (
     CreditNoteItem,
@@ -21,7 +20,9 @@ from billhook.contract import (
     MappedLine,
     PaymentItem,
     RefundItem,
+    Remembered,
     encode_json,
+    remote_id,
 )
 from billhook.domain.money import EXACT, round_to
 
@@ -29,20 +30,6 @@ Entry = dict[str, Any]
 
 CONTENT_MARK = "billhook/content"
 """The metadata key under which the sandbox keeps a fingerprint of what was sent, so that a look-up can tell an old copy from the new one."""
-
-
-class Remembered(Protocol):
-    """An item that may stand at the provider already."""
-
-    @property
-    def external_id(self) -> str | None: ...
-    @property
-    def leftovers(self) -> Mapping[str, str]: ...
-
-
-def remote_id(item: Remembered) -> str | None:
-    """The id under which the item stands at the provider, finished or left behind."""
-    return item.external_id or left_behind(item)
 
 
 def left_behind(item: Remembered) -> str | None:

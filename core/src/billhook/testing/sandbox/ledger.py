@@ -15,12 +15,12 @@ from billhook.testing.sandbox.records import (
     Customer,
     Discount,
     Document,
-    Duplicate,
     Line,
     Payment,
     Refund,
 )
 from billhook.testing.sandbox.sums import added
+from billhook.testing.simulator.books import Duplicate
 from billhook.testing.simulator.memory import Memory, micros, moment
 
 _SCHEMA = """

@@ -48,10 +48,11 @@ from billhook.contract import (
     Verdict,
     WebhookEvent,
     hookimpl,
+    remote_id,
 )
 from billhook.testing.sandbox import encoding, findings, reading
 from billhook.testing.sandbox.config import SandboxCredentials, SandboxSettings
-from billhook.testing.sandbox.encoding import Entry, left_behind, remote_id
+from billhook.testing.sandbox.encoding import Entry, left_behind
 from billhook.testing.sandbox.incoming import read_events
 from billhook.testing.sandbox.requests import KEYS_HONOURED, SandboxRequests, money_sample
 

@@ -107,12 +107,3 @@ class Refund:
     payment: str
     amount: Decimal
     currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """One reference of ours that stands for several things over there: what exactly-once must never leave behind."""
-
-    kind: str
-    reference: str
-    ids: tuple[str, ...]

@@ -20,11 +20,11 @@ from billhook.testing.sandbox.desk import Ask, Handler, RateLimit, Route, Sandbo
 from billhook.testing.sandbox.documents import DocumentDesk
 from billhook.testing.sandbox.ledger import Ledger
 from billhook.testing.sandbox.payments import PaymentDesk
-from billhook.testing.sandbox.records import Customer, Document, Duplicate, Payment, Refund
+from billhook.testing.sandbox.records import Customer, Document, Payment, Refund
 from billhook.testing.sandbox.tax import TaxDesk
 from billhook.testing.sandbox.webhooks import signed_webhook
 from billhook.testing.simulator.base import Simulator
-from billhook.testing.simulator.books import Connection
+from billhook.testing.simulator.books import Connection, Duplicate
 from billhook.testing.simulator.memory import EPOCH
 from billhook.testing.simulator.messages import Event, Pairs, SimReply, SimRequest
 

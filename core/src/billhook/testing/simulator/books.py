@@ -29,6 +29,15 @@ class BookedDocument(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Duplicate:
+    """One reference of ours that stands for several things over there: what exactly-once must never leave behind."""
+
+    kind: str
+    reference: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """What an app is installed with to reach a simulator. ``accounts`` are the books' own, by what goes there."""
 

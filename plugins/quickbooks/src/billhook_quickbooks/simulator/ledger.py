@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import ClassVar
 
 from billhook.testing.simulator import Memory
-from billhook_quickbooks.simulator.records import Customer, Document, Duplicate, Line, Payment
+from billhook.testing.simulator.books import Duplicate
+from billhook_quickbooks.simulator.records import Customer, Document, Line, Payment
 from billhook_quickbooks.simulator.wire import Entity, dumps, loads, ref
 
 _SCHEMA = """

@@ -66,12 +66,3 @@ class Payment:
     customer: str
     applied: tuple[tuple[str, Decimal], ...]
     status: str = "paid"
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """One reference of ours that stands for several things."""
-
-    kind: str
-    reference: str
-    ids: tuple[str, ...]

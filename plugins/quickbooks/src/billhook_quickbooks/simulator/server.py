@@ -10,6 +10,7 @@ from typing import Any
 
 from billhook.clock import Clock
 from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator.books import Duplicate
 from billhook_quickbooks.simulator.access import AUTHORIZE_PATH, TOKEN_PATH, Access
 from billhook_quickbooks.simulator.changes import not_found
 from billhook_quickbooks.simulator.documents import Documents
@@ -19,7 +20,7 @@ from billhook_quickbooks.simulator.limits import Limits
 from billhook_quickbooks.simulator.payments import Payments
 from billhook_quickbooks.simulator.people import People
 from billhook_quickbooks.simulator.queries import Query, parse
-from billhook_quickbooks.simulator.records import Customer, Document, Duplicate, Payment
+from billhook_quickbooks.simulator.records import Customer, Document, Payment
 from billhook_quickbooks.simulator.rules import CompanyRules
 from billhook_quickbooks.simulator.webhooks import signed_webhook
 from billhook_quickbooks.simulator.wire import Entity, Refused, answer, loads

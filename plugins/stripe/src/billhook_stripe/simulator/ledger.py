@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from billhook.testing.simulator import Memory
+from billhook.testing.simulator.books import Duplicate
 from billhook_stripe.simulator.desk import Body, missing
 from billhook_stripe.simulator.records import (
     Customer,
     Document,
-    Duplicate,
     Payment,
     Refund,
     credit_of,

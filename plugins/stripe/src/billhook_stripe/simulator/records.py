@@ -90,15 +90,6 @@ class Refund:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """A reference that stands for more than one thing."""
-
-    kind: str
-    reference: str
-    ids: tuple[str, ...]
-
-
 def customer_of(body: Body) -> Customer:
     """A customer as the books show it."""
     currency = body.get("currency")

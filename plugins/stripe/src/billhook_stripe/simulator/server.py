@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from billhook.clock import Clock
 from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator.books import Duplicate
 from billhook_stripe.simulator.charging import Charger
 from billhook_stripe.simulator.credit_notes import CreditNoteDesk
 from billhook_stripe.simulator.customers import CustomerDesk, change_balance
@@ -22,7 +23,7 @@ from billhook_stripe.simulator.judge import Judge
 from billhook_stripe.simulator.ledger import Ledger
 from billhook_stripe.simulator.limits import Limits
 from billhook_stripe.simulator.payments import PaymentDesk
-from billhook_stripe.simulator.records import Customer, Document, Duplicate, Payment, Refund
+from billhook_stripe.simulator.records import Customer, Document, Payment, Refund
 from billhook_stripe.simulator.rules import StripeRules
 from billhook_stripe.simulator.webhooks import event_body, signed_webhook
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from billhook.testing.simulator import Memory
+from billhook.testing.simulator.books import Duplicate
 from billhook_xero.simulator.wire import Json, read_json, write_json
 
 _SCHEMA = """
@@ -90,15 +91,6 @@ class Payment:
     invoice: str
     account: str
     tenant: str
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """One reference that stands for several things."""
-
-    kind: str
-    reference: str
-    ids: tuple[str, ...]
 
 
 class Ledger(Memory):

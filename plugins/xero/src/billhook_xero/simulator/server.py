@@ -13,6 +13,7 @@ from typing import Any
 
 from billhook.clock import Clock
 from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator.books import Duplicate
 from billhook_xero.simulator import app_credentials, app_settings, organisations, webhooks
 from billhook_xero.simulator.contacts import ContactDesk
 from billhook_xero.simulator.credit_notes import CreditNoteDesk
@@ -20,7 +21,7 @@ from billhook_xero.simulator.desk import Ask, Handler
 from billhook_xero.simulator.identity import AUTHORIZE, CONNECTIONS, TOKEN, Identity
 from billhook_xero.simulator.invoices import InvoiceDesk
 from billhook_xero.simulator.judge import Judge
-from billhook_xero.simulator.ledger import Customer, Document, Duplicate, Ledger, Payment
+from billhook_xero.simulator.ledger import Customer, Document, Ledger, Payment
 from billhook_xero.simulator.limits import Limits
 from billhook_xero.simulator.payments import PaymentDesk
 from billhook_xero.simulator.rules import Org, XeroRules
