@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from billhook.contract.declaration import Capability
 from billhook.domain.invoice import content_json, parse_content
 from billhook.domain.party import CustomerSnapshot
+from billhook.engine.annotations import forget_annotations
 from billhook.engine.context import Context
 from billhook.engine.freeze import FrozenBatch
 from billhook.engine.locks import hold
@@ -136,6 +137,7 @@ class Eraser:
         scrub_mappings(tx, blanked, scrub)
         scrub_texts(tx, blanked, scrub)
         _blank_inbox(tx, traces.app_ids, blanked)
+        forget_annotations(tx, sorted(blanked))
         unit.load_invoices(id for id in invoices if id in blanked)
         for row in unit.invoices.values():
             unit.record(row, "erased")

@@ -22,6 +22,7 @@ from billhook.domain.money import amount, plain
 from billhook.domain.parsing import argument, parse, parse_draft
 from billhook.domain.period import utc
 from billhook.engine import confirmations, queries
+from billhook.engine.annotations import annotate
 from billhook.engine.commands import PAYMENT_TRIGGERS, Commands
 from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
@@ -208,6 +209,19 @@ class Invoices:
         at = self._context.clock.now() if received_at is None else argument("received_at", utc, received_at)
         arguments = {"amount": plain(received), "received_at": at.isoformat(), **notes.model_dump()}
         return self._give(invoice_id, "record_payment", arguments)
+
+    def annotate(self, invoice_id: str, annotations: Mapping[str, str]) -> InvoiceDetails:
+        """Remember short facts of your own beside the invoice, by name; an empty value forgets one. Changes nothing else.
+
+        Raises InvalidInput, NotFound. ``InvoiceDetails.annotations`` has them all.
+        """
+
+        def act(tx: Transaction) -> InvoiceDetails:
+            unit = self._unit(tx, Lane.INTERACTIVE)
+            annotate(unit, unit.invoice(invoice_id, self._namespace).id, annotations)
+            return queries.details(unit, self._namespace, invoice_id)
+
+        return self._write(act)
 
     # What callers confirm.
 

@@ -16,6 +16,7 @@ from billhook.domain.issue import ValidationIssue
 from billhook.domain.lifecycle import Action, State, available_actions, is_failed, is_mutable
 from billhook.domain.parsing import argument
 from billhook.domain.period import utc
+from billhook.engine.annotations import annotations_of
 from billhook.engine.invoice_row import COLUMNS, InvoiceRow, invoice_view
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
 from billhook.engine.paging import check_page
@@ -99,6 +100,7 @@ class InvoiceDetails:
     waiting_since: datetime | None = None
     gives_up_at: datetime | None = None
     apps: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -136,6 +138,7 @@ def details(unit: Unit, namespace: str, invoice_id: str) -> InvoiceDetails:
         waiting_since=from_micros(pause.at) if pause else None,
         gives_up_at=_gives_up_at(unit.tx, invoice_id) if pause else None,
         apps={role: row.values[f"{role}_app_id"] for role in ("tax", "invoicing", "payment")},
+        annotations=annotations_of(unit.tx, invoice_id),
     )
 
 

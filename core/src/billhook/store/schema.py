@@ -497,6 +497,17 @@ confirmation = _table(
     sa.PrimaryKeyConstraint("invoice_id", "stage", "revision"),
 )
 
+# What a host wants to remember of an invoice. No revision, no trigger: nothing here reads it.
+invoice_annotation = _table(
+    "invoice_annotation",
+    _text("invoice_id"),
+    _text("name"),
+    _text("value"),
+    _int("at"),
+    sa.PrimaryKeyConstraint("invoice_id", "name"),
+    clustered=True,
+)
+
 inbox = _table(
     "inbox",
     _text("app_id"),

@@ -320,6 +320,15 @@ def upgrade(op: Operations) -> None:
     op.create_index("billhook_invoice_namespace", "billhook_invoice", ["namespace", "id"], unique=False)
     op.create_index("billhook_invoice_state", "billhook_invoice", ["namespace", "state", "id"], unique=False)
     op.create_table(
+        "billhook_invoice_annotation",
+        sa.Column("invoice_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("invoice_id", "name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "billhook_late_reply",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("attempt_id", sa.Text(), nullable=False),
