@@ -314,11 +314,11 @@ class Stumbling(SandboxProvider):
     stumbles = 1
 
     @hookimpl
-    def read_webhook(self, headers, body, secrets, now):
+    def read_webhook(self, headers, body, secrets, now, settings):
         if Stumbling.stumbles:
             Stumbling.stumbles -= 1
             raise RuntimeError("the handler has a bug")
-        return super().read_webhook(headers, body, secrets, now)
+        return super().read_webhook(headers, body, secrets, now, settings)
 
 
 def test_a_webhook_whose_handler_fails_is_not_taken_for_received(a_world: NewWorld):

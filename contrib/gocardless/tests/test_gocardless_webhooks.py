@@ -17,7 +17,7 @@ SECRET = "gocardless-webhook-secret"
 
 def read(counter, headers, body, secrets=None):
     lowered = {name.lower(): value for name, value in headers}
-    return counter.handle.read_webhook(lowered, body, secrets or counter.token, counter.clock.now())
+    return counter.handle.read_webhook(lowered, body, secrets or counter.token, counter.clock.now(), counter.settings)
 
 
 def signed(body: bytes, secret: str = SECRET):

@@ -291,21 +291,21 @@ def test_credentials_are_added_by_the_provider() -> None:
 
 def test_a_webhook_is_read_or_refused() -> None:
     handle = ProviderHandle(Acme)
-    assert handle.read_webhook({}, b"in_1", None, NOW) == Refusal("not signed")
-    events = handle.read_webhook({"signature": "x"}, b"in_1", None, NOW)
+    assert handle.read_webhook({}, b"in_1", None, NOW, None) == Refusal("not signed")
+    events = handle.read_webhook({"signature": "x"}, b"in_1", None, NOW, None)
     assert isinstance(events, tuple)
     assert [event.external_id for event in events] == ["in_1"]
 
 
 def test_a_provider_that_reads_no_webhooks_says_so() -> None:
     with pytest.raises(Unsupported, match="does not declare read_webhook"):
-        ProviderHandle(Bare).read_webhook({}, b"", None, NOW)
+        ProviderHandle(Bare).read_webhook({}, b"", None, NOW, None)
 
 
 def test_a_webhook_that_is_neither_read_nor_refused_is_a_fault() -> None:
     provider = type("Silent", (Acme,), {"read_webhook": hookimpl(lambda self: None)})
     with pytest.raises(ContractViolation, match="read_webhook returned None"):
-        ProviderHandle(provider).read_webhook({}, b"", None, NOW)
+        ProviderHandle(provider).read_webhook({}, b"", None, NOW, None)
 
 
 def test_a_registered_function_is_found_by_name() -> None:

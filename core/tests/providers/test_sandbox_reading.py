@@ -169,7 +169,7 @@ def hooks(counter, sandbox):
 
 
 def test_every_webhook_of_the_sandbox_is_read_as_the_event_it_tells(hooks, clock, sandbox):
-    events = [HANDLE.read_webhook(headers, body, SIGNED, clock.now()) for headers, body in hooks]
+    events = [HANDLE.read_webhook(headers, body, SIGNED, clock.now(), None) for headers, body in hooks]
     told = [(event.kind, event.type, event.external_id) for (event,) in events]
     document, payment = sandbox.documents()[0].id, sandbox.payments()[0].id
     assert told == [
@@ -184,7 +184,7 @@ def test_every_webhook_of_the_sandbox_is_read_as_the_event_it_tells(hooks, clock
 
 
 def refusal_of(headers, body, secrets, now):
-    refused = HANDLE.read_webhook(headers, body, secrets, now)
+    refused = HANDLE.read_webhook(headers, body, secrets, now, None)
     assert isinstance(refused, Refusal), refused
     return refused.reason
 
@@ -225,7 +225,7 @@ def test_a_signature_that_is_no_hex_is_refused(hooks, clock):
 @pytest.mark.parametrize("age, is_taken", [(300, True), (301, False), (-300, True), (-301, False)])
 def test_a_webhook_is_taken_within_five_minutes_of_its_signing(hooks, clock, age, is_taken):
     headers, body = hooks[0]
-    read = HANDLE.read_webhook(headers, body, SIGNED, clock.now() + timedelta(seconds=age))
+    read = HANDLE.read_webhook(headers, body, SIGNED, clock.now() + timedelta(seconds=age), None)
     assert isinstance(read, tuple) == is_taken
 
 
@@ -248,4 +248,4 @@ def test_a_signed_body_that_is_no_event_is_refused(signed, clock, body):
 
 def test_an_event_of_a_kind_that_means_nothing_here_is_read_as_none(signed, clock):
     body = json.dumps({"id": "e", "type": "coupon.used", "reference": "r", "object_id": "o", "at": "x"}).encode()
-    assert HANDLE.read_webhook(signed(body), body, SIGNED, clock.now()) == ()
+    assert HANDLE.read_webhook(signed(body), body, SIGNED, clock.now(), None) == ()

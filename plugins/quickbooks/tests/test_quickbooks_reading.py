@@ -102,6 +102,7 @@ def test_a_fault_of_a_gateway_in_lower_case_is_read():
 # Webhooks.
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+REALM = "1"
 
 
 def signed(body, token="simulated-verifier"):
@@ -116,7 +117,7 @@ def test_a_webhook_of_the_company_is_read_in_both_forms(a_company, a_desk, scene
     told = []
     for headers, body in company.pending_webhooks():
         lowered = {name.lower(): value for name, value in headers}
-        told += desk.handle.read_webhook(lowered, body, scene.credentials, NOW)
+        told += desk.handle.read_webhook(lowered, body, scene.credentials, NOW, desk.settings)
     assert [(each.kind, each.external_id) for each in told] == [("document", item.external_id)]
     assert told[-1].details == {"realm": company.rules.realm}
     assert told[-1].occurred_at == NOW
@@ -124,19 +125,30 @@ def test_a_webhook_of_the_company_is_read_in_both_forms(a_company, a_desk, scene
 
 def test_a_webhook_with_another_signature_is_refused():
     body = b"[]"
-    assert isinstance(read_events(signed(body, "another"), body, "simulated-verifier"), Refusal)
-    assert isinstance(read_events({}, body, "simulated-verifier"), Refusal)
-    assert isinstance(read_events(signed(body), body + b" ", "simulated-verifier"), Refusal)
+    assert isinstance(read_events(signed(body, "another"), body, "simulated-verifier", REALM), Refusal)
+    assert isinstance(read_events({}, body, "simulated-verifier", REALM), Refusal)
+    assert isinstance(read_events(signed(body), body + b" ", "simulated-verifier", REALM), Refusal)
 
 
 def test_without_a_verifier_token_every_webhook_is_refused(desk):
-    assert isinstance(read_events(signed(b"[]"), b"[]", None), Refusal)
-    assert isinstance(desk.handle.read_webhook(signed(b"[]"), b"[]", None, NOW), Refusal)
+    assert isinstance(read_events(signed(b"[]"), b"[]", None, REALM), Refusal)
+    assert isinstance(desk.handle.read_webhook(signed(b"[]"), b"[]", None, NOW, desk.settings), Refusal)
 
 
 @pytest.mark.parametrize("body", [b"nonsense", b"{}", b'[{"type": "qbo"}]', b'"text"', b"[1]"])
 def test_a_signed_body_that_is_no_event_is_refused(body):
-    assert isinstance(read_events(signed(body), body, "simulated-verifier"), Refusal)
+    assert isinstance(read_events(signed(body), body, "simulated-verifier", REALM), Refusal)
+
+
+@pytest.mark.parametrize("form", ["cloud_events", "notifications"])
+def test_events_of_another_company_are_left_out(a_company, a_desk, scene, form):
+    company = a_company(webhook_form=form)
+    desk = a_desk(company)
+    desk.issued(1)
+    another = desk.settings.model_copy(update={"account": "99"})
+    for headers, body in company.pending_webhooks():
+        lowered = {name.lower(): value for name, value in headers}
+        assert desk.handle.read_webhook(lowered, body, scene.credentials, NOW, another) == ()
 
 
 def test_an_old_copy_has_the_same_id_and_so_counts_once():
@@ -149,8 +161,8 @@ def test_an_old_copy_has_the_same_id_and_so_counts_once():
     }
     body = json.dumps([event]).encode()
     first, copy = (
-        read_events(signed(body), body, "simulated-verifier"),
-        read_events(signed(body), body, "simulated-verifier"),
+        read_events(signed(body), body, "simulated-verifier", REALM),
+        read_events(signed(body), body, "simulated-verifier", REALM),
     )
     assert first == copy
     assert first[0].id == "evt-1"
@@ -165,7 +177,7 @@ def test_kinds_that_mean_nothing_here_are_left_out():
         "intuitaccountid": "1",
     }
     body = json.dumps([event]).encode()
-    assert read_events(signed(body), body, "simulated-verifier") == []
+    assert read_events(signed(body), body, "simulated-verifier", REALM) == []
 
 
 # Nothing heavy on load.

@@ -23,7 +23,7 @@ from billhook.contract import (
     Unauthorized,
 )
 from billhook.plugins import ProviderHandle
-from billhook_stripe import StripeCredentials, provider, reading
+from billhook_stripe import StripeCredentials, StripeSettings, provider, reading
 from billhook_stripe.paying import read_intent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -104,9 +104,9 @@ def signed(body: bytes, secret: str = "whsec_1", at: datetime = NOON) -> dict[st
     return {"stripe-signature": f"t={seconds},v1={mac}"}
 
 
-def an_event(type_: str, object_id: str = "x_1", method: str = "send_invoice") -> bytes:
+def an_event(type_: str, object_id: str = "x_1", method: str = "send_invoice", **more: str) -> bytes:
     about = {"id": object_id, "collection_method": method}
-    told = {"id": "evt_1", "type": type_, "created": int(NOON.timestamp()), "data": {"object": about}}
+    told = {"id": "evt_1", "type": type_, "created": int(NOON.timestamp()), "data": {"object": about}, **more}
     return json.dumps(told).encode()
 
 
@@ -122,7 +122,7 @@ def an_event(type_: str, object_id: str = "x_1", method: str = "send_invoice") -
 )
 def test_an_event_is_a_hint_at_what_changed(type_, kind):
     body = an_event(type_)
-    (event,) = HANDLE.read_webhook(signed(body), body, SECRETS, NOON)
+    (event,) = HANDLE.read_webhook(signed(body), body, SECRETS, NOON, StripeSettings())
     assert (event.id, event.kind, event.external_id, event.type, event.occurred_at) == (
         "evt_1",
         kind,
@@ -144,14 +144,20 @@ def test_an_event_is_a_hint_at_what_changed(type_, kind):
     ],
 )
 def test_what_tells_nothing_new_is_accepted_and_costs_no_read(body):
-    assert HANDLE.read_webhook(signed(body), body, SECRETS, NOON) == ()
+    assert HANDLE.read_webhook(signed(body), body, SECRETS, NOON, StripeSettings()) == ()
+
+
+@pytest.mark.parametrize("account, told", [(None, 0), ("acct_1", 1), ("acct_2", 0)])
+def test_an_event_of_another_connected_account_is_left_out(account, told):
+    body = an_event("invoice.paid", account="acct_1")
+    assert len(HANDLE.read_webhook(signed(body), body, SECRETS, NOON, StripeSettings(account=account))) == told
 
 
 def test_a_signature_among_several_is_enough():
     body = an_event("invoice.paid")
     old, new = signed(body, "whsec_old"), signed(body)
     both = {"stripe-signature": old["stripe-signature"] + "," + new["stripe-signature"].partition(",")[2]}
-    assert len(HANDLE.read_webhook(both, body, SECRETS, NOON)) == 1
+    assert len(HANDLE.read_webhook(both, body, SECRETS, NOON, StripeSettings())) == 1
 
 
 @pytest.mark.parametrize(
@@ -167,7 +173,7 @@ def test_a_signature_among_several_is_enough():
     ],
 )
 def test_a_webhook_that_is_not_stripes_or_is_old_is_refused(headers, why):
-    refusal = HANDLE.read_webhook(headers, an_event("invoice.paid"), SECRETS, NOON)
+    refusal = HANDLE.read_webhook(headers, an_event("invoice.paid"), SECRETS, NOON, StripeSettings())
     assert isinstance(refusal, Refusal)
     assert why in refusal.reason
 
@@ -175,13 +181,13 @@ def test_a_webhook_that_is_not_stripes_or_is_old_is_refused(headers, why):
 @pytest.mark.parametrize("secrets", [None, StripeCredentials(api_key="sk")])
 def test_without_a_secret_every_webhook_is_refused(secrets):
     body = an_event("invoice.paid")
-    refusal = HANDLE.read_webhook(signed(body, ""), body, secrets, NOON)
+    refusal = HANDLE.read_webhook(signed(body, ""), body, secrets, NOON, StripeSettings())
     assert "webhook_secret" in refusal.reason
 
 
 @pytest.mark.parametrize("body", [b"[]", b'{"type": "invoice.paid"}', b"null", b"\xff\xfe"])
 def test_a_signed_body_that_is_no_event_is_refused(body):
-    assert isinstance(HANDLE.read_webhook(signed(body), body, SECRETS, NOON), Refusal)
+    assert isinstance(HANDLE.read_webhook(signed(body), body, SECRETS, NOON, StripeSettings()), Refusal)
 
 
 def test_the_simulators_webhooks_are_stripes(counter, books):
@@ -191,7 +197,7 @@ def test_the_simulators_webhooks_are_stripes(counter, books):
     now = counter.clock.now()
     secrets = StripeCredentials(api_key="sk", webhook_secret="whsec_simulator")
     read = [
-        HANDLE.read_webhook({name.lower(): value for name, value in headers}, body, secrets, now)
+        HANDLE.read_webhook({name.lower(): value for name, value in headers}, body, secrets, now, StripeSettings())
         for headers, body in books.pending_webhooks()
     ]
     events = [event for each in read for event in each]

@@ -228,9 +228,9 @@ def told(desk):
     return desk.xero.pending_webhooks()[-1]
 
 
-def read(desk, headers, body, credentials=CREDENTIALS):
+def read(desk, headers, body, credentials=CREDENTIALS, settings=None):
     return desk.handle.read_webhook(
-        {name.lower(): value for name, value in headers}, body, credentials, desk.clock.now()
+        {name.lower(): value for name, value in headers}, body, credentials, desk.clock.now(), settings or desk.settings
     )
 
 
@@ -239,6 +239,12 @@ def test_a_signed_webhook_is_a_hint_at_its_document(desk):
     (document,) = desk.xero.documents()
     assert (event.kind, event.type, event.external_id) == ("document", "INVOICE.CREATE", document.id)
     assert event.occurred_at == desk.clock.now()
+
+
+@pytest.mark.parametrize("tenant, hints", [("", 1), (DEMO_TENANT, 1), ("another", 0)])
+def test_what_another_organisation_is_told_is_left_out(desk, tenant, hints):
+    settings = desk.settings.model_copy(update={"account": tenant})
+    assert len(read(desk, *told(desk), settings=settings)) == hints
 
 
 def test_a_copy_of_a_webhook_has_the_same_id_whenever_it_comes(desk):

@@ -203,7 +203,12 @@ class GoCardlessProvider(GoCardlessRequests):
 
     @hookimpl
     def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: GoCardlessCredentials | None, now: datetime
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        secrets: GoCardlessCredentials | None,
+        now: datetime,
+        settings: GoCardlessSettings,
     ) -> Sequence[WebhookEvent] | Refusal:
         """The events about payments and refunds, once the signature is checked."""
         secret = secrets.webhook_secret if secrets is not None else None

@@ -190,10 +190,11 @@ class ReadingSpec:
 
     @hookspec(firstresult=True)
     def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime
+        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
     ) -> Sequence[WebhookEvent] | Refusal | None:
         """The verified events of a webhook (header names in lower case, body as received), or why it is refused. A missing secret is
-        a refusal. ``secrets`` is the app's credentials model."""
+        a refusal. ``secrets`` is the app's credentials model. Leave out what ``settings`` show to be another account's: one
+        address may get the events of many."""
 
 
 PROVIDER_SPECS: tuple[type, ...] = (

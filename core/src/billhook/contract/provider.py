@@ -196,7 +196,7 @@ class Provider(Generic[SettingsT]):
         return request
 
     def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime
+        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: SettingsT
     ) -> Sequence[WebhookEvent] | Refusal | None:
         """See ReadingSpec.read_webhook."""
         self._missing("read_webhook")

@@ -34,4 +34,4 @@ class ContractVersion:
         return f"{self.major}.{self.minor}"
 
 
-CURRENT = ContractVersion(1, 0)
+CURRENT = ContractVersion(1, 1)

@@ -59,7 +59,7 @@ class Webhooks:
         lowered = {name.lower(): value for name, value in headers.items()}
         credentials = app.handle.credentials(secrets) if secrets else None
         try:
-            read = app.handle.read_webhook(lowered, body, credentials, now)
+            read = app.handle.read_webhook(lowered, body, credentials, now, app.settings)
         except BillhookError:
             raise
         except Exception as error:

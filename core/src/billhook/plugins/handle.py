@@ -111,11 +111,11 @@ class ProviderHandle:
         return request if outgoing is None else outgoing
 
     def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime
+        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
     ) -> tuple[WebhookEvent, ...] | Refusal:
         """The verified events, or why the webhook is refused. Raises Unsupported when the provider reads none."""
         self._require(Capability.READ_WEBHOOK)
-        read = self._read_webhook(headers, body, secrets, now)
+        read = self._read_webhook(headers, body, secrets, now, settings)
         return read if isinstance(read, Refusal) else _all_of_type("read_webhook", read, WebhookEvent)
 
     def registered_function(self, name: str) -> Callable[..., Any]:

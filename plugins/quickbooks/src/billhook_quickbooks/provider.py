@@ -264,11 +264,16 @@ class QuickBooksProvider(QuickBooksRequests):
 
     @hookimpl
     def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: QuickBooksCredentials | None, now: datetime
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        secrets: QuickBooksCredentials | None,
+        now: datetime,
+        settings: QuickBooksSettings,
     ) -> Sequence[WebhookEvent] | Refusal:
-        """The events, once the signature is checked."""
+        """The company's events, once the signature is checked."""
         token = secrets.verifier_token if secrets is not None else None
-        return read_events(headers, body, token.get_secret_value() if token is not None else None)
+        return read_events(headers, body, token.get_secret_value() if token is not None else None, settings.account)
 
     # Steps.
 

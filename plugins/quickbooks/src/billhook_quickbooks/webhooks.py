@@ -2,7 +2,7 @@
 
 The signature is the base64 of an HMAC-SHA256 of the body under the verifier token (developer.intuit.com, "Configure webhooks"; Intuit's blog
 of 2025-11-12 on the change of the payload). One address gets the events of all companies of a developer's app, and ids are unique only
-within a company: a hint of another company costs a read that shows nothing new. The signature covers no time: a copy is told by its id.
+within a company, so those of other companies are left out. The signature covers no time: a copy is told by its id.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ SIGNATURE = "intuit-signature"
 _KINDS: Mapping[str, EventKind] = {"invoice": "document"}
 
 
-def read_events(headers: Mapping[str, str], body: bytes, token: str | None) -> Sequence[WebhookEvent] | Refusal:
-    """The events about invoices in a webhook with a good signature, each with its company in ``details``."""
+def read_events(
+    headers: Mapping[str, str], body: bytes, token: str | None, realm: str
+) -> Sequence[WebhookEvent] | Refusal:
+    """The events about the company's invoices in a webhook with a good signature."""
     if not token:
         return Refusal("the app has no verifier_token, so no signature can be checked; add it to its credentials")
     expected = base64.b64encode(hmac.new(token.encode(), body, hashlib.sha256).digest())
@@ -34,8 +36,10 @@ def read_events(headers: Mapping[str, str], body: bytes, token: str | None) -> S
     try:
         told = json.loads(body)
         if isinstance(told, list):
-            return [event for each in told for event in _of_cloud_event(each)]
-        return [event for notice in told["eventNotifications"] for event in _of_notification(notice)]
+            found = [event for each in told for event in _of_cloud_event(each)]
+        else:
+            found = [event for notice in told["eventNotifications"] for event in _of_notification(notice)]
+        return [event for event in found if event.details["realm"] == realm]
     except (ValueError, KeyError, TypeError, AttributeError):
         return Refusal("it is signed, but is no list of events")
 

@@ -67,8 +67,14 @@ class StripeProvider(Invoicing, Crediting, Collecting):
 
     @hookimpl
     def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: StripeCredentials | None, now: datetime
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        secrets: StripeCredentials | None,
+        now: datetime,
+        settings: StripeSettings,
     ) -> Sequence[WebhookEvent] | Refusal:
-        """The event, once its signature and age are checked."""
+        """The event, once its signature and age are checked; none where it is another account's."""
         secret = secrets.webhook_secret if secrets is not None else None
-        return read_events(headers, body, secret.get_secret_value() if secret is not None else None, now)
+        key = secret.get_secret_value() if secret is not None else None
+        return read_events(headers, body, key, now, settings.account)

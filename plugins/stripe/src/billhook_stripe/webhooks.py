@@ -28,12 +28,12 @@ _REFUND_EVENTS = frozenset({"refund.updated", "refund.failed"})
 
 
 def read_events(
-    headers: Mapping[str, str], body: bytes, secret: str | None, now: datetime
+    headers: Mapping[str, str], body: bytes, secret: str | None, now: datetime, account: str | None = None
 ) -> tuple[WebhookEvent, ...] | Refusal:
-    """The event that a webhook tells, none where it means nothing here, or why the webhook is refused."""
+    """The event that a webhook tells, none where it means nothing to ``account``, or why the webhook is refused."""
     if not secret:
         return Refusal("the app has no webhook secret, so no signature can be checked; add webhook_secret to it")
-    return _refusal(headers.get("stripe-signature", ""), body, secret, now) or _events(body)
+    return _refusal(headers.get("stripe-signature", ""), body, secret, now) or _events(body, account)
 
 
 def _refusal(signature: str, body: bytes, secret: str, now: datetime) -> Refusal | None:
@@ -55,11 +55,13 @@ def _signed_at_seconds(signature: str) -> int:
     return int(parts["t"])
 
 
-def _events(body: bytes) -> tuple[WebhookEvent, ...] | Refusal:
+def _events(body: bytes, account: str | None) -> tuple[WebhookEvent, ...] | Refusal:
     try:
         told = json.loads(body)
-        return _read(told, told["data"]["object"])
-    except (ValueError, KeyError, TypeError):
+        # An endpoint of a platform gets the events of all its connected accounts (docs.stripe.com/connect/webhooks).
+        is_ours = told.get("account") in {None, account}
+        return _read(told, told["data"]["object"]) if is_ours else ()
+    except (ValueError, KeyError, TypeError, AttributeError):
         return Refusal("its body is no event of Stripe")
 
 

@@ -295,11 +295,16 @@ class XeroProvider(XeroRequests):
 
     @hookimpl
     def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: XeroCredentials | None, now: datetime
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        secrets: XeroCredentials | None,
+        now: datetime,
+        settings: XeroSettings,
     ) -> Sequence[WebhookEvent] | Refusal:
-        """The events, once their signature is checked."""
+        """The organisation's events, once their signature is checked."""
         key = secrets.webhook_key if secrets is not None else None
-        return read_events(headers, body, key.get_secret_value() if key is not None else None)
+        return read_events(headers, body, key.get_secret_value() if key is not None else None, settings.account)
 
 
 class XeroOwnNumbersProvider(XeroProvider):

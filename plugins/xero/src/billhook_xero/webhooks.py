@@ -23,8 +23,10 @@ Kind = Literal["document", "customer", "connection"]
 _KINDS: Mapping[str, Kind] = {"INVOICE": "document", "CREDITNOTE": "document", "CONTACT": "customer"}
 
 
-def read_events(headers: Mapping[str, str], body: bytes, key: str | None) -> Sequence[WebhookEvent] | Refusal:
-    """The events of a webhook with a good signature. The handshake has none."""
+def read_events(
+    headers: Mapping[str, str], body: bytes, key: str | None, tenant: str
+) -> Sequence[WebhookEvent] | Refusal:
+    """The organisation's events in a webhook with a good signature. The handshake has none, and no tenant means any."""
     if not key:
         return Refusal("the app has no webhook_key")
     expected = base64.b64encode(hmac.new(key.encode(), body, hashlib.sha256).digest())
@@ -33,7 +35,9 @@ def read_events(headers: Mapping[str, str], body: bytes, key: str | None) -> Seq
     try:
         told = json.loads(body)
         first: int = told.get("firstEventSequence") or 0
-        return [_event(first + place, each) for place, each in enumerate(told["events"])]
+        events = [(first + place, each) for place, each in enumerate(told["events"])]
+        # One address gets the events of every organisation that is connected.
+        return [_event(sequence, each) for sequence, each in events if tenant in {"", each["tenantId"]}]
     except (ValueError, KeyError, TypeError, AttributeError):
         return Refusal("the body is signed, but is no list of events")
 

@@ -308,7 +308,12 @@ class SandboxProvider(SandboxRequests):
 
     @hookimpl
     def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: SandboxCredentials | None, now: datetime
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        secrets: SandboxCredentials | None,
+        now: datetime,
+        settings: SandboxSettings,
     ) -> Sequence[WebhookEvent] | Refusal:
         """The event, once its signature and age are checked."""
         secret = secrets.webhook_secret if secrets is not None else None
