@@ -74,7 +74,7 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PATTERNS = PYPROJECT["tool"]["uv"]["workspace"]["members"]
 MEMBERS = sorted(path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern))
 SPREAD = ("--numprocesses=auto", "--dist=worksteal")
-EDITABLE = ("-e", "core[postgres,testing]", *(f"-e{member}" for member in MEMBERS if member != "core"))
+EDITABLE = ("-e", "core[postgres,server,testing]", *(f"-e{member}" for member in MEMBERS if member != "core"))
 
 
 def groups(*names: str) -> tuple[str, ...]:

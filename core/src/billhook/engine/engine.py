@@ -47,6 +47,7 @@ from billhook.engine.sending import InlineSenders, Sender, Senders, ThreadSender
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import Submitter
 from billhook.engine.telemetry import Telemetry
+from billhook.engine.tokens import Tokens
 from billhook.engine.transport import HttpTransport, Transport
 from billhook.engine.unit import Unit
 from billhook.engine.usage import UsageSnapshots
@@ -212,6 +213,7 @@ class Engine:
         self._wire_log = wire_log
         self.connections = Connections(self.context, transport, wire_log)
         self.usage_snapshots = UsageSnapshots(self.context, usage)
+        self.tokens = Tokens(self.context)
         self._commands = Commands(self.settler)
         self._webhooks = Webhooks(self.context, self.credentials)
 

@@ -554,3 +554,17 @@ number_series = _table(
     _text("body"),
     sa.PrimaryKeyConstraint("namespace", "name"),
 )
+
+# Who may call over a network. Of the token itself only a digest is kept.
+api_token = _table(
+    "api_token",
+    _text("id"),
+    _text("namespace"),
+    _text("role"),
+    _text("name", null=True),
+    _text("digest"),
+    _int("created_at"),
+    _int("revoked_at", null=True),
+    sa.PrimaryKeyConstraint("id"),
+    sa.Index("billhook_api_token_namespace", "namespace", "id"),
+)

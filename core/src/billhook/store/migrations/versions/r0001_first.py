@@ -24,6 +24,19 @@ def upgrade(op: Operations) -> None:
     op.create_index("billhook_allocation_credit_note", "billhook_allocation", ["credit_note_id"], unique=False)
     op.create_index("billhook_allocation_invoice", "billhook_allocation", ["invoice_id"], unique=False)
     op.create_table(
+        "billhook_api_token",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("namespace", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=True,
+    )
+    op.create_index("billhook_api_token_namespace", "billhook_api_token", ["namespace", "id"], unique=False)
+    op.create_table(
         "billhook_app",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("namespace", sa.Text(), nullable=False),

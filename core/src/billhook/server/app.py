@@ -1,0 +1,61 @@
+"""The application: every route, with the layers around them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from billhook import __version__
+from billhook.engine.engine import Engine
+from billhook.errors import BillhookError
+from billhook.server import probes
+from billhook.server.access import Documented, Gate
+from billhook.server.guard import Guard
+from billhook.server.limits import LARGEST_BODY, Limits
+from billhook.server.problems import on_error
+from billhook.server.readiness import Readiness
+
+V1 = "/api/v1"
+V3 = ("/api/v3/openmeter", "/v3/openmeter")
+OWN = "/api/billhook/v1"
+
+V1_ROUTERS: tuple[APIRouter, ...] = ()
+V3_ROUTERS: tuple[APIRouter, ...] = ()
+OWN_ROUTERS: tuple[APIRouter, ...] = ()
+
+
+def create_app(engine: Engine, *, allow_private_targets: bool = False, largest_body: int = LARGEST_BODY) -> FastAPI:
+    """An application on that engine, to be served alone or mounted in a host under any prefix.
+
+    The caller keeps the engine open while the application serves, and runs the worker. ``allow_private_targets`` lets notifications go to
+    private addresses, for development.
+    """
+    app = FastAPI(
+        title="Billhook",
+        version=__version__,
+        description="Carries invoices through the systems that deliver them and collect the money. Speaks OpenMeter's API.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers=dict.fromkeys((BillhookError, HTTPException, RequestValidationError), on_error),
+        # From the outside in.
+        middleware=[
+            Middleware(Guard, engine=engine),
+            Middleware(Gate, tokens=engine.tokens),
+            Middleware(Limits, largest_body=largest_body),
+        ],
+    )
+    app.state.engine = engine
+    app.state.readiness = Readiness(engine)
+    app.state.allow_private_targets = allow_private_targets
+    app.include_router(probes.router)
+    for router in V1_ROUTERS:
+        app.include_router(router, prefix=V1, dependencies=[Documented])
+    for router in V3_ROUTERS:
+        app.include_router(router, prefix=V3[0], dependencies=[Documented])
+        app.include_router(router, prefix=V3[1], dependencies=[Documented], include_in_schema=False)
+    for router in OWN_ROUTERS:
+        app.include_router(router, prefix=OWN, dependencies=[Documented])
+    return app

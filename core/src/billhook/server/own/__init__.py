@@ -1,0 +1,1 @@
+"""What OpenMeter has no word for, under ``/api/billhook/v1``."""

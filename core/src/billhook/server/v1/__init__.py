@@ -1,0 +1,1 @@
+"""OpenMeter's API in its first form, under ``/api/v1``."""
