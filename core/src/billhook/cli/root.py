@@ -22,7 +22,9 @@ from billhook.cli import (
     overrides,
     profiles,
     providers,
+    serving,
     simulation,
+    tokens,
     working,
 )
 from billhook.cli.exits import INTERRUPTED, WRONG_USAGE
@@ -76,7 +78,9 @@ doubts.register(invoices.group)
 outside.register(invoices.group)
 app.add_typer(credit_notes.group, name="credit-notes")
 app.add_typer(numbers.group, name="numbers")
+app.add_typer(tokens.group, name="tokens")
 working.register(app)
+serving.register(app)
 simulation.register(app)
 app.add_typer(database.group, name="db")
 bench.register(app)

@@ -14,6 +14,7 @@ from billhook.server import probes
 from billhook.server.access import Documented, Gate
 from billhook.server.guard import Guard
 from billhook.server.limits import LARGEST_BODY, Limits
+from billhook.server.metrics import Metrics
 from billhook.server.problems import on_error
 from billhook.server.readiness import Readiness
 
@@ -32,6 +33,7 @@ def create_app(engine: Engine, *, allow_private_targets: bool = False, largest_b
     The caller keeps the engine open while the application serves, and runs the worker. ``allow_private_targets`` lets notifications go to
     private addresses, for development.
     """
+    metrics = Metrics(engine)
     app = FastAPI(
         title="Billhook",
         version=__version__,
@@ -42,13 +44,14 @@ def create_app(engine: Engine, *, allow_private_targets: bool = False, largest_b
         exception_handlers=dict.fromkeys((BillhookError, HTTPException, RequestValidationError), on_error),
         # From the outside in.
         middleware=[
-            Middleware(Guard, engine=engine),
+            Middleware(Guard, engine=engine, metrics=metrics),
             Middleware(Gate, tokens=engine.tokens),
             Middleware(Limits, largest_body=largest_body),
         ],
     )
     app.state.engine = engine
     app.state.readiness = Readiness(engine)
+    app.state.metrics = metrics
     app.state.allow_private_targets = allow_private_targets
     app.include_router(probes.router)
     for router in V1_ROUTERS:

@@ -1,0 +1,76 @@
+"""The command `serve`: OpenMeter's API over HTTP, with a worker beside it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from billhook.cli.command import command
+from billhook.cli.output import print_json
+from billhook.cli.recording import Record, recording
+from billhook.cli.session import Session
+from billhook.errors import ConfigError
+
+HOST = "127.0.0.1"
+PORT = 8888
+THREADS = 16
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command. Which namespace a caller sees is said by its token."""
+    command(app, "serve", shared=("db", "as_json"))(serve)
+
+
+def serve(
+    session: Session,
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens; 0 takes a free one.")] = PORT,
+    host: Annotated[
+        str, typer.Option(help="On which address it listens; 0.0.0.0 for every one of this machine.")
+    ] = HOST,
+    worker_threads: Annotated[
+        int, typer.Option(min=1, help="How many requests to providers may be under way at once.")
+    ] = THREADS,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Only answer; a `billhook worker` elsewhere does the work.")
+    ] = False,
+    allow_private_targets: Annotated[
+        bool,
+        typer.Option("--allow-private-targets", help="Notify private addresses and plain http too: for development."),
+    ] = False,
+    record: Record = None,
+) -> None:
+    """Serve OpenMeter's API, and work on every namespace of the database. SIGTERM and Ctrl-C let what is under way end, then stop.
+
+    Callers need a token: billhook tokens create. The address is printed once requests are answered.
+    """
+    _require_server()
+    from billhook.engine.garbage import collected_seldom
+    from billhook.server.run import run
+
+    with recording(record) as wire_log, session.engine(create=True, wire_log=wire_log) as engine, collected_seldom():
+        run(
+            engine,
+            host=host,
+            port=port,
+            worker_threads=None if no_worker else worker_threads,
+            allow_private_targets=allow_private_targets,
+            on_ready=lambda url: _tell(session, url),
+        )
+
+
+def _require_server() -> None:
+    from importlib.util import find_spec
+
+    if not all(map(find_spec, ("fastapi", "prometheus_client", "standardwebhooks", "uvicorn"))):
+        raise ConfigError('The server needs more than is installed here. Install it: pip install "billhook[server]"')
+
+
+def _tell(session: Session, url: str) -> None:
+    if session.as_json:
+        print_json({"url": url})
+    else:
+        print(f"Serving at {url}")
+    sys.stdout.flush()

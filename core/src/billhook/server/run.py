@@ -1,0 +1,117 @@
+"""The server as a process: the application, the worker beside it, and an end in order.
+
+On SIGTERM or Ctrl-C nothing new is taken and answers in flight end, then the worker lets its requests land, then the caller closes the
+engine.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from billhook.engine.engine import Engine
+from billhook.engine.running import RunningWorker
+from billhook.errors import InvalidInput
+from billhook.server.app import create_app
+
+GRACE_SECONDS = 20
+"""For so long answers in flight may take once the server was told to stop."""
+KEEP_ALIVE_SECONDS = 30
+
+
+def run(
+    engine: Engine,
+    *,
+    host: str,
+    port: int,
+    worker_threads: int | None,
+    allow_private_targets: bool,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT. To be called in the main thread.
+
+    ``on_ready`` is told the address once requests are answered; port 0 takes a free one. Without ``worker_threads`` no worker runs here.
+    Raises InvalidInput where it can't listen there, and whatever the worker died of.
+    """
+    app = create_app(engine, allow_private_targets=allow_private_targets)
+    with _listening(host, port) as listener, _working(app, engine, worker_threads), _signals_taken():
+        _Server(app, lambda: on_ready(_url(host, listener))).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells when it is ready."""
+
+    def __init__(self, app: FastAPI, on_started: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws="none",
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and tell."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InvalidInput(
+            "port_not_free",
+            f"The server can't listen on {host}, port {port}: {error.strerror}. Give another --port or --host.",
+        ) from error
+    with listener:
+        yield listener
+
+
+@contextmanager
+def _working(app: FastAPI, engine: Engine, threads: int | None) -> Iterator[None]:
+    """A worker beside the application until the block ends, if one is wanted. While it is dead the server is not ready."""
+    if threads is None:
+        yield
+        return
+    with engine.worker(threads=threads) as worker:
+        app.state.readiness.checks.append(lambda: _why_dead(worker))
+        app.state.metrics.worker_alive.set_function(lambda: int(worker.is_alive))
+        yield
+
+
+def _why_dead(worker: RunningWorker) -> str | None:
+    return None if worker.is_alive else "The worker has died; the log says of what. Start this process again."
+
+
+@contextmanager
+def _signals_taken() -> Iterator[None]:
+    # After its graceful end uvicorn raises the signal again, for whoever had it before. That is us, and we want to end in order.
+    def ignore(number: int, frame: FrameType | None) -> None:
+        return
+
+    before = {number: signal.signal(number, ignore) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"
