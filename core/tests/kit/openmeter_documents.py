@@ -20,6 +20,7 @@ from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+BASE = "urn:openmeter"
 FILES = {"v1": "openapi-v1.yaml", "v3": "openapi-v3.yaml"}
 PROBLEM_JSON = "application/problem+json"
 
@@ -97,7 +98,7 @@ class Document:
         assert where is not None
         raw = yaml.load((where / FILES[version]).read_text(encoding="utf-8"), yaml.CSafeLoader)
         schemas = {"components": {"schemas": _plain_schema(raw["components"]["schemas"])}}
-        registry: Registry[Any] = Registry().with_resource("", Resource(schemas, DRAFT202012))
+        registry: Registry[Any] = Registry().with_resource(BASE, Resource(schemas, DRAFT202012))
         return Document(version, raw["paths"], raw["components"].get("responses", {}), registry)
 
     def template(self, method: str, path: str) -> str | None:
@@ -167,6 +168,9 @@ def _plain_schema(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     plain = {key: _plain_schema(value) for key, value in node.items() if key not in {"nullable", "discriminator"}}
+    if str(plain.get("$ref", "")).startswith("#"):
+        # Each schema stands by itself; what it refers to is in the registry.
+        plain["$ref"] = BASE + plain["$ref"]
     mapping = node.get("discriminator", {}).get("mapping") if isinstance(node.get("discriminator"), dict) else None
     if mapping:
         plain.pop("oneOf", None)
@@ -181,5 +185,5 @@ def _plain_schema(node: Any) -> Any:
 def _when(name: str, value: str, ref: str) -> dict[str, Any]:
     return {
         "if": {"required": [name], "properties": {name: {"const": value}}},
-        "then": {"$ref": ref},
+        "then": {"$ref": BASE + ref},
     }
