@@ -7,7 +7,7 @@ InvoiceView     a revision with the invoice's identity and present state
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -272,6 +272,19 @@ def usage_name(name: str) -> str:
 def discounts_of(line: Line) -> tuple[AppliedDiscount, ...]:
     """All discounts of the line, its details' included."""
     return line.discounts + tuple(discount for detail in line.detailed_lines for discount in detail.discounts)
+
+
+def whole_period(lines: Iterable[LineDraft | Line]) -> Period | None:
+    """From the start of the earliest line to the end of the latest; None where no line has a period."""
+    periods = [line.period for line in lines if line.period is not None]
+    if not periods:
+        return None
+    return Period(start=min(period.start for period in periods), end=max(period.end for period in periods))
+
+
+def period_of(content: InvoiceContent) -> Period | None:
+    """What the invoice is for: the period that it states, or else its lines'."""
+    return content.period or whole_period(content.lines)
 
 
 def parse_content(body: bytes) -> InvoiceContent:

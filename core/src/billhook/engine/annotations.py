@@ -33,10 +33,13 @@ def annotate(unit: Unit, invoice_id: str, annotations: Mapping[str, str]) -> Non
         unit.tx.execute(sa.delete(_annotation).where(here))
 
 
-def annotations_of(tx: Transaction, invoice_id: str) -> dict[str, str]:
-    """What is remembered of that invoice."""
-    rows = tx.select_in(_annotation, ("name", "value"), "invoice_id", [invoice_id])
-    return {str(name): str(value) for name, value in sorted(rows)}
+def annotations_of(tx: Transaction, invoice_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What is remembered of these invoices, by invoice id; those of which nothing is are missing."""
+    remembered: dict[str, dict[str, str]] = {}
+    rows = tx.select_in(_annotation, ("invoice_id", "name", "value"), "invoice_id", list(invoice_ids))
+    for invoice_id, name, value in sorted(rows):
+        remembered.setdefault(str(invoice_id), {})[str(name)] = str(value)
+    return remembered
 
 
 def forget_annotations(tx: Transaction, invoice_ids: Sequence[str]) -> None:

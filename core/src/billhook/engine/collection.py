@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from billhook.domain.invoice import LineDraft
-from billhook.domain.period import CalendarDuration, Duration, Period, RecurringPeriod
+from billhook.domain.period import CalendarDuration, Duration, RecurringPeriod
 from billhook.domain.price import FlatPrice
 from billhook.domain.usage import UsageQuestion
 from billhook.domain.workflow import CollectionAlignment, WorkflowConfig
@@ -90,11 +90,3 @@ def _problems(line: LineDraft, path: str) -> Iterable[Problem]:
             f"The usage of line {line.name!r} can't be asked for without a period. State the period, or a quantity.",
             f"{path}/period",
         )
-
-
-def whole_period(lines: Iterable[LineDraft]) -> Period | None:
-    """From the start of the earliest line to the end of the latest; None where no line has a period."""
-    periods = [line.period for line in lines if line.period is not None]
-    if not periods:
-        return None
-    return Period(start=min(period.start for period in periods), end=max(period.end for period in periods))

@@ -13,14 +13,14 @@ import sqlalchemy as sa
 from billhook.domain.calculation import InvoiceEdit, recalculate
 from billhook.domain.invoice import content_json
 from billhook.domain.lifecycle import State, Trigger, is_mutable
-from billhook.domain.money import plain, to_minor
+from billhook.domain.money import to_minor
 from billhook.domain.parsing import parse
 from billhook.engine import payments
 from billhook.engine.dissolving import dissolve_of_subject
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.money import can_fire
 from billhook.engine.settle import Settler
-from billhook.engine.submitting import workflow_columns
+from billhook.engine.submitting import content_columns, workflow_columns
 from billhook.engine.unit import Unit
 from billhook.engine.usage import snapshot
 from billhook.engine.work import CLAIMED
@@ -176,9 +176,7 @@ class Commands:
         content = recalculate(unit.content(row.id, row.revision), edit, line_ids=ids)
         unit.drop_open(row.id)
         unit.clear_issues(row.id)
-        row.values |= workflow_columns(content.workflow)
-        row.values["total"] = plain(content.totals.total)
-        row.values["has_lines"] = int(bool(content.lines))
+        row.values |= workflow_columns(content.workflow) | content_columns(content)
         unit.add_body(row.id, row.revision + 1, content, content_json(content))
         self._advancer.fire(unit, row, Trigger.UPDATED, "update", outside=True)
 

@@ -9,11 +9,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from billhook.domain.invoice import MAX_LINES, InvoiceDraft
+from billhook.domain.invoice import MAX_LINES, InvoiceDraft, whole_period
 from billhook.domain.parsing import argument
 from billhook.domain.period import utc
 from billhook.domain.usage import UsageSource
-from billhook.engine.collection import cut_off, usage_questions, whole_period
+from billhook.engine.collection import cut_off, usage_questions
 from billhook.engine.context import Context
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.pending_lines import customers_with_due_lines, read_lines, take_away

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -11,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.domain.ids import Ulid
 from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import ValidationIssue
 from billhook.domain.lifecycle import Action, State, available_actions, is_failed, is_mutable
 from billhook.domain.parsing import argument
-from billhook.domain.period import utc
+from billhook.domain.period import UtcDatetime, utc
 from billhook.engine.annotations import annotations_of
 from billhook.engine.invoice_row import COLUMNS, InvoiceRow, invoice_view
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
@@ -60,6 +62,13 @@ class InvoiceFilter:
             )
 
 
+class ReportedIssue(ValidationIssue):
+    """An open issue as it is kept: with an id of its own, and when it was found."""
+
+    id: Ulid
+    created_at: UtcDatetime
+
+
 @dataclass(frozen=True, slots=True)
 class PaymentView:
     """One payment of an invoice. Amounts in major units."""
@@ -92,13 +101,15 @@ class InvoiceDetails:
     available_actions: Mapping[Action, State]
     immutable: bool
     failed: bool
-    issues: tuple[ValidationIssue, ...] = ()
+    profile_id: str
+    issues: tuple[ReportedIssue, ...] = ()
     payments: tuple[PaymentView, ...] = ()
     pending_command: str | None = None
     in_doubt: str | None = None
     waiting_for: str | None = None
     waiting_since: datetime | None = None
     gives_up_at: datetime | None = None
+    quantity_snapshotted_at: datetime | None = None
     apps: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 
@@ -120,45 +131,81 @@ def view_of(unit: Unit, row: InvoiceRow) -> InvoiceView:
 
 def details(unit: Unit, namespace: str, invoice_id: str) -> InvoiceDetails:
     """Everything about one invoice. Raises NotFound."""
-    row = unit.invoice(invoice_id, namespace)
-    pause = _pause(unit.tx, row)
+    return details_of(unit, [unit.invoice(invoice_id, namespace)])[0]
+
+
+def details_of(unit: Unit, rows: Sequence[InvoiceRow]) -> tuple[InvoiceDetails, ...]:
+    """Everything about these invoices, in their order."""
+    ids = [row.id for row in rows]
+    _load(unit, rows)
+    unit.load_payments_of(ids)
+    around = _Around(unit.tx, ids)
+    return tuple(_details(unit, row, around) for row in rows)
+
+
+def _details(unit: Unit, row: InvoiceRow, around: _Around) -> InvoiceDetails:
+    pause = around.pauses.get(row.id)
     return InvoiceDetails(
         invoice=view_of(unit, row),
         available_actions=available_actions(row.facts, unit.now),
         immutable=not is_mutable(row.state),
         failed=is_failed(row.state),
-        issues=issues_of(unit.tx, invoice_id),
+        profile_id=row.values["profile_id"],
+        issues=tuple(around.issues[row.id]),
         payments=tuple(
             payment_view(payment)
-            for payment in sorted(unit.payments_of(invoice_id), key=lambda payment: str(payment["id"]))
+            for payment in sorted(unit.payments_of(row.id), key=lambda payment: str(payment["id"]))
         ),
-        pending_command=_pending_command(unit.tx, invoice_id),
-        in_doubt=_reason(unit.tx, invoice_id, "in_doubt"),
-        waiting_for=_reason(unit.tx, invoice_id, "open") or (pause.note if pause else None),
+        pending_command=around.commands.get(row.id),
+        in_doubt=around.reasons.get((row.id, "in_doubt")),
+        waiting_for=around.reasons.get((row.id, "open")) or (pause.note if pause else None),
         waiting_since=from_micros(pause.at) if pause else None,
-        gives_up_at=_gives_up_at(unit.tx, invoice_id) if pause else None,
+        gives_up_at=around.given_up_at.get(row.id) if pause else None,
+        quantity_snapshotted_at=maybe_from_micros(row.values["quantity_snapshotted_at"]),
         apps={role: row.values[f"{role}_app_id"] for role in ("tax", "invoicing", "payment")},
-        annotations=annotations_of(unit.tx, invoice_id),
+        annotations=around.annotations.get(row.id, {}),
     )
 
 
-def issues_of(tx: Transaction, document_id: str) -> tuple[ValidationIssue, ...]:
+class _Around:
+    """What stands around some invoices in other tables, by invoice id; one statement for each table."""
+
+    def __init__(self, tx: Transaction, ids: Sequence[str]) -> None:
+        self.issues = _issues(tx, ids)
+        self.commands = _first_commands(tx, ids)
+        self.reasons = _reasons(tx, ids)
+        self.pauses = _pauses(tx, ids)
+        self.annotations = annotations_of(tx, ids)
+        self.given_up_at = _given_up_at(tx, self.pauses)
+
+
+def issues_of(tx: Transaction, document_id: str) -> tuple[ReportedIssue, ...]:
     """The open issues of a document."""
+    return tuple(_issues(tx, [document_id])[document_id])
+
+
+def _issues(tx: Transaction, document_ids: Sequence[str]) -> dict[str, list[ReportedIssue]]:
     rows = tx.all(
         sa.select(_issue)
-        .where(_issue.c.document_id == document_id, _issue.c.superseded_at.is_(None))
+        .where(_issue.c.document_id.in_(document_ids), _issue.c.superseded_at.is_(None))
         .order_by(_issue.c.id)
     )
-    return tuple(
-        ValidationIssue(
-            severity=row.severity,
-            code=row.code,
-            message=row.message,
-            component=row.component,
-            path=row.path or "",
-            metadata=json.loads(row.metadata),
-        )
-        for row in rows
+    issues: dict[str, list[ReportedIssue]] = defaultdict(list)
+    for row in rows:
+        issues[row.document_id].append(_read_issue(row))
+    return issues
+
+
+def _read_issue(row: Any) -> ReportedIssue:
+    return ReportedIssue(
+        id=row.id,
+        severity=row.severity,
+        code=row.code,
+        message=row.message,
+        component=row.component,
+        path=row.path or "",
+        metadata=json.loads(row.metadata),
+        created_at=from_micros(row.created_at),
     )
 
 
@@ -198,8 +245,7 @@ def page_of(unit: Unit, namespace: str, wanted: InvoiceFilter, page: int, page_s
         sa.select(*columns).where(where).order_by(_invoice.c.id.desc()).limit(page_size).offset((page - 1) * page_size)
     )
     found = [InvoiceRow(dict(zip(COLUMNS, row, strict=True))) for row in rows]
-    unit.load_contents([(row.id, row.revision) for row in found])
-    unit.load_links((row.id, row.values["invoicing_app_id"]) for row in found)
+    _load(unit, found)
     return Page(tuple(view_of(unit, row) for row in found), int(total), page, page_size)
 
 
@@ -219,44 +265,57 @@ def _where(namespace: str, wanted: InvoiceFilter) -> sa.ColumnElement[bool]:
     return sa.and_(*conditions)
 
 
+def _load(unit: Unit, rows: Sequence[InvoiceRow]) -> None:
+    unit.load_contents([(row.id, row.revision) for row in rows])
+    unit.load_links((row.id, row.values["invoicing_app_id"]) for row in rows)
+
+
 def _known(unit: Unit, row: InvoiceRow) -> dict[str, Any]:
     link = unit.link(row.id, row.values["invoicing_app_id"])
-    external_ids = {"invoicing": link["external_id"]} if link["external_id"] else {}
-    return {"external_ids": external_ids, "line_ids": link["line_ids"], "discount_ids": link["discount_ids"]}
+    external_ids = {"invoicing": link["external_id"], "payment": link["payment_external_id"]}
+    return {
+        "external_ids": {role: id for role, id in external_ids.items() if id},
+        "line_ids": link["line_ids"],
+        "discount_ids": link["discount_ids"],
+    }
 
 
-def _pending_command(tx: Transaction, invoice_id: str) -> str | None:
-    name = tx.scalar(
-        sa.select(_command.c.command).where(_command.c.invoice_id == invoice_id).order_by(_command.c.id).limit(1)
+def _first_commands(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    waiting = sa.select(_command.c.invoice_id, _command.c.command).where(_command.c.invoice_id.in_(ids))
+    # The first is written last.
+    return {row.invoice_id: row.command for row in tx.all(waiting.order_by(_command.c.id.desc()))}
+
+
+def _reasons(tx: Transaction, ids: Sequence[str]) -> dict[tuple[str, str], str]:
+    rows = tx.all(
+        sa.select(_work.c.subject_id, _operation.c.status, _operation.c.reason)
+        .join(_operation, _work.c.operation_id == _operation.c.id)
+        .where(_work.c.subject_id.in_(ids), _operation.c.reason.is_not(None))
     )
-    return None if name is None else str(name)
+    return {(row.subject_id, row.status): row.reason for row in rows}
 
 
-def _reason(tx: Transaction, invoice_id: str, status: str) -> str | None:
-    reason = tx.scalar(
-        sa.select(_operation.c.reason)
-        .join(_work, _work.c.operation_id == _operation.c.id)
-        .where(_work.c.subject_id == invoice_id, _operation.c.status == status)
-        .limit(1)
-    )
-    return None if reason is None else str(reason)
-
-
-def _pause(tx: Transaction, row: InvoiceRow) -> Any:
+def _pauses(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:
     """The last thing that happened, where it was a wait: for the provider, or for a caller."""
     event = schema.event
-    last = tx.first(
-        sa.select(event.c.cause, event.c.note, event.c.at).where(
-            event.c.document_id == row.id, event.c.version == row.values["version"]
-        )
+    last = tx.all(
+        sa.select(event.c.document_id, event.c.cause, event.c.note, event.c.at)
+        .join(_invoice, sa.and_(_invoice.c.id == event.c.document_id, _invoice.c.version == event.c.version))
+        .where(_invoice.c.id.in_(ids))
     )
-    return last if last is not None and last.note and last.cause.endswith(".pending") else None
+    return {row.document_id: row for row in last if row.note and row.cause.endswith(".pending")}
 
 
-def _gives_up_at(tx: Transaction, invoice_id: str) -> datetime | None:
-    return maybe_from_micros(
-        tx.scalar(sa.select(sa.func.min(_work.c.give_up_at)).where(_work.c.subject_id == invoice_id))
+def _given_up_at(tx: Transaction, ids: Iterable[str]) -> dict[str, datetime]:
+    waiting = list(ids)
+    if not waiting:
+        return {}
+    rows = tx.all(
+        sa.select(_work.c.subject_id, sa.func.min(_work.c.give_up_at).label("at"))
+        .where(_work.c.subject_id.in_(waiting), _work.c.give_up_at.is_not(None))
+        .group_by(_work.c.subject_id)
     )
+    return {row.subject_id: from_micros(row.at) for row in rows}
 
 
 def require_invoice(tx: Transaction, namespace: str, invoice_id: str) -> None:

@@ -13,7 +13,7 @@ from billhook.contract.items import InvoiceItem
 from billhook.contract.outcomes import Pending
 from billhook.contract.results import DocumentResult, LineTax, RemovalResult, SendResult, Snapshot, TaxResult
 from billhook.domain.calculation import apply_taxes, tax_config_of
-from billhook.domain.invoice import InvoiceContent, Line, content_json, discounts_of
+from billhook.domain.invoice import InvoiceContent, Line, content_json, details_of, discounts_of
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.money import plain
@@ -145,6 +145,7 @@ class InvoiceOutcomes:
         strangers = unknown_ids(settled.item.invoice, result)
         link = unit.link(settled.work.item_id, settled.app.id)
         link["external_id"] = result.external_id or link["external_id"]
+        link["payment_external_id"] = result.payment_external_id or link["payment_external_id"]
         link["number"] = result.number or link["number"]
         link["url"] = result.url or link["url"]
         link["line_ids"] |= {id: remote for id, remote in result.line_ids.items() if id not in strangers}
@@ -202,7 +203,7 @@ def unknown_ids(invoice: Any, result: DocumentResult) -> set[str]:
     if not (result.line_ids or result.discount_ids):
         return set()
     known = {line.id for line in invoice.lines}
-    known |= {detail.id for line in invoice.lines for detail in line.detailed_lines}
+    known |= {detail.id for line in invoice.lines for detail in details_of(line)}
     known |= {discount.id for line in invoice.lines for discount in discounts_of(line)}
     return {id for id in (*result.line_ids, *result.discount_ids) if id not in known}
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.domain.calculation import NO_QUANTITIES, calculate
-from billhook.domain.invoice import DocumentType, InvoiceContent, InvoiceDraft, content_json
+from billhook.domain.invoice import DocumentType, InvoiceContent, InvoiceDraft, content_json, period_of
 from billhook.domain.lifecycle import State, Trigger, collection_time
 from billhook.domain.money import plain
 from billhook.domain.period import format_duration
@@ -144,15 +144,14 @@ class Submitter:
             "currency": draft.currency,
             "number": draft.number or self._draft_number(unit, id, resolved, content),
             "number_final": int(draft.number is not None),
-            "total": plain(content.totals.total),
             "amount_paid": "0",
             "amount_credited": "0",
             "amount_refunded": "0",
             "mirrored": int(mirrored),
-            "has_lines": int(bool(content.lines)),
             "critical_issues": 0,
             "delete_confirmed": 0,
             "void_confirmed": 0,
+            **content_columns(content),
             "collection_at": maybe_micros(_collection_at(unit, draft, content.workflow)),
             "due_at": maybe_micros(draft.due_at),
             "issued_at": maybe_micros(draft.issued_at),
@@ -184,6 +183,16 @@ class Submitter:
             at=from_micros(unit.now_micros),
         )
         return self._numbers.next_independent(unit, DRAFT_SERIES, document)
+
+
+def content_columns(content: InvoiceContent) -> dict[str, Any]:
+    """What is asked of invoices without reading their content, as the invoice row keeps it."""
+    period = period_of(content)
+    return {
+        "total": plain(content.totals.total),
+        "has_lines": int(bool(content.lines)),
+        "period_start": maybe_micros(period.start if period else None),
+    }
 
 
 def workflow_columns(workflow: WorkflowConfig) -> dict[str, Any]:

@@ -94,6 +94,7 @@ def new_link(document_id: str, app_id: str, kind: str = "invoice") -> Row:
         "app_id": app_id,
         "kind": kind,
         "external_id": None,
+        "payment_external_id": None,
         "number": None,
         "url": None,
         "line_ids": {},

@@ -119,7 +119,6 @@ customer = _table(
     _text("namespace"),
     _text("key", null=True),
     _text("name"),
-    _text("description", null=True),
     _text("party"),
     _text("currency", null=True),
     _text("metadata", default="{}"),
@@ -129,18 +128,6 @@ customer = _table(
     _int("deleted_at", null=True),
     sa.PrimaryKeyConstraint("id"),
     sa.UniqueConstraint("namespace", "key", name="billhook_customer_key"),
-)
-
-# By which words lists find a customer: one row for its name, its key, its address and each subject, as they are and without case.
-customer_word = _table(
-    "customer_word",
-    _text("customer_id"),
-    _text("field"),
-    _int("place"),
-    _text("word"),
-    _text("folded"),
-    sa.PrimaryKeyConstraint("customer_id", "field", "place"),
-    clustered=True,
 )
 
 customer_override = _table(
@@ -234,6 +221,7 @@ invoice = _table(
     _int("sent_revision", null=True),
     _int("delete_confirmed", default=0),
     _int("void_confirmed", default=0),
+    _int("period_start", null=True),
     _int("collection_at", null=True),
     _int("draft_until", null=True),
     _int("due_at", null=True),
@@ -304,6 +292,7 @@ document_link = _table(
     _text("app_id"),
     _text("kind"),
     _text("external_id", null=True),
+    _text("payment_external_id", null=True),
     _text("number", null=True),
     _text("url", null=True),
     _text("line_ids", default="{}"),

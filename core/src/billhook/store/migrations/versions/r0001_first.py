@@ -162,7 +162,6 @@ def upgrade(op: Operations) -> None:
         sa.Column("namespace", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=True),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("description", sa.Text(), nullable=True),
         sa.Column("party", sa.Text(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=True),
         sa.Column("metadata", sa.Text(), server_default="{}", nullable=False),
@@ -203,16 +202,6 @@ def upgrade(op: Operations) -> None:
     )
     op.create_index("billhook_customer_override_profile", "billhook_customer_override", ["profile_id"], unique=False)
     op.create_table(
-        "billhook_customer_word",
-        sa.Column("customer_id", sa.Text(), nullable=False),
-        sa.Column("field", sa.Text(), nullable=False),
-        sa.Column("place", sa.BigInteger(), nullable=False),
-        sa.Column("word", sa.Text(), nullable=False),
-        sa.Column("folded", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("customer_id", "field", "place"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
         "billhook_document_body",
         sa.Column("document_id", sa.Text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
@@ -226,6 +215,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("app_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("external_id", sa.Text(), nullable=True),
+        sa.Column("payment_external_id", sa.Text(), nullable=True),
         sa.Column("number", sa.Text(), nullable=True),
         sa.Column("url", sa.Text(), nullable=True),
         sa.Column("line_ids", sa.Text(), server_default="{}", nullable=False),
@@ -325,6 +315,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("sent_revision", sa.BigInteger(), nullable=True),
         sa.Column("delete_confirmed", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("void_confirmed", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("period_start", sa.BigInteger(), nullable=True),
         sa.Column("collection_at", sa.BigInteger(), nullable=True),
         sa.Column("draft_until", sa.BigInteger(), nullable=True),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
