@@ -4,6 +4,7 @@ BillhookError
 ├── InvalidInput            a value from outside is wrong; nothing was stored
 ├── NotFound                no such thing in this namespace
 ├── Conflict                it clashes with what is stored
+│   ├── Deleted             it was deleted: it can be read, and not be changed or used
 │   ├── KeyReused           a client key was used before with other content
 │   └── InUse               something open still needs it
 ├── NotAllowed              the invoice's present state does not allow that action
@@ -73,6 +74,10 @@ class Conflict(BillhookError):
     def __init__(self, message: str, code: str = "conflict") -> None:
         super().__init__(message)
         self.code = code
+
+
+class Deleted(Conflict):
+    """It was deleted. It can be read, and not be changed or used."""
 
 
 class KeyReused(Conflict):

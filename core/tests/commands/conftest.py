@@ -29,6 +29,7 @@ from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import Apps
 from billhook.engine.context import Context
 from billhook.engine.credential_keys import GivenKeys, KeyRing
+from billhook.engine.customer_apps import CustomerAppCommands
 from billhook.engine.customer_commands import CustomerCommands
 from billhook.engine.gathering import GatheringCommands
 from billhook.engine.invoice_row import InvoiceRow
@@ -161,6 +162,10 @@ class Desk:
     @property
     def customers(self) -> CustomerCommands:
         return CustomerCommands(self.context, self.namespace)
+
+    @property
+    def customer_apps(self) -> CustomerAppCommands:
+        return CustomerAppCommands(self.context, self.namespace)
 
     @property
     def overrides(self) -> OverrideCommands:

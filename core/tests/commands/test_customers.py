@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from billhook.domain.party import Address
 from billhook.domain.states import State
 from billhook.domain.workflow import WorkflowConfig
+from billhook.engine.customer_search import CustomerField, CustomerFilter, CustomerMatch, CustomerOrder, Match
 from billhook.engine.resolving import resolve
 from billhook.engine.work import CLAIMED, Lane
-from billhook.errors import Conflict, InUse, InvalidInput, NotFound
+from billhook.errors import Conflict, Deleted, InUse, InvalidInput, NotAllowed, NotFound
 from billhook.store import schema
 from billhook.testing.builders import a_line
 
@@ -25,6 +26,7 @@ class TestKeeping:
             addresses=[Address(country="GB", city="London")],
             subject_keys=["engine-1"],
             currency="GBP",
+            description="Keeps the engine",
             metadata={"crm": "7"},
         )
         assert desk.customers.get(customer.id) == desk.customers.get("ada") == customer
@@ -134,7 +136,7 @@ class TestDeleting:
             lambda: desk.overrides.resolve(customer.id),
             lambda: desk.pending().add(customer.id, "EUR", [a_line(invoice_at=desk.clock.now())]),
         ):
-            with pytest.raises(Conflict) as refused:
+            with pytest.raises(Deleted) as refused:
                 command()
             assert refused.value.code == "customer_deleted"
 
@@ -202,11 +204,130 @@ class TestOverrides:
     def test_a_deleted_or_foreign_profile_cannot_be_named(self, desk):
         customer, gone = desk.customers.create("Ada"), desk.a_profile(is_default=False)
         desk.profiles.delete(gone.id)
-        with pytest.raises(Conflict):
+        with pytest.raises(NotAllowed):
             desk.overrides.set(customer.id, profile_id=gone.id)
         with pytest.raises(NotFound):
             desk.overrides.set(customer.id, profile_id=desk.beside("other").a_profile().id)
         assert desk.all(schema.customer_override) == []
+
+
+class TestPinning:
+    def test_a_pinned_customer_keeps_the_workflow_that_was_overridden(self, desk):
+        default, other = desk.a_profile(), desk.a_profile(is_default=False)
+        customer = desk.customers.create("Ada")
+        desk.overrides.set(customer.id, workflow=WorkflowConfig(due_after="P7D"))
+
+        pinned = desk.overrides.pin(customer.id, other.id)
+        assert (pinned.profile, pinned.override.profile_id) == (other, other.id)
+        assert pinned.workflow.due_after == timedelta(days=7)
+        unpinned = desk.overrides.pin(customer.id, None)
+        assert (unpinned.profile, unpinned.override.profile_id) == (default, None)
+        assert unpinned.workflow.due_after == timedelta(days=7)
+
+    def test_nothing_is_stored_where_no_profile_would_serve(self, desk):
+        customer = desk.customers.create("Ada")
+        with pytest.raises(NotFound) as refused:
+            desk.overrides.pin(customer.id, None)
+        assert refused.value.code == "default_profile_not_found"
+        assert desk.all(schema.customer_override) == []
+
+
+class TestFinding:
+    @pytest.fixture
+    def found(self, desk):
+        """Finds names, in the order in which the customers were made."""
+        desk.customers.create("Ada Lovelace", key="ADA", email="ada@example.org", subject_keys=["engine-1", "loom"])
+        desk.clock.advance(timedelta(seconds=1))
+        desk.customers.create("Jürgen GROSS", key="jg", subject_keys=["engine-2"])
+        desk.clock.advance(timedelta(seconds=1))
+        desk.customers.create("100% Tea_Ltd", email="tea@example.com")
+
+        def find(*matches: CustomerMatch) -> list[str]:
+            return [customer.name for customer in desk.customers.list(CustomerFilter(tuple(matches))).items]
+
+        return find
+
+    @pytest.mark.parametrize(
+        "field, part, names",
+        [
+            ("name", "LOVE", ["Ada Lovelace"]),
+            ("name", "JÜRGEN", ["Jürgen GROSS"]),
+            ("name", "groß", ["Jürgen GROSS"]),
+            ("name", "0% tea_", ["100% Tea_Ltd"]),
+            ("name", "_", ["100% Tea_Ltd"]),
+            ("key", "ad", ["Ada Lovelace"]),
+            ("email", "EXAMPLE", ["Ada Lovelace", "100% Tea_Ltd"]),
+            ("subject_key", "engine", ["Ada Lovelace", "Jürgen GROSS"]),
+            ("key", "nobody", []),
+        ],
+    )
+    def test_by_a_part_whatever_its_case(self, found, field, part, names):
+        assert found(CustomerMatch(CustomerField(field), Match.CONTAINS, (part,))) == names
+
+    def test_by_the_whole_word_as_it_is_written(self, found):
+        assert found(CustomerMatch(CustomerField.KEY, Match.EQUALS, ("ADA",))) == ["Ada Lovelace"]
+        assert found(CustomerMatch(CustomerField.KEY, Match.EQUALS, ("ada",))) == []
+        assert found(CustomerMatch(CustomerField.KEY, Match.EQUALS, ("ADA", "jg"))) == ["Ada Lovelace", "Jürgen GROSS"]
+
+    def test_by_what_is_not_there(self, found):
+        assert found(CustomerMatch(CustomerField.EMAIL, negated=True)) == ["Jürgen GROSS"]
+        assert found(CustomerMatch(CustomerField.KEY)) == ["Ada Lovelace", "Jürgen GROSS"]
+        assert found(CustomerMatch(CustomerField.SUBJECT_KEY, Match.EQUALS, ("loom",), negated=True)) == [
+            "Jürgen GROSS",
+            "100% Tea_Ltd",
+        ]
+
+    def test_by_several_things_at_once(self, found):
+        engine = CustomerMatch(CustomerField.SUBJECT_KEY, Match.CONTAINS, ("engine",))
+        assert found(engine, CustomerMatch(CustomerField.KEY, Match.AFTER, ("ZZZ",))) == ["Jürgen GROSS"]
+
+    def test_an_edited_customer_is_found_by_its_new_words_alone(self, desk, found):
+        desk.customers.update("ADA", name="Countess", subject_keys=[])
+        assert found(CustomerMatch(CustomerField.NAME, Match.CONTAINS, ("ada",))) == []
+        assert found(CustomerMatch(CustomerField.NAME, Match.CONTAINS, ("count",))) == ["Countess"]
+        assert found(CustomerMatch(CustomerField.SUBJECT_KEY, Match.CONTAINS, ("loom",))) == []
+
+    def test_in_the_order_that_is_asked_for(self, desk, found):
+        def names(order: CustomerOrder, *, descending: bool = False) -> list[str]:
+            listed = desk.customers.list(order=order, descending=descending).items
+            return [customer.name.split()[0] for customer in listed]
+
+        assert names(CustomerOrder.NAME) == ["100%", "Ada", "Jürgen"]
+        assert names(CustomerOrder.EMAIL) == ["Jürgen", "Ada", "100%"]
+        assert names(CustomerOrder.ID, descending=True) == ["100%", "Jürgen", "Ada"]
+
+    def test_by_the_profile_that_serves_them(self, desk):
+        default, other = desk.a_profile(), desk.a_profile(is_default=False)
+        ada = desk.customers.create("Ada")
+        desk.clock.advance(timedelta(seconds=1))
+        bob = desk.customers.create("Bob")
+        desk.clock.advance(timedelta(seconds=1))
+        eve = desk.customers.create("Eve")
+        desk.overrides.pin(bob.id, other.id)
+        desk.overrides.set(eve.id, workflow=WorkflowConfig(due_after="P7D"))
+
+        def served(**wanted) -> list[str]:
+            return [customer.id for customer in desk.customers.list(CustomerFilter(**wanted)).items]
+
+        assert served(profile_ids=(default.id,)) == served(not_profile_ids=(other.id,)) == [ada.id, eve.id]
+        assert served(profile_ids=(other.id,)) == [bob.id]
+        assert served(ids=(ada.id, bob.id), profile_ids=(other.id,)) == [bob.id]
+
+        def resolved(**wanted) -> list[str]:
+            return [entry.customer.id for entry in desk.overrides.list_customers(**wanted).items]
+
+        assert resolved() == [ada.id, bob.id, eve.id]
+        assert resolved(overridden=True) == [bob.id, eve.id]
+        assert resolved(unpinned=True) == [ada.id, eve.id]
+        assert resolved(order=CustomerOrder.NAME, descending=True, page_size=2) == [eve.id, bob.id]
+
+    def test_customers_that_no_profile_serves_are_left_out(self, desk):
+        pinned = desk.a_profile(is_default=False)
+        desk.customers.create("Ada")
+        bob = desk.customers.create("Bob")
+        desk.overrides.pin(bob.id, pinned.id)
+        page = desk.overrides.list_customers()
+        assert ([entry.profile for entry in page.items], page.total_count) == ([pinned], 1)
 
 
 class TestNamespaces:
@@ -218,6 +339,7 @@ class TestNamespaces:
             lambda desk, customer_id: desk.customers.update(customer_id, name="Mine"),
             lambda desk, customer_id: desk.customers.delete(customer_id),
             lambda desk, customer_id: desk.overrides.set(customer_id, workflow=WorkflowConfig(auto_advance=False)),
+            lambda desk, customer_id: desk.overrides.pin(customer_id, None),
             lambda desk, customer_id: desk.overrides.get(customer_id),
             lambda desk, customer_id: desk.overrides.delete(customer_id),
             lambda desk, customer_id: desk.overrides.resolve(customer_id),
@@ -234,6 +356,7 @@ class TestNamespaces:
             command(elsewhere, customer.id)
         assert desk.customers.get("ada") == customer
         assert desk.overrides.list().total_count == 1
+        assert elsewhere.overrides.list_customers().total_count == 0
         assert elsewhere.overrides.list().total_count == elsewhere.customers.list().total_count == 0
 
     def test_the_same_key_may_be_used_in_each(self, desk):

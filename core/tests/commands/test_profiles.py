@@ -7,8 +7,9 @@ import pytest
 
 from billhook.domain.parsing import parse
 from billhook.domain.workflow import WorkflowConfig
+from billhook.engine.profile_commands import ProfileOrder
 from billhook.engine.records import BillingProfile
-from billhook.errors import Conflict, InvalidInput, NotFound
+from billhook.errors import InvalidInput, NotAllowed, NotFound
 from billhook.store import schema
 from billhook.testing.builders import a_supplier
 
@@ -29,9 +30,9 @@ class TestTheDefault:
 
     def test_it_can_neither_be_unset_nor_deleted(self, desk):
         profile = desk.a_profile()
-        with pytest.raises(Conflict) as unset:
+        with pytest.raises(NotAllowed) as unset:
             desk.profiles.update(profile.id, is_default=False)
-        with pytest.raises(Conflict) as deleted:
+        with pytest.raises(NotAllowed) as deleted:
             desk.profiles.delete(profile.id)
         codes = (unset.value.code, deleted.value.code)
         assert codes == ("default_profile_cannot_be_unset", "default_profile_cannot_be_deleted")
@@ -100,13 +101,57 @@ class TestChanging:
         assert refused.value.path == "/name"
 
 
+class TestAmending:
+    def test_what_is_not_stated_stays(self, desk):
+        supplier = a_supplier(name="ACME", email="billing@acme.example")
+        profile = desk.a_profile(supplier=supplier, workflow=WorkflowConfig(overdue_after_due=True, due_after="P14D"))
+        changed = desk.profiles.amend(
+            profile.id, name="New", supplier={"name": "ACME Ltd"}, workflow={"due_after": "P7D"}
+        )
+
+        assert (changed.name, changed.supplier) == ("New", supplier.model_copy(update={"name": "ACME Ltd"}))
+        assert changed.workflow == WorkflowConfig(overdue_after_due=True, due_after="P7D")
+        assert desk.profiles.get(profile.id) == changed
+
+    def test_tax_rates_stay_where_a_tax_configuration_states_none(self, desk):
+        rates = [{"name": "VAT", "percentage": "19"}]
+        profile = desk.a_profile(workflow=parse(WorkflowConfig, {"default_tax_config": {"rates": rates}}))
+        inclusive = desk.profiles.amend(profile.id, workflow={"default_tax_config": {"behavior": "inclusive"}})
+        tax = inclusive.workflow.default_tax_config
+        assert (tax.behavior, [rate.name for rate in tax.rates]) == ("inclusive", ["VAT"])
+
+        without = desk.profiles.amend(profile.id, workflow={"default_tax_config": None})
+        assert without.workflow.default_tax_config is None
+
+    def test_what_would_not_fit_together_is_refused(self, desk):
+        profile = desk.a_profile(workflow=WorkflowConfig(tax_enforced=True))
+        with pytest.raises(InvalidInput) as refused:
+            desk.profiles.amend(profile.id, workflow={"tax_enabled": False})
+        assert refused.value.code == "tax_enforced_while_off"
+        assert desk.profiles.get(profile.id) == profile
+
+
+class TestListing:
+    def test_profiles_come_in_the_order_that_is_asked_for(self, desk):
+        beta = desk.a_profile(name="Beta", is_default=False)
+        desk.a_profile(name="Alpha")
+        desk.clock.advance(timedelta(hours=1))
+        desk.profiles.update(beta.id, description="Changed")
+
+        def names(order: ProfileOrder, *, descending: bool = False) -> list[str]:
+            return [profile.name for profile in desk.profiles.list(order=order, descending=descending).items]
+
+        assert names(ProfileOrder.NAME) == names(ProfileOrder.UPDATED_AT) == ["Alpha", "Beta"]
+        assert names(ProfileOrder.DEFAULT) == names(ProfileOrder.NAME, descending=True) == ["Beta", "Alpha"]
+
+
 class TestDeleting:
     def test_refused_while_an_override_names_it(self, desk):
         desk.a_profile()
         pinned = desk.a_profile(is_default=False)
         customer = desk.customers.create("Ada")
         desk.overrides.set(customer.id, profile_id=pinned.id)
-        with pytest.raises(Conflict, match=customer.id) as refused:
+        with pytest.raises(NotAllowed, match=customer.id) as refused:
             desk.profiles.delete(pinned.id)
         assert refused.value.code == "profile_referenced"
 
@@ -121,7 +166,7 @@ class TestDeleting:
         assert desk.profiles.get(profile.id).deleted_at is not None
         assert desk.profiles.list().items == ()
         assert desk.profiles.list(include_deleted=True).total_count == 1
-        with pytest.raises(Conflict) as refused:
+        with pytest.raises(NotAllowed) as refused:
             desk.profiles.update(profile.id, name="Again")
         assert refused.value.code == "profile_already_deleted"
 

@@ -19,7 +19,9 @@ NOT_IN_EVENTS = {"id", "namespace", "version"}
 def here(a_shop_anywhere):
     here = open_sandbox_shop(a_shop_anywhere)
     address = Address(country="DE", city="Berlin", line1="Elm Street 13")
-    here.shop.ns.customers.update("jane", addresses=[address], metadata={"ref": "jane-2"}, key="jane-2")
+    here.shop.ns.customers.update(
+        "jane", addresses=[address], description="Sells in Elm Street", metadata={"ref": "jane-2"}, key="jane-2"
+    )
     return here
 
 

@@ -67,8 +67,10 @@ def list_customers(
     deleted: Annotated[bool, typer.Option(help="Deleted ones too.")] = False,
 ) -> None:
     """The customers in the order in which they were made."""
+    from billhook.engine.customer_search import CustomerFilter
+
     with session.billing() as billing:
-        found = billing.customers.list(include_deleted=deleted, page=page, page_size=page_size)
+        found = billing.customers.list(CustomerFilter(include_deleted=deleted), page=page, page_size=page_size)
     rows = [(entry.id, entry.key, entry.name, entry.party.email, entry.currency) for entry in found.items]
     session.answer(found, lambda: table(("id", "key", "name", "email", "currency"), rows))
 

@@ -101,12 +101,11 @@ def update(
 ) -> None:
     """Change what is given. Workflow values that are not named stay; invoices that are there keep theirs."""
     with session.billing() as billing:
-        profile = billing.profiles.get(profile_id)
         changes: dict[str, Any] = {"name": name, "description": description, "is_default": default or None}
-        changes["supplier"] = _supplier(supplier, supplier_file) if supplier or supplier_file else None
-        changes["workflow"] = _changed_workflow(profile, settings(workflow, workflow_file, "--workflow"))
+        changes["supplier"] = dict(_supplier(supplier, supplier_file)) if supplier or supplier_file else None
+        changes["workflow"] = settings(workflow, workflow_file, "--workflow")
         stated = {field: value for field, value in changes.items() if value is not None}
-        _answer(session, billing.profiles.update(profile_id, **stated))
+        _answer(session, billing.profiles.amend(profile_id, **stated))
 
 
 @command(group, "delete")
@@ -130,15 +129,6 @@ def _supplier(name: str | None, file: Path | None) -> Supplier:
     if name is None and file is None:
         raise typer.BadParameter("Say who sells.", param_hint="--supplier or --supplier-file")
     return parse(Supplier, {**(json_object(file) if file else {}), **({"name": name} if name else {})})
-
-
-def _changed_workflow(profile: BillingProfile, changes: dict[str, Any]) -> Any:
-    from billhook.domain.parsing import parse
-    from billhook.domain.workflow import WorkflowConfig
-
-    if not changes:
-        return None
-    return parse(WorkflowConfig, {**profile.workflow.model_dump(mode="json", exclude_unset=True), **changes})
 
 
 def _answer(session: Session, profile: BillingProfile) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
@@ -63,6 +63,15 @@ _TOGETHER = (
     frozenset({"collection_alignment", "collection_anchor"}),
     frozenset({"tax_enabled", "tax_enforced"}),
 )
+
+
+def amended(workflow: WorkflowConfig, changes: WorkflowConfig) -> dict[str, Any]:
+    """The workflow's values with all that the changes state explicitly, yet to be checked together; tax rates stay where a tax configuration states none."""
+    stated = {name: getattr(changes, name) for name in changes.model_fields_set}
+    tax, before = stated.get("default_tax_config"), workflow.default_tax_config
+    if tax is not None and before is not None and "rates" not in tax.model_fields_set:
+        stated["default_tax_config"] = tax.model_copy(update={"rates": before.rates})
+    return {**dict(workflow), **stated}
 
 
 def with_overrides(profile: WorkflowConfig, overrides: WorkflowConfig) -> WorkflowConfig:

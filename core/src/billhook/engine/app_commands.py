@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -94,6 +95,14 @@ class AppCommands:
         """The app, uninstalled ones too. Raises NotFound."""
         with self._context.database.read() as tx:
             return read_app(self._row(tx, app_id))
+
+    def by_id(self, app_ids: Iterable[str]) -> dict[str, App]:
+        """Those of the apps that there are in this namespace, uninstalled ones too, by id."""
+        columns = tuple(column.name for column in _app.columns)
+        with self._context.database.read() as tx:
+            rows = tx.select_in(_app, columns, "id", sorted(set(app_ids)))
+        found = (read_app(SimpleNamespace(**dict(zip(columns, row, strict=True)))) for row in rows)
+        return {app.id: app for app in found if app.namespace == self._namespace}
 
     def list(self, *, include_deleted: bool = False, page: int = 1, page_size: int = PAGE_SIZE) -> Page[App]:
         """The apps in the order of their installation."""

@@ -11,6 +11,14 @@ from billhook.contract.declaration import Capability
 from billhook.domain.parsing import parse
 from billhook.domain.party import Address, CustomerSnapshot
 from billhook.engine.context import Context
+from billhook.engine.customer_search import (
+    EVERYBODY,
+    CustomerFilter,
+    CustomerOrder,
+    conditions,
+    ordering,
+    remember_words,
+)
 from billhook.engine.locks import hold
 from billhook.engine.open_documents import needs_customer
 from billhook.engine.paging import PAGE_SIZE, read_page
@@ -19,7 +27,7 @@ from billhook.engine.records import UNCHANGED, Customer, Page, Unchanged
 from billhook.engine.stored import customer_values, read_customer
 from billhook.engine.unit import Unit
 from billhook.engine.work import Lane, WorkRow
-from billhook.errors import Conflict, InUse, NotFound
+from billhook.errors import Conflict, Deleted, InUse, NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -45,6 +53,7 @@ class CustomerCommands:
         addresses: Sequence[Address | Mapping[str, Any]] = (),
         subject_keys: Sequence[str] = (),
         currency: str | None = None,
+        description: str | None = None,
         metadata: Mapping[str, str] = NO_METADATA,
     ) -> Customer:
         """A new customer. Raises Conflict with code ``customer_key_taken`` when the key is another one's."""
@@ -65,6 +74,7 @@ class CustomerCommands:
                 "id": customer_id,
                 "namespace": self._namespace,
                 "party": parse(CustomerSnapshot, party),
+                "description": description,
                 "currency": currency,
                 "metadata": metadata,
                 "created_at": now,
@@ -78,11 +88,21 @@ class CustomerCommands:
         with self._context.database.read() as tx:
             return self._read(tx, id_or_key)
 
-    def list(self, *, include_deleted: bool = False, page: int = 1, page_size: int = PAGE_SIZE) -> Page[Customer]:
-        """The customers in the order in which they were made."""
-        select = sa.select(_customer).where(_customer.c.namespace == self._namespace).order_by(_customer.c.id)
-        if not include_deleted:
-            select = select.where(_customer.c.deleted_at.is_(None))
+    def list(
+        self,
+        wanted: CustomerFilter = EVERYBODY,
+        *,
+        order: CustomerOrder = CustomerOrder.ID,
+        descending: bool = False,
+        page: int = 1,
+        page_size: int = PAGE_SIZE,
+    ) -> Page[Customer]:
+        """The customers, in the order in which they were made unless another is asked for."""
+        select = (
+            sa.select(_customer)
+            .where(*conditions(self._namespace, wanted))
+            .order_by(*ordering(order, descending=descending))
+        )
         with self._context.database.read() as tx:
             return read_page(tx, select, read_customer, page=page, page_size=page_size)
 
@@ -97,6 +117,7 @@ class CustomerCommands:
         addresses: Sequence[Address | Mapping[str, Any]] | Unchanged = UNCHANGED,
         subject_keys: Sequence[str] | Unchanged = UNCHANGED,
         currency: str | Unchanged | None = UNCHANGED,
+        description: str | Unchanged | None = UNCHANGED,
         metadata: Mapping[str, str] | Unchanged = UNCHANGED,
     ) -> Customer:
         """Change what is given, and bring it to every app that knows the customer. Nothing new changes nothing."""
@@ -108,6 +129,7 @@ class CustomerCommands:
             "addresses": addresses,
             "subject_keys": subject_keys,
             "currency": currency,
+            "description": description,
             "metadata": metadata,
         }
         changes = {field: value for field, value in stated.items() if value is not UNCHANGED}
@@ -123,18 +145,20 @@ class CustomerCommands:
     def _insert(self, tx: Transaction, customer: Customer) -> Customer:
         self._check_key(tx, customer)
         tx.execute(sa.insert(_customer).values(customer_values(customer)))
+        remember_words(tx, customer)
         return customer
 
     def _update(self, unit: Unit, id_or_key: str, changes: dict[str, Any]) -> Customer:
         before = self._read(unit.tx, id_or_key)
         if before.deleted_at is not None:
-            raise Conflict(f"The customer {before.id} is deleted. Create another one.", "customer_deleted")
+            raise Deleted(f"The customer {before.id} is deleted. Create another one.", "customer_deleted")
         changed = _changed(before, changes)
         if changed == before:
             return before
         self._check_key(unit.tx, changed)
         changed = changed.model_copy(update={"revision": before.revision + 1, "updated_at": unit.now})
         self._save(unit.tx, changed)
+        remember_words(unit.tx, changed)
         self._bring_to_apps(unit, changed.id)
         unit.flush()
         return changed

@@ -28,6 +28,7 @@ from billhook.engine.context import Context, Policy, Randomness
 from billhook.engine.credential_keys import keys_for
 from billhook.engine.credentials import Credentials
 from billhook.engine.credit_note_commands import CreditNotes, Refunds
+from billhook.engine.customer_apps import CustomerAppCommands
 from billhook.engine.customer_commands import CustomerCommands
 from billhook.engine.documents import StoredDocuments
 from billhook.engine.doubts import Doubts
@@ -102,6 +103,11 @@ class Namespace:
     def customers(self) -> CustomerCommands:
         """Customers."""
         return CustomerCommands(self.engine.context, self.name)
+
+    @cached_property
+    def customer_apps(self) -> CustomerAppCommands:
+        """Customers as single apps know them."""
+        return CustomerAppCommands(self.engine.context, self.name)
 
     @cached_property
     def overrides(self) -> OverrideCommands:

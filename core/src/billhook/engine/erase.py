@@ -14,6 +14,7 @@ from billhook.domain.invoice import content_json, parse_content
 from billhook.domain.party import CustomerSnapshot
 from billhook.engine.annotations import forget_annotations
 from billhook.engine.context import Context
+from billhook.engine.customer_search import forget_words
 from billhook.engine.freeze import FrozenBatch
 from billhook.engine.locks import hold
 from billhook.engine.open_documents import needs_customer
@@ -66,7 +67,7 @@ class Eraser:
         self._context = context
 
     def erase_customer(self, namespace: str, customer_id: str) -> EraseResult:
-        """Replace the customer's name, key, address, email, tax id and metadata by a marker, wherever they are kept, and delete it.
+        """Replace the customer's name, key, address, email, tax id, description and metadata by a marker, wherever they are kept, and delete it.
 
         Documents keep their lines, amounts and numbers; the journal keeps digests and statuses. Texts that a host wrote into lines and
         metadata of a document stay as they are. Each document's timeline notes the erasure. It is done in several transactions; doing
@@ -155,6 +156,7 @@ class Eraser:
         blank = {
             "key": None,
             "name": MARKER,
+            "description": None,
             "party": _blank(customer_id).model_dump_json(exclude_defaults=True),
             "metadata": "{}",
         }
@@ -167,6 +169,7 @@ class Eraser:
         known = {"payment_method": None, "app_data": "{}", "leftovers": "{}", "failure": None}
         tx.execute(sa.update(_link).where(_link.c.customer_id == customer_id).values(**known))
         tx.execute(sa.delete(_override).where(_override.c.customer_id == customer_id))
+        forget_words(tx, customer_id)
 
 
 def _require_idle(tx: Transaction, namespace: str, customer_id: str) -> Any:

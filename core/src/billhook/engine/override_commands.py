@@ -10,12 +10,13 @@ import sqlalchemy as sa
 from billhook.domain.parsing import parse
 from billhook.domain.workflow import WorkflowConfig
 from billhook.engine.context import Context
+from billhook.engine.customer_search import EVERYBODY, CustomerFilter, CustomerOrder, conditions, ordering
 from billhook.engine.locks import hold
 from billhook.engine.paging import PAGE_SIZE, read_page
 from billhook.engine.records import CustomerOverride, Page, ResolvedProfile
-from billhook.engine.resolving import resolve
+from billhook.engine.resolving import resolve, resolved_page
 from billhook.engine.stored import override_values, read_override
-from billhook.errors import Conflict, InvalidInput, NotFound
+from billhook.errors import Deleted, InvalidInput, NotAllowed, NotFound
 from billhook.store import schema
 from billhook.store.statements import Upsert
 from billhook.store.transaction import Transaction
@@ -42,11 +43,18 @@ class OverrideCommands:
     ) -> CustomerOverride:
         """Give the customer another profile, another workflow, or both. Replaces the override that was there.
 
-        Of the workflow only what is stated counts. Raises InvalidInput for nothing to set, NotFound, or Conflict where
-        either is deleted.
+        Of the workflow only what is stated counts. Raises InvalidInput for nothing to set, NotFound, Deleted for
+        a deleted customer, NotAllowed with code ``profile_already_deleted``.
         """
         stated = parse(WorkflowConfig, workflow) if isinstance(workflow, Mapping) else workflow
         return self._context.database.write(lambda tx: self._set(tx, customer_id, profile_id, stated))
+
+    def pin(self, customer_id: str, profile_id: str | None) -> ResolvedProfile:
+        """Serve the customer by that profile, or by the default one for None. A workflow that was overridden stays.
+
+        Makes an override where there was none. Raises as ``set``, and NotFound where no profile serves the customer then.
+        """
+        return self._context.database.write(lambda tx: self._pin(tx, customer_id, profile_id))
 
     def get(self, customer_id: str) -> CustomerOverride:
         """The customer's override. Raises NotFound with code ``customer_override_not_found``."""
@@ -66,6 +74,31 @@ class OverrideCommands:
         with self._context.database.read() as tx:
             return read_page(tx, select, read_override, page=page, page_size=page_size)
 
+    def list_customers(
+        self,
+        wanted: CustomerFilter = EVERYBODY,
+        *,
+        overridden: bool = False,
+        unpinned: bool = False,
+        order: CustomerOrder = CustomerOrder.ID,
+        descending: bool = False,
+        page: int = 1,
+        page_size: int = PAGE_SIZE,
+    ) -> Page[ResolvedProfile]:
+        """What the next invoice of each customer gets; customers that no profile serves are left out.
+
+        ``overridden``: only customers with an override. ``unpinned``: only those whose override, if any, names no profile.
+        """
+        asked = [*conditions(self._namespace, wanted)]
+        if overridden:
+            asked.append(_override.c.customer_id.is_not(None))
+        if unpinned:
+            asked.append(_override.c.profile_id.is_(None))
+        with self._context.database.read() as tx:
+            return resolved_page(
+                tx, self._namespace, asked, ordering(order, descending=descending), page=page, page_size=page_size
+            )
+
     def delete(self, customer_id: str) -> None:
         """Let the customer have the default again. Raises NotFound with code ``customer_override_not_found``."""
         if not self._context.database.write(
@@ -81,16 +114,33 @@ class OverrideCommands:
     def _set(
         self, tx: Transaction, customer_id: str, profile_id: str | None, workflow: WorkflowConfig | None
     ) -> CustomerOverride:
-        # The lock keeps a profile from being deleted while it is named here.
-        hold(tx, self._namespace, "apps")
-        self._check_alive(tx, schema.customer, "customer", customer_id, "customer_deleted")
+        self._check(tx, customer_id, profile_id)
         if profile_id is None and (workflow is None or not workflow.model_fields_set):
             raise InvalidInput(
                 "override_empty",
                 f"The override of customer {customer_id} would change nothing. Give a profile or a workflow, or clear it.",
             )
-        if profile_id is not None:
-            self._check_alive(tx, schema.profile, "billing profile", profile_id, "profile_already_deleted")
+        return self._save(tx, customer_id, profile_id, workflow)
+
+    def _pin(self, tx: Transaction, customer_id: str, profile_id: str | None) -> ResolvedProfile:
+        self._check(tx, customer_id, profile_id)
+        before = self._find(tx, customer_id)
+        self._save(tx, customer_id, profile_id, None if before is None else before.workflow)
+        return resolve(tx, self._namespace, customer_id=customer_id)
+
+    def _check(self, tx: Transaction, customer_id: str, profile_id: str | None) -> None:
+        # The lock keeps a profile from being deleted while it is named here.
+        hold(tx, self._namespace, "apps")
+        if self._is_deleted(tx, schema.customer, "customer", customer_id):
+            raise Deleted(f"The customer {customer_id} is deleted. Name another one.", "customer_deleted")
+        if profile_id is not None and self._is_deleted(tx, schema.profile, "billing profile", profile_id):
+            raise NotAllowed(
+                f"The billing profile {profile_id} is deleted. Name another one.", "profile_already_deleted"
+            )
+
+    def _save(
+        self, tx: Transaction, customer_id: str, profile_id: str | None, workflow: WorkflowConfig | None
+    ) -> CustomerOverride:
         now = self._context.clock.now()
         before = self._find(tx, customer_id)
         override = parse(
@@ -108,12 +158,11 @@ class OverrideCommands:
         tx.upsert_many(_UPSERT, [tuple(values[name] for name in _COLUMNS)])
         return override
 
-    def _check_alive(self, tx: Transaction, table: sa.Table, kind: str, id: str, code_if_deleted: str) -> None:
+    def _is_deleted(self, tx: Transaction, table: sa.Table, kind: str, id: str) -> bool:
         row = tx.first(sa.select(table.c.deleted_at).where(table.c.id == id, table.c.namespace == self._namespace))
         if row is None:
             raise NotFound(kind, id, self._namespace)
-        if row.deleted_at is not None:
-            raise Conflict(f"The {kind} {id} is deleted. Name another one.", code_if_deleted)
+        return row.deleted_at is not None
 
     def _find(self, tx: Transaction, customer_id: str) -> CustomerOverride | None:
         row = tx.first(sa.select(_override).where(self._of(customer_id)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -12,24 +13,35 @@ from billhook.contract.declaration import Capability
 from billhook.domain.ids import is_ulid
 from billhook.domain.parsing import parse
 from billhook.domain.party import Supplier
-from billhook.domain.workflow import WorkflowConfig
+from billhook.domain.workflow import WorkflowConfig, amended
 from billhook.engine.apps import app_not_found
 from billhook.engine.context import Context
 from billhook.engine.locks import hold
 from billhook.engine.paging import PAGE_SIZE, read_page
 from billhook.engine.records import UNCHANGED, BillingProfile, Page, Unchanged
 from billhook.engine.stored import profile_values, read_profile
-from billhook.errors import Conflict, InvalidInput, NotFound
+from billhook.errors import InvalidInput, NotAllowed, NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 _profile, _override = schema.profile, schema.customer_override
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
+NOTHING_STATED: Mapping[str, Any] = MappingProxyType({})
 OPENMETER_DEFAULTS = WorkflowConfig()
 
 Json = Mapping[str, Any]
 """A value in its JSON form; it is validated like the value itself."""
+
+
+class ProfileOrder(StrEnum):
+    """By what profiles are sorted; those that are alike come by id."""
+
+    ID = "id"
+    NAME = "name"
+    DEFAULT = "is_default"
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
 
 
 class ProfileCommands:
@@ -84,9 +96,22 @@ class ProfileCommands:
         with self._context.database.read() as tx:
             return self._read(tx, profile_id)
 
-    def list(self, *, include_deleted: bool = False, page: int = 1, page_size: int = PAGE_SIZE) -> Page[BillingProfile]:
-        """The profiles in the order in which they were made."""
-        select = sa.select(_profile).where(_profile.c.namespace == self._namespace).order_by(_profile.c.id)
+    def list(
+        self,
+        *,
+        include_deleted: bool = False,
+        order: ProfileOrder = ProfileOrder.ID,
+        descending: bool = False,
+        page: int = 1,
+        page_size: int = PAGE_SIZE,
+    ) -> Page[BillingProfile]:
+        """The profiles, in the order in which they were made unless another is asked for."""
+        by = [_profile.c[order.value], _profile.c.id]
+        select = (
+            sa.select(_profile)
+            .where(_profile.c.namespace == self._namespace)
+            .order_by(*(column.desc() if descending else column.asc() for column in by))
+        )
         if not include_deleted:
             select = select.where(_profile.c.deleted_at.is_(None))
         with self._context.database.read() as tx:
@@ -114,7 +139,7 @@ class ProfileCommands:
     ) -> BillingProfile:
         """Change what is given. The apps stay; invoices that are there keep the workflow they were made with.
 
-        Raises Conflict with code ``default_profile_cannot_be_unset`` or ``profile_already_deleted``.
+        Raises NotAllowed with code ``default_profile_cannot_be_unset`` or ``profile_already_deleted``.
         """
         stated = {
             "name": name,
@@ -124,13 +149,39 @@ class ProfileCommands:
             "workflow": workflow,
             "metadata": metadata,
         }
-        changes = {field: value for field, value in stated.items() if value is not UNCHANGED}
+        return self._context.database.write(lambda tx: self._update(tx, profile_id, lambda _profile: _stated(stated)))
+
+    def amend(
+        self,
+        profile_id: str,
+        *,
+        name: str | Unchanged = UNCHANGED,
+        description: str | Unchanged | None = UNCHANGED,
+        is_default: bool | Unchanged = UNCHANGED,
+        supplier: Json = NOTHING_STATED,
+        workflow: Json = NOTHING_STATED,
+        metadata: Mapping[str, str] | Unchanged = UNCHANGED,
+    ) -> BillingProfile:
+        """As ``update``, but of supplier and workflow only what is stated changes.
+
+        For callers whose form can't say everything that a profile holds.
+        """
+        stated_workflow = parse(WorkflowConfig, workflow)
+        others = {"name": name, "description": description, "is_default": is_default, "metadata": metadata}
+
+        def changes(profile: BillingProfile) -> dict[str, Any]:
+            return {
+                **_stated(others),
+                "supplier": {**dict(profile.supplier), **supplier},
+                "workflow": amended(profile.workflow, stated_workflow),
+            }
+
         return self._context.database.write(lambda tx: self._update(tx, profile_id, changes))
 
     def delete(self, profile_id: str) -> None:
         """Delete the profile; it stays readable by id. Doing it twice is fine.
 
-        Raises Conflict with code ``default_profile_cannot_be_deleted`` or ``profile_referenced``.
+        Raises NotAllowed with code ``default_profile_cannot_be_deleted`` or ``profile_referenced``.
         """
         self._context.database.write(lambda tx: self._delete(tx, profile_id))
 
@@ -142,15 +193,18 @@ class ProfileCommands:
         tx.execute(sa.insert(_profile).values(profile_values(profile)))
         return profile
 
-    def _update(self, tx: Transaction, profile_id: str, changes: dict[str, Any]) -> BillingProfile:
+    def _update(
+        self, tx: Transaction, profile_id: str, changes_of: Callable[[BillingProfile], dict[str, Any]]
+    ) -> BillingProfile:
         hold(tx, self._namespace, "apps")
         profile = self._read(tx, profile_id)
         if profile.deleted_at is not None:
-            raise Conflict(
+            raise NotAllowed(
                 f"The billing profile {profile_id} is deleted. Create another one.", "profile_already_deleted"
             )
+        changes = changes_of(profile)
         if profile.is_default and changes.get("is_default") is False:
-            raise Conflict(
+            raise NotAllowed(
                 f"The default billing profile {profile_id} can't be unset. Make another profile the default instead.",
                 "default_profile_cannot_be_unset",
             )
@@ -165,13 +219,13 @@ class ProfileCommands:
         if profile.deleted_at is not None:
             return
         if profile.is_default:
-            raise Conflict(
+            raise NotAllowed(
                 f"The default billing profile {profile_id} can't be deleted. Make another profile the default first.",
                 "default_profile_cannot_be_deleted",
             )
         customer_id = tx.scalar(sa.select(_override.c.customer_id).where(_override.c.profile_id == profile_id).limit(1))
         if customer_id is not None:
-            raise Conflict(
+            raise NotAllowed(
                 f"The billing profile {profile_id} can't be deleted: the override of customer {customer_id} names it. "
                 "Change the overrides that name it first.",
                 "profile_referenced",
@@ -216,6 +270,10 @@ class ProfileCommands:
         if row is None:
             raise NotFound("billing profile", profile_id, self._namespace)
         return read_profile(row)
+
+
+def _stated(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not UNCHANGED}
 
 
 def no_default_profile(namespace: str) -> NotFound:

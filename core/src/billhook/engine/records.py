@@ -85,6 +85,7 @@ class Customer(Value):
     id: Ulid
     namespace: Key
     party: CustomerSnapshot
+    description: Description | None = None
     currency: CurrencyCode | None = None
     metadata: Metadata = Field(default_factory=dict)
     revision: int = 1
@@ -110,6 +111,20 @@ class CustomerOverride(Value):
     workflow: WorkflowConfig | None = None
     created_at: UtcDatetime
     updated_at: UtcDatetime
+
+
+ExternalId = Annotated[Key, StringConstraints(max_length=512)]
+
+
+class CustomerApp(Value):
+    """One customer as one app knows it. ``is_refused``: the provider does not take the customer as it is."""
+
+    customer_id: Ulid
+    app_id: Ulid
+    external_id: ExternalId | None = None
+    payment_method: ExternalId | None = None
+    data: Metadata = Field(default_factory=dict)
+    is_refused: bool = False
 
 
 class Gathering(Value):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from billhook.domain.workflow import WorkflowConfig, with_overrides
+from billhook.engine.paging import read_page
 from billhook.engine.profile_commands import no_default_profile
-from billhook.engine.records import BillingProfile, CustomerOverride, ResolvedProfile
+from billhook.engine.records import BillingProfile, CustomerOverride, Page, ResolvedProfile
 from billhook.engine.stored import read_customer, read_override, read_profile
-from billhook.errors import Conflict, NotFound
+from billhook.errors import Deleted, NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -25,13 +27,13 @@ _SERVES = sa.or_(
     _profile.c.id == _override.c.profile_id,
     sa.and_(_override.c.profile_id.is_(None), _profile.c.is_default == 1, _profile.c.deleted_at.is_(None)),
 )
-_WITH_PROFILE = (
+_SERVED = (
     sa.select(*_labelled("customer", _customer), *_labelled("override", _override), *_labelled("profile", _profile))
     .select_from(_customer)
     .outerjoin(_override, _override.c.customer_id == _customer.c.id)
     .outerjoin(_profile, sa.and_(_profile.c.namespace == _customer.c.namespace, _SERVES))
-    .where(_customer.c.namespace == sa.bindparam("customer_namespace"))
 )
+_WITH_PROFILE = _SERVED.where(_customer.c.namespace == sa.bindparam("customer_namespace"))
 _BY_ID = _WITH_PROFILE.where(_customer.c.id == sa.bindparam("customer"))
 _BY_KEY = _WITH_PROFILE.where(_customer.c.key == sa.bindparam("customer"))
 
@@ -41,7 +43,7 @@ def resolve(
 ) -> ResolvedProfile:
     """What the customer's next invoice gets: the override's profile or the default one, its workflow as overridden.
 
-    Name the customer by id or by key. Raises NotFound for an unknown customer or where no profile serves it, Conflict
+    Name the customer by id or by key. Raises NotFound for an unknown customer or where no profile serves it, Deleted
     for a deleted customer.
     """
     select, customer = (_BY_ID, customer_id) if customer_id is not None else (_BY_KEY, customer_key)
@@ -51,10 +53,24 @@ def resolve(
     return _resolved(row._asdict(), namespace)
 
 
+def resolved_page(
+    tx: Transaction,
+    namespace: str,
+    conditions: Sequence[sa.ColumnElement[bool]],
+    order: Sequence[sa.ColumnElement[Any]],
+    *,
+    page: int,
+    page_size: int,
+) -> Page[ResolvedProfile]:
+    """The same for a page of customers; those that no profile serves are left out."""
+    served = _SERVED.where(*conditions, _profile.c.id.is_not(None)).order_by(*order)
+    return read_page(tx, served, lambda row: _resolved(row._asdict(), namespace), page=page, page_size=page_size)
+
+
 def _resolved(row: Any, namespace: str) -> ResolvedProfile:
     customer = read_customer(_Part(row, "customer"))
     if customer.deleted_at is not None:
-        raise Conflict(f"The customer {customer.id} is deleted. Create another one to invoice it.", "customer_deleted")
+        raise Deleted(f"The customer {customer.id} is deleted. Create another one to invoice it.", "customer_deleted")
     if row["profile_id"] is None:
         raise no_default_profile(namespace)
     profile = read_profile(_Part(row, "profile"))

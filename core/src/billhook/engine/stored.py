@@ -12,7 +12,7 @@ from billhook.domain.invoice import LineDraft
 from billhook.domain.party import CustomerSnapshot, Supplier
 from billhook.domain.workflow import WorkflowConfig
 from billhook.engine.moments import from_micros, maybe_from_micros, maybe_micros, to_micros
-from billhook.engine.records import App, BillingProfile, Customer, CustomerOverride, Gathering, PendingLine
+from billhook.engine.records import App, BillingProfile, Customer, CustomerApp, CustomerOverride, Gathering, PendingLine
 
 Stored = dict[str, Any]
 
@@ -89,6 +89,7 @@ def read_customer(row: Any) -> Customer:
         id=row.id,
         namespace=row.namespace,
         party=_party(row.party),
+        description=row.description,
         currency=row.currency,
         metadata=json.loads(row.metadata),
         revision=row.revision,
@@ -99,7 +100,7 @@ def read_customer(row: Any) -> Customer:
 def customer_values(customer: Customer) -> Stored:
     """The columns of a customer. A deleted customer's key is free again; its party still shows it."""
     return {
-        **customer.model_dump(include={"id", "namespace", "name", "currency", "revision"}),
+        **customer.model_dump(include={"id", "namespace", "name", "description", "currency", "revision"}),
         "key": None if customer.deleted_at else customer.key,
         "name": customer.name,
         "party": customer.party.model_dump_json(exclude_defaults=True),
@@ -128,6 +129,18 @@ def override_values(override: CustomerOverride) -> Stored:
         "created_at": to_micros(override.created_at),
         "updated_at": to_micros(override.updated_at),
     }
+
+
+def read_customer_app(row: Any) -> CustomerApp:
+    """The customer of a row as an app knows it, unchecked: what a provider told is shown as it is."""
+    return CustomerApp.model_construct(
+        customer_id=row.customer_id,
+        app_id=row.app_id,
+        external_id=row.external_id,
+        payment_method=row.payment_method,
+        data=json.loads(row.app_data),
+        is_refused=row.failure is not None,
+    )
 
 
 def read_gathering(row: Any) -> Gathering:

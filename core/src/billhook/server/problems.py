@@ -27,6 +27,7 @@ STATUSES: Mapping[type[BillhookError], int] = {
     errors.InvalidInput: 400,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.Deleted: 412,
     errors.NotAllowed: 400,
     errors.Unsupported: 400,
     errors.ConfigError: 400,
@@ -38,6 +39,9 @@ STATUSES: Mapping[type[BillhookError], int] = {
     BillhookError: 500,
 }
 """The status of each kind of error; one that is not named here has that of its nearest parent."""
+
+V3_STATUSES: Mapping[type[BillhookError], int] = {**STATUSES, errors.Deleted: 410}
+"""The same in the third form of the API."""
 
 # Texts that a schema does not take, by how pydantic calls it and how the third form of the API does.
 _RULES: Mapping[str, str] = {
@@ -75,14 +79,14 @@ def answer(scope: Scope, error: Exception) -> Response:
     return _ANSWERS[kind](scope, error)
 
 
-def status_of(error: BillhookError) -> int:
+def status_of(error: BillhookError, statuses: Mapping[type[BillhookError], int] = STATUSES) -> int:
     """The HTTP status of an error of ours."""
-    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    return next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
 
 
 def billhook_problem(scope: Scope, error: BillhookError) -> Response:
     """The answer to an error of ours. What is the server's own fault is told without detail."""
-    status = status_of(error)
+    status = status_of(error, V3_STATUSES if _is_v3(scope) else STATUSES)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return unexpected_problem(scope, error)
     return problem(scope, status, str(error), _problems_of(error))
@@ -129,7 +133,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem in the shape of the form of the API that was called."""
-    shape = _shape_v3 if route_path(scope).startswith(V3_PREFIXES) else _shape_v1
+    shape = _shape_v3 if _is_v3(scope) else _shape_v1
     content = shape(status, detail, request_id_of(scope), problems, sources)
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
     # A charset parameter would hide the problem from clients that compare the type as it stands.
@@ -150,6 +154,10 @@ _DETAILS: Mapping[int, str] = {
     404: "There is nothing at this path. The document at /openapi.json lists what is there.",
     405: "This path does not take that method. The document at /openapi.json lists what it takes.",
 }
+
+
+def _is_v3(scope: Scope) -> bool:
+    return route_path(scope).startswith(V3_PREFIXES)
 
 
 def _shape_v1(

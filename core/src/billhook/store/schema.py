@@ -119,6 +119,7 @@ customer = _table(
     _text("namespace"),
     _text("key", null=True),
     _text("name"),
+    _text("description", null=True),
     _text("party"),
     _text("currency", null=True),
     _text("metadata", default="{}"),
@@ -128,6 +129,18 @@ customer = _table(
     _int("deleted_at", null=True),
     sa.PrimaryKeyConstraint("id"),
     sa.UniqueConstraint("namespace", "key", name="billhook_customer_key"),
+)
+
+# By which words lists find a customer: one row for its name, its key, its address and each subject, as they are and without case.
+customer_word = _table(
+    "customer_word",
+    _text("customer_id"),
+    _text("field"),
+    _int("place"),
+    _text("word"),
+    _text("folded"),
+    sa.PrimaryKeyConstraint("customer_id", "field", "place"),
+    clustered=True,
 )
 
 customer_override = _table(

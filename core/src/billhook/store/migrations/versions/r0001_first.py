@@ -162,6 +162,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("namespace", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=True),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
         sa.Column("party", sa.Text(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=True),
         sa.Column("metadata", sa.Text(), server_default="{}", nullable=False),
@@ -201,6 +202,16 @@ def upgrade(op: Operations) -> None:
         sqlite_with_rowid=True,
     )
     op.create_index("billhook_customer_override_profile", "billhook_customer_override", ["profile_id"], unique=False)
+    op.create_table(
+        "billhook_customer_word",
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("field", sa.Text(), nullable=False),
+        sa.Column("place", sa.BigInteger(), nullable=False),
+        sa.Column("word", sa.Text(), nullable=False),
+        sa.Column("folded", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "field", "place"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "billhook_document_body",
         sa.Column("document_id", sa.Text(), nullable=False),
