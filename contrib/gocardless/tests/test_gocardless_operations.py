@@ -192,7 +192,7 @@ def test_more_than_is_left_is_refused_before_sending(counter):
 def test_a_refund_that_somebody_overtook_is_tried_again_with_the_new_sum(counter):
     payment_id = counter.collected()
     batch = counter.batch(counter.refund_item(payment_id))
-    before = counter.exchange(next(counter.handle.start(Capability.REFUND, batch)))
+    before = counter.answer(next(counter.handle.start(Capability.REFUND, batch)))
     counter.run(Capability.REFUND, counter.refund_item(payment_id, "2.00", 701))
     assert isinstance(counter.drive(Capability.REFUND, batch, {"payment": before}).outcome, Retry)
     assert isinstance(counter.drive(Capability.REFUND, batch).outcome, Pending)
@@ -214,15 +214,15 @@ def test_the_connection_shows_for_whom_is_collected(counter):
 
 
 def test_a_token_that_nobody_knows_is_unauthorized(counter):
-    request = counter.first_effect(Capability.COLLECT_PAYMENT, counter.batch(counter.payment_item()))
-    counter.token = GoCardlessCredentials(access_token="stolen")
-    assert isinstance(counter.handle.classify(request, counter.exchange(request)), Unauthorized)
+    request = counter.effect(Capability.COLLECT_PAYMENT, counter.batch(counter.payment_item()))
+    counter.credentials = GoCardlessCredentials(access_token="stolen")
+    assert isinstance(counter.handle.classify(request, counter.answer(request)), Unauthorized)
 
 
 @pytest.mark.parametrize("rules", [GoCardlessRules(calls_per_minute=4)])
 def test_a_full_minute_says_until_when_to_wait_and_every_answer_what_is_left(counter, clock):
-    request = counter.first_effect(Capability.COLLECT_PAYMENT, counter.batch(counter.payment_item()))
-    fourth, fifth = counter.exchange(request, "one"), counter.exchange(request, "two")
+    request = counter.effect(Capability.COLLECT_PAYMENT, counter.batch(counter.payment_item()))
+    fourth, fifth = counter.answer(request, "one"), counter.answer(request, "two")
     assert counter.handle.classify(request, fourth).remaining == {"requests": 0}
     next_minute = clock.now().replace(second=0) + timedelta(minutes=1)
     assert counter.handle.classify(request, fifth) == Throttled(until=next_minute, limit="requests")
@@ -250,7 +250,7 @@ def test_a_full_minute_says_until_when_to_wait_and_every_answer_what_is_left(cou
     ],
 )
 def test_only_what_surely_was_judged_is_believed(counter, reply, verdict):
-    request = counter.first_effect(Capability.COLLECT_PAYMENT, counter.batch(counter.payment_item()))
+    request = counter.effect(Capability.COLLECT_PAYMENT, counter.batch(counter.payment_item()))
     assert isinstance(counter.handle.classify(request, reply), verdict)
 
 

@@ -35,7 +35,7 @@ def edited(counter):
 @pytest.mark.parametrize("capability", CREATING)
 def test_a_lost_answer_is_found_and_reads_like_the_one_that_was_lost(counter, item_for, capability):
     batch = counter.batch(item_for(capability))
-    request = counter.first_effect(capability, batch)
+    request = counter.effect(capability, batch)
     counter.lose(request, "key-1")
     finding = counter.look_up(request)
     assert isinstance(finding, Found)
@@ -49,7 +49,7 @@ def test_a_lost_answer_is_found_and_reads_like_the_one_that_was_lost(counter, it
 @pytest.mark.parametrize("capability", CREATING)
 def test_a_repeated_request_is_answered_with_the_id_of_what_it_made(counter, item_for, capability):
     batch = counter.batch(item_for(capability))
-    request = counter.first_effect(capability, batch)
+    request = counter.effect(capability, batch)
     made, again = counter.send(request, "key-1"), counter.send(request, "key-1")
     assert (made.status, again.status) == (201, 409)
     identify = counter.handle.registered_function(request.identify.name)
@@ -60,7 +60,7 @@ def test_a_repeated_request_is_answered_with_the_id_of_what_it_made(counter, ite
 
 @pytest.mark.parametrize("capability", CREATING)
 def test_a_request_that_was_never_executed_is_absent_and_sending_it_then_does_it_once(counter, item_for, capability):
-    request = counter.first_effect(capability, counter.batch(item_for(capability)))
+    request = counter.effect(capability, counter.batch(item_for(capability)))
     assert counter.look_up(request) == Absent()
     counter.send(request, "key-1")
     counter.send(request, "key-1")
@@ -70,7 +70,7 @@ def test_a_request_that_was_never_executed_is_absent_and_sending_it_then_does_it
 
 def test_a_lost_edit_is_found_by_what_stands_there(counter):
     batch = counter.batch(edited(counter))
-    request = counter.first_effect(Capability.SYNC_CUSTOMER, batch)
+    request = counter.effect(Capability.SYNC_CUSTOMER, batch)
     assert counter.look_up(request) == Absent()
     counter.lose(request, "key-1")
     finding = counter.look_up(request)
@@ -81,7 +81,7 @@ def test_a_lost_edit_is_found_by_what_stands_there(counter):
 
 @pytest.mark.parametrize("capability", [Capability.SYNC_CUSTOMER, Capability.COLLECT_PAYMENT])
 def test_a_creation_is_first_repeated_under_its_key_then_looked_up(counter, item_for, capability):
-    first, second = counter.first_effect(capability, counter.batch(item_for(capability))).recover
+    first, second = counter.effect(capability, counter.batch(item_for(capability))).recover
     assert first == Repeat(within=timedelta(hours=23))
     assert isinstance(second, Find)
     assert second.authoritative
@@ -90,7 +90,7 @@ def test_a_creation_is_first_repeated_under_its_key_then_looked_up(counter, item
 @pytest.mark.parametrize("rules", [GoCardlessRules(key_checked_first=False)])
 def test_a_refund_is_looked_up_first_as_it_could_be_refused_for_its_own_success(counter, item_for):
     batch = counter.batch(item_for(Capability.REFUND))
-    request = counter.first_effect(Capability.REFUND, batch)
+    request = counter.effect(Capability.REFUND, batch)
     first, second = request.recover
     assert isinstance(first, Find)
     assert isinstance(second, Repeat)
@@ -103,13 +103,13 @@ def test_a_refund_is_looked_up_first_as_it_could_be_refused_for_its_own_success(
 
 def test_a_list_that_goes_on_proves_no_absence(counter, books):
     payment = counter.payment_item()
-    collect = counter.first_effect(Capability.COLLECT_PAYMENT, counter.batch(payment))
+    collect = counter.effect(Capability.COLLECT_PAYMENT, counter.batch(payment))
     paid = counter.collected()
-    refund = counter.first_effect(Capability.REFUND, counter.batch(counter.refund_item(paid)))
+    refund = counter.effect(Capability.REFUND, counter.batch(counter.refund_item(paid)))
     for number in (801, 802):
         counter.run(Capability.COLLECT_PAYMENT, replace(payment, id=an_id(number)))
         counter.run(Capability.REFUND, counter.refund_item(paid, number=number))
-    create = counter.first_effect(Capability.SYNC_CUSTOMER, counter.batch(counter.customer_item(3)))
+    create = counter.effect(Capability.SYNC_CUSTOMER, counter.batch(counter.customer_item(3)))
     for request in (collect, refund, create):
         books.fault("partial_page", matching="GET")
         assert counter.look_up(request) == Unknown("the list goes on")
@@ -118,7 +118,7 @@ def test_a_list_that_goes_on_proves_no_absence(counter, books):
 
 @pytest.mark.parametrize("capability", CREATING)
 def test_a_look_up_that_is_refused_says_nothing(counter, item_for, capability):
-    request = counter.first_effect(capability, counter.batch(item_for(capability)))
+    request = counter.effect(capability, counter.batch(item_for(capability)))
     (way,) = (way for way in request.recover if isinstance(way, Find))
     match = counter.handle.registered_function(way.match.name)
     (finding,) = match(Reply.of({"error": {}}, status=404), **way.match.args).values()
@@ -126,14 +126,14 @@ def test_a_look_up_that_is_refused_says_nothing(counter, item_for, capability):
 
 
 def test_an_edit_whose_look_up_is_refused_is_not_settled_by_it(counter):
-    (_, way) = counter.first_effect(Capability.SYNC_CUSTOMER, counter.batch(edited(counter))).recover
+    (_, way) = counter.effect(Capability.SYNC_CUSTOMER, counter.batch(edited(counter))).recover
     match = counter.handle.registered_function(way.match.name)
     (finding,) = match(Reply.of({"error": {}}, status=404), **way.match.args).values()
     assert isinstance(finding, Unknown)
 
 
 def test_of_two_with_our_id_the_one_that_moves_money_is_found(counter, item_for):
-    request = counter.first_effect(Capability.COLLECT_PAYMENT, counter.batch(item_for(Capability.COLLECT_PAYMENT)))
+    request = counter.effect(Capability.COLLECT_PAYMENT, counter.batch(item_for(Capability.COLLECT_PAYMENT)))
     counter.send(request, "one")
     counter.send(request, "two")
     older, newer = counter.books.payments()
@@ -143,7 +143,7 @@ def test_of_two_with_our_id_the_one_that_moves_money_is_found(counter, item_for)
 
 @pytest.mark.parametrize("capability", CREATING)
 def test_every_request_can_be_stored_and_read_back(counter, item_for, capability):
-    request = counter.first_effect(capability, counter.batch(item_for(capability)))
+    request = counter.effect(capability, counter.batch(item_for(capability)))
     assert load(dump(request, Step), Step) == request
 
 

@@ -17,7 +17,7 @@ SECRET = "gocardless-webhook-secret"
 
 def read(counter, headers, body, secrets=None):
     lowered = {name.lower(): value for name, value in headers}
-    return counter.handle.read_webhook(lowered, body, secrets or counter.token, counter.clock.now(), counter.settings)
+    return counter.handle.read_webhook(lowered, body, secrets or counter.credentials, counter.clock.now(), counter.settings)
 
 
 def signed(body: bytes, secret: str = SECRET):
@@ -137,5 +137,5 @@ def test_without_a_secret_every_webhook_is_refused(counter):
 
 
 def test_no_secret_shows_in_what_is_printed(counter):
-    assert "gocardless-token" not in repr(counter.token)
-    assert SECRET not in repr(counter.token)
+    assert "gocardless-token" not in repr(counter.credentials)
+    assert SECRET not in repr(counter.credentials)

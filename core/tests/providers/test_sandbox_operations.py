@@ -51,7 +51,7 @@ def test_customers_are_created_once_and_changed_where_they_stand_in_one_request(
     assert run.outcomes[ada.id] == Done(CustomerResult(created.result.external_id))
     assert [(each.reference, each.name) for each in sandbox.customers()] == [
         (ada.id, "Ada King"),
-        (bob.id, "Test Customer"),
+        (bob.id, "Customer 2"),
     ]
 
 

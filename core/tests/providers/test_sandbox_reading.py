@@ -64,7 +64,7 @@ def test_an_answer_is_classified_before_it_is_believed(reply, verdict):
 
 def test_a_repeat_that_comes_while_the_first_is_in_flight_is_no_answer(counter, sandbox):
     batch = counter.batch(counter.invoice_item(1))
-    request = counter.first_effect(Capability.SYNC_DRAFT, batch)
+    request = counter.effect(Capability.SYNC_DRAFT, batch)
     sandbox.fault("slow", seconds=30)
     counter.send(request, "key-1")
     with pytest.raises(AssertionError, match="request_in_flight"):
@@ -73,7 +73,7 @@ def test_a_repeat_that_comes_while_the_first_is_in_flight_is_no_answer(counter, 
 
 @pytest.mark.parametrize("kind", ["garbage", "truncated", "5xx_after_commit", "throttle", "token_expired"])
 def test_no_fault_of_the_sandbox_is_taken_for_an_answer(counter, sandbox, kind):
-    request = counter.first_effect(Capability.SYNC_DRAFT, counter.batch(counter.invoice_item(1)))
+    request = counter.effect(Capability.SYNC_DRAFT, counter.batch(counter.invoice_item(1)))
     sandbox.fault(kind)
     with pytest.raises(AssertionError):
         counter.send(request)
@@ -98,7 +98,7 @@ def test_a_status_that_is_not_known_is_pending_never_success_or_failure(counter,
     for entry in entries:
         entry.update(id="x_1", reference=item.id)
     batch = counter.batch(item)
-    step = counter.first_effect(capability, batch).step
+    step = counter.effect(capability, batch).step
     outcome = counter.drive(capability, batch, {step: Reply.of(answer)}).outcomes[item.id]
     assert isinstance(outcome, Pending)
     assert "frozen" in outcome.reason
@@ -109,7 +109,7 @@ def test_a_status_that_is_not_known_is_pending_never_success_or_failure(counter,
 
 
 def test_the_token_is_added_when_sending_and_never_before(counter):
-    request = counter.first_effect(Capability.SYNC_DRAFT, counter.batch(counter.invoice_item(1)))
+    request = counter.effect(Capability.SYNC_DRAFT, counter.batch(counter.invoice_item(1)))
     assert "sandbox-token" not in repr(request)
     outgoing = Outgoing("GET", "http://sandbox.example/", (("authorization", "old"),), b"")
     signed = HANDLE.authenticate(outgoing, SIGNED, counter.clock.now())

@@ -53,7 +53,7 @@ def test_a_lost_answer_is_found_and_reads_like_the_one_that_was_lost(desk, items
     batch = desk.batch(*items_for(capability))
     request, before = desk.to_effect(capability, batch, step)
     desk.lose(request, "key-1")
-    found = desk.settle_found(capability, batch, step, before, desk.look_up(request))
+    found = desk.settle_found(capability, batch, step, desk.look_up(request), before)
     repeated = desk.drive(capability, batch, {**before, step: desk.send(request, "key-1")}).outcomes
     assert found == repeated
     assert not any(isinstance(outcome, Rejected) for outcome in found.values())
@@ -91,7 +91,7 @@ def test_every_request_can_be_stored_and_read_back(desk, items_for, capability, 
 def test_a_preview_reaches_the_end_and_changes_nothing(desk, items_for, capability, company):
     items = items_for(capability)
     before = (company.customers(), company.documents(), company.payments())
-    outcomes = desk.samples(capability, items).outcomes
+    outcomes = desk.samples(capability, *items).outcomes
     assert outcomes.keys() == {item.id for item in items}
     assert not any(isinstance(outcome, Rejected) for outcome in outcomes.values())
     assert (company.customers(), company.documents(), company.payments()) == before
@@ -167,7 +167,7 @@ def test_without_a_number_an_invoice_is_looked_up_by_customer_and_day(a_company,
     request, before = desk.to_effect(Capability.ISSUE, desk.batch(item))
     assert desk.look_up(request) == {item.id: Absent()}
     desk.lose(request, "key-1")
-    outcome = desk.settle_found(Capability.ISSUE, desk.batch(item), "invoices", before, desk.look_up(request))[item.id]
+    outcome = desk.settle_found(Capability.ISSUE, desk.batch(item), "invoices", desk.look_up(request), before)[item.id]
     assert outcome.result.number == "1002"
 
 

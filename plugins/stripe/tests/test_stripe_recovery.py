@@ -148,7 +148,7 @@ def test_a_look_up_that_is_refused_proves_nothing(counter, capability, prepare, 
 def test_a_preview_reaches_the_end_and_changes_nothing(counter, capability, prepare, books):
     item = prepare(counter)
     calls = len(books.calls())
-    assert counter.rehearse(capability, item).outcome.kind == "done"
+    assert counter.samples(capability, item).outcome.kind == "done"
     assert len(books.calls()) == calls
 
 

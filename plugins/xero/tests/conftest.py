@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from xero_kit import BEGINS_AT, Desk, schema_folder
+from xero_kit import BEGINS_AT, XeroDesk, schema_folder
 
 from billhook.clock import SystemClock, TurnedClock
 from billhook.faults import NO_FAULTS
@@ -34,17 +34,17 @@ def xero(clock: TurnedClock) -> Iterator[XeroSimulator]:
 
 
 @pytest.fixture
-def desk(xero: XeroSimulator, clock: TurnedClock) -> Iterator[Desk]:
+def desk(xero: XeroSimulator, clock: TurnedClock) -> Iterator[XeroDesk]:
     with xero.serve() as served:
-        made = Desk(xero, served.url, clock)
+        made = XeroDesk(xero, served.url, clock)
         yield made
         made.close()
 
 
 @pytest.fixture
-def own_numbers_desk(xero: XeroSimulator, clock: TurnedClock) -> Iterator[Desk]:
+def own_numbers_desk(xero: XeroSimulator, clock: TurnedClock) -> Iterator[XeroDesk]:
     with xero.serve() as served:
-        made = Desk(xero, served.url, clock, own_numbers_provider)
+        made = XeroDesk(xero, served.url, clock, own_numbers_provider, first_operation=20_000)
         yield made
         made.close()
 

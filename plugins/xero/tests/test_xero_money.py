@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings, strategies as st
-from xero_kit import BEGINS_AT, URL, Desk, settings_for
+from xero_kit import BEGINS_AT, URL, XeroDesk, settings_for
 
 from billhook.clock import TurnedClock
 from billhook.contract import Capability, MappedLine
@@ -233,7 +233,7 @@ def test_a_hundred_thousand_invoices_come_to_the_cent():
 def test_thirty_random_invoices_stand_in_the_books_to_the_cent(xero, clock):
     dice = random.Random(7)
     with xero.serve() as served:
-        desk = Desk(xero, served.url, TurnedClock(BEGINS_AT), provider)
+        desk = XeroDesk(xero, served.url, TurnedClock(BEGINS_AT), provider)
         items = []
         for number in range(1, 31):
             amounts = [f"{dice.randint(1, 99_999)}.{dice.randint(0, 99):02}" for _ in range(dice.randint(1, 9))]

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from xero_kit import Desk
+from xero_kit import XeroDesk
 
 from billhook.contract import Capability, ConnectionItem, Done, PaymentStatus, Rejected, Retry
 from billhook.domain.exchange import ExchangeRate
@@ -66,7 +66,7 @@ def test_a_draft_is_numbered_by_our_id_until_it_is_issued(desk):
     assert (draft.number, draft.reference, draft.status) == (item.id, item.id, "DRAFT")
     result = desk.run(Capability.ISSUE, item).outcomes[item.id].result
     (issued,) = desk.xero.documents()
-    assert (issued.number, issued.status, result.number) == ("INV-A1", "AUTHORISED", "INV-A1")
+    assert (issued.number, issued.status, result.number) == ("INV-1", "AUTHORISED", "INV-1")
     assert result.totals.total == issued.total == item.invoice.total
     assert result.totals.line_totals == {line.id: line.totals.total for line in item.invoice.lines}
 
@@ -261,11 +261,11 @@ REFUSALS = {
 def test_what_xero_refuses_is_told_in_stable_codes(clock, code, spoil):
     books = simulator(clock=clock, rules=XeroRules(organisations=(Org(period_lock_date=date(2026, 1, 31)),)))
     with books.serve() as served:
-        desk = Desk(books, served.url, clock)
+        desk = XeroDesk(books, served.url, clock)
         item = spoil(desk.invoice_item(1))
         drafted = desk.run(Capability.SYNC_DRAFT, item).outcomes[item.id]
         if isinstance(drafted, Done):
-            item = replace(item, external_id=drafted.result.external_id, number="INV-A1")
+            item = replace(item, external_id=drafted.result.external_id, number="INV-1")
             drafted = desk.run(Capability.ISSUE, item).outcomes[item.id]
         assert drafted.issues[0].code == code
         assert drafted.issues[0].message.startswith("Xero says: ")

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from billhook import Engine, ProviderCatalog
 from billhook.clock import TurnedClock
-from billhook.contract import (
-    Answered,
-    Batch,
-    Capability,
-    CreditNoteItem,
-    CustomerItem,
-    CustomerLink,
-    Find,
-    Found,
-    InvoiceItem,
-    Outgoing,
-    PaymentItem,
-    Reply,
-    Request,
-)
+from billhook.engine.transport import HttpTransport
 from billhook.errors import NotFound
 from billhook.faults import NO_FAULTS, Faults
-from billhook.plugins import ProviderHandle
-from billhook.testing.builders import a_content, a_customer, a_view, an_id, an_invoice
 from billhook.testing.crash import work_until_quiet
+from billhook.testing.desk import Desk
 from billhook.testing.invariants import problems_of
 from billhook.testing.transport import SimulatorTransport
 from billhook_xero import XeroCredentials, XeroSettings, provider
@@ -60,167 +42,27 @@ def settings_for(url: str, **changes: Any) -> dict[str, Any]:
     return {**app_settings(url), "tax_types": tax_types, **changes}
 
 
-_operations = count(10_000)
-
-
-@dataclass
-class Run:
-    """One operation, driven to its end."""
-
-    outcomes: Mapping[str, Any]
-    sent: list[Request]
-
-
-class Desk:
+class XeroDesk(Desk):
     """The simulator's desk, seen from our side: everything goes over a real socket."""
 
-    def __init__(self, xero: XeroSimulator, url: str, clock: TurnedClock, provider_class: Any = provider) -> None:
+    def __init__(
+        self, xero: XeroSimulator, url: str, clock: TurnedClock, provider_class: Any = provider, **more: Any
+    ) -> None:
+        settings = XeroSettings(**settings_for(url))
+        super().__init__(
+            provider_class,
+            HttpTransport(),
+            settings=settings,
+            credentials=CREDENTIALS,
+            clock=clock,
+            simulator=xero,
+            currency="GBP",
+            **more,
+        )
         self.xero = xero
-        self.clock = clock
-        self.handle = ProviderHandle(provider_class)
-        self.settings = XeroSettings(**settings_for(url))
-        self.http = httpx.Client(timeout=5)
-        self._customers: dict[str, str] = {}
 
     def close(self) -> None:
-        self.http.close()
-
-    # What is handed in.
-
-    def batch(self, *items: Any) -> Batch[Any, XeroSettings]:
-        return Batch(an_id(next(_operations)), items, self.settings, self.clock.now(), "app", "default")
-
-    def customer_item(self, number: int = 1, **changes: Any) -> CustomerItem:
-        customer = a_customer(id=an_id(900 + number), name=f"Customer {number}", key=f"customer-{number}")
-        return CustomerItem(**{"id": an_id(900 + number), "customer": customer, **changes})
-
-    def invoice_item(self, number: int = 1, draft: Any = None, content: Any = None, **changes: Any) -> InvoiceItem:
-        draft = draft or an_invoice(currency="GBP")
-        content = content or a_content(draft, invoice_id=an_id(number))
-        view = a_view(content, id=an_id(number), number=f"DRAFT-{number}")
-        usual = {"id": view.id, "invoice": view, "customer": self.link(), "lines": self.mapped(view)}
-        return InvoiceItem(**{**usual, **changes})
-
-    def credit_item(self, number: int = 1, draft: Any = None, **changes: Any) -> CreditNoteItem:
-        draft = draft or an_invoice(lines=1, currency="GBP")
-        view = a_view(a_content(draft, invoice_id=an_id(number)), id=an_id(number))
-        usual = {"id": view.id, "credit_note": view, "customer": self.link(), "lines": self.mapped(view)}
-        return CreditNoteItem(**{**usual, "number": f"CN-{number}", **changes})
-
-    def payment_item(self, invoice: InvoiceItem, number: int = 500, **changes: Any) -> PaymentItem:
-        usual: dict[str, Any] = {
-            "id": an_id(number),
-            "invoice": invoice.invoice,
-            "amount": invoice.invoice.total,
-            "currency": invoice.invoice.currency,
-            "customer": invoice.customer,
-            "invoice_external_id": invoice.external_id,
-        }
-        return PaymentItem(**{**usual, **changes})
-
-    def drafted(self, number: int = 1, **changes: Any) -> InvoiceItem:
-        """An invoice whose draft stands there."""
-        item = self.invoice_item(number, **changes)
-        outcome = self.run(Capability.SYNC_DRAFT, item).outcomes[item.id]
-        return replace(item, external_id=outcome.result.external_id, number=f"INV-A{number}")
-
-    def issued(self, number: int = 1, **changes: Any) -> InvoiceItem:
-        """An invoice that is final there."""
-        item = self.drafted(number, **changes)
-        self.run(Capability.ISSUE, item)
-        return item
-
-    def link(self) -> CustomerLink:
-        item = self.customer_item()
-        if not self._customers:
-            self._customers[item.id] = self.run(Capability.SYNC_CUSTOMER, item).outcomes[item.id].result.external_id
-        return CustomerLink(item.id, self._customers[item.id])
-
-    def mapped(self, view: Any) -> tuple[Any, ...]:
-        return tuple(self.handle.map_line(line, view, self.settings) for line in view.lines)
-
-    # What is done.
-
-    def raw(self, request: Request, key: str = "key-1", credentials: XeroCredentials = CREDENTIALS) -> Reply:
-        """What comes back. Raises httpx.TransportError where the connection closes."""
-        keyed = ((request.key.name, key),) if request.key else ()
-        outgoing = Outgoing(request.method, request.url, request.headers + keyed, request.body)
-        signed = self.handle.authenticate(outgoing, credentials, self.clock.now())
-        came = self.http.request(signed.method, signed.url, headers=list(signed.headers), content=signed.body or None)
-        return Reply(came.status_code, tuple(came.headers.multi_items()), came.content)
-
-    def send(self, request: Request, key: str = "key-1") -> Reply:
-        """What comes back, believed only when it is an answer."""
-        reply = self.raw(request, key)
-        assert isinstance(self.handle.classify(request, reply), Answered), reply
-        return reply
-
-    def run(self, capability: Capability, *items: Any) -> Run:
-        """The whole operation, with nothing going wrong."""
-        return self.drive(capability, self.batch(*items))
-
-    def drive(self, capability: Capability, batch: Batch[Any, Any], answers: Mapping[str, Reply] | None = None) -> Run:
-        """The whole operation; steps that `answers` names are not sent."""
-        steps = self.handle.start(capability, batch)
-        sent: list[Request] = []
-        try:
-            request = next(steps)
-            while True:
-                given = (answers or {}).get(request.step)
-                sent.append(request)
-                request = steps.send(given or self.send(request, f"{batch.operation_id}-{len(sent)}"))
-        except StopIteration as end:
-            return Run(end.value, sent)
-
-    def effect(self, capability: Capability, batch: Batch[Any, Any], step: str | None = None) -> Request:
-        """The first request that changes something (or the step of that name); what comes before it is sent."""
-        steps = self.handle.start(capability, batch)
-        request = next(steps)
-        number = 0
-        while not (request.effectful and step in {None, request.step}):
-            number += 1
-            request = steps.send(self.send(request, f"{batch.operation_id}-before-{number}"))
-        steps.close()
-        return request
-
-    def lose(self, request: Request, key: str) -> None:
-        """Send it, and see nothing of the answer."""
-        self.xero.fault("lost_response")
-        try:
-            self.send(request, key)
-        except httpx.TransportError:
-            return
-        raise AssertionError("the answer was not lost")
-
-    def look_up(self, request: Request) -> Mapping[str, Any]:
-        """What the request's own look-up shows, by item."""
-        (way,) = (way for way in request.recover if isinstance(way, Find))
-        return self.handle.registered_function(way.match.name)(self.send(way.request), **way.match.args)
-
-    def settle_found(
-        self, capability: Capability, batch: Batch[Any, Any], step: str, findings: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """The outcome of each item by what was found, read alone as the engine does."""
-        outcomes: dict[str, Any] = {}
-        for item in batch.items:
-            finding = findings[item.id]
-            assert isinstance(finding, Found), finding
-            alone = replace(batch, items=(item,))
-            outcomes |= self.drive(capability, alone, {step: replace(finding.reply, source="found")}).outcomes
-        return outcomes
-
-    def samples(self, capability: Capability, *items: Any) -> Run:
-        """The operation with made-up answers alone: what a preview does."""
-        steps = self.handle.start(capability, self.batch(*items))
-        sent: list[Request] = []
-        try:
-            request = next(steps)
-            while True:
-                sent.append(request)
-                assert request.sample is not None, request.step
-                request = steps.send(request.sample)
-        except StopIteration as end:
-            return Run(end.value, sent)
+        self.transport.close()
 
 
 # The whole engine.
