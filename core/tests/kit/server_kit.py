@@ -51,6 +51,7 @@ class Served:
     tokens: Mapping[str, str]
     """By role; ``elsewhere`` is the administrator of another namespace."""
     _clients: dict[str, httpx.Client] = field(default_factory=dict)
+    _making_client: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def engine(self) -> Engine:
@@ -67,9 +68,10 @@ class Served:
     def http(self, role: str | None = "admin") -> httpx.Client:
         """A caller of that role; None for one without a token."""
         name = str(role)
-        if name not in self._clients:
-            headers = {"authorization": f"Bearer {self.tokens[role]}"} if role else {}
-            self._clients[name] = httpx.Client(base_url=self.base_url, headers=headers, trust_env=False, timeout=30)
+        with self._making_client:
+            if name not in self._clients:
+                headers = {"authorization": f"Bearer {self.tokens[role]}"} if role else {}
+                self._clients[name] = httpx.Client(base_url=self.base_url, headers=headers, trust_env=False, timeout=30)
         return self._clients[name]
 
     def call(

@@ -24,7 +24,7 @@ from billhook.engine.submitting import content_columns, workflow_columns
 from billhook.engine.unit import Unit
 from billhook.engine.usage import snapshot
 from billhook.engine.work import CLAIMED
-from billhook.errors import BillhookError, KeyReused, NotAllowed, StoreError
+from billhook.errors import BillhookError, InvalidInput, KeyReused, NotAllowed, StoreError
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -47,6 +47,17 @@ _REACHED: dict[str, frozenset[State]] = {
     "action_required": frozenset({State.PAYMENT_ACTION_REQUIRED}),
     "void": frozenset({State.VOIDED}),
 }
+
+
+def payment_arguments(trigger: str) -> Arguments:
+    """The arguments of the command ``payment_status``. Raises InvalidInput for a trigger that there is not."""
+    if trigger not in tuple(PAYMENT_TRIGGERS):
+        raise InvalidInput(
+            "trigger_unknown",
+            f"{trigger!r} is no payment trigger. Use one of {', '.join(PAYMENT_TRIGGERS)}.",
+            "/trigger",
+        )
+    return {"trigger": trigger}
 
 
 class Commands:

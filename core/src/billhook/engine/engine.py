@@ -20,6 +20,7 @@ from billhook.contract.results import ConnectionResult
 from billhook.domain.usage import UsageSource
 from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import NO_OVERRIDES, Apps
+from billhook.engine.callbacks import Callbacks
 from billhook.engine.checking import check_connection
 from billhook.engine.commands import Commands
 from billhook.engine.connecting import Connecting
@@ -118,6 +119,11 @@ class Namespace:
     def invoices(self) -> Invoices:
         """Invoices."""
         return Invoices(self.engine.context, self.name, self.engine.settler, self.engine.usage_snapshots)
+
+    @cached_property
+    def callbacks(self) -> Callbacks:
+        """What a system outside says of the invoices that it took over."""
+        return Callbacks(self.engine.context, self.name, self.engine.settler)
 
     @cached_property
     def credit_notes(self) -> CreditNotes:

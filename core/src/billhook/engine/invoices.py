@@ -23,7 +23,7 @@ from billhook.domain.parsing import argument, parse, parse_draft
 from billhook.domain.period import utc
 from billhook.engine import confirmations, queries
 from billhook.engine.annotations import annotate
-from billhook.engine.commands import PAYMENT_TRIGGERS, Commands
+from billhook.engine.commands import Commands, payment_arguments
 from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
 from billhook.engine.preview import Preview, Previewer
@@ -176,13 +176,7 @@ class Invoices:
 
         Saying again what already is changes nothing.
         """
-        if trigger not in tuple(PAYMENT_TRIGGERS):
-            raise InvalidInput(
-                "trigger_unknown",
-                f"{trigger!r} is no payment trigger. Use one of {', '.join(PAYMENT_TRIGGERS)}.",
-                "/trigger",
-            )
-        return self._give(invoice_id, "payment_status", {"trigger": trigger})
+        return self._give(invoice_id, "payment_status", payment_arguments(trigger))
 
     def record_payment(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -10,11 +12,13 @@ from starlette.middleware import Middleware
 from billhook import __version__
 from billhook.engine.engine import Engine
 from billhook.errors import BillhookError
-from billhook.server import probes
+from billhook.server import callbacks, probes
 from billhook.server.access import Documented, Gate
+from billhook.server.document import document_of
 from billhook.server.guard import Guard
 from billhook.server.limits import LARGEST_BODY, Limits
 from billhook.server.metrics import Metrics
+from billhook.server.own import issues
 from billhook.server.problems import on_error
 from billhook.server.readiness import Readiness
 
@@ -24,7 +28,7 @@ OWN = "/api/billhook/v1"
 
 V1_ROUTERS: tuple[APIRouter, ...] = ()
 V3_ROUTERS: tuple[APIRouter, ...] = ()
-OWN_ROUTERS: tuple[APIRouter, ...] = ()
+OWN_ROUTERS: tuple[APIRouter, ...] = (issues.router,)
 
 
 def create_app(engine: Engine, *, allow_private_targets: bool = False, largest_body: int = LARGEST_BODY) -> FastAPI:
@@ -54,6 +58,7 @@ def create_app(engine: Engine, *, allow_private_targets: bool = False, largest_b
     app.state.metrics = metrics
     app.state.allow_private_targets = allow_private_targets
     app.include_router(probes.router)
+    app.router.routes.extend(callbacks.routes_under(V1))
     for router in V1_ROUTERS:
         app.include_router(router, prefix=V1, dependencies=[Documented])
     for router in V3_ROUTERS:
@@ -61,4 +66,5 @@ def create_app(engine: Engine, *, allow_private_targets: bool = False, largest_b
         app.include_router(router, prefix=V3[1], dependencies=[Documented], include_in_schema=False)
     for router in OWN_ROUTERS:
         app.include_router(router, prefix=OWN, dependencies=[Documented])
+    app.openapi = partial(document_of, app, app.openapi, V1)  # type: ignore[method-assign]
     return app

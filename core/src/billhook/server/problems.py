@@ -84,12 +84,12 @@ def status_of(error: BillhookError, statuses: Mapping[type[BillhookError], int] 
     return next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
 
 
-def billhook_problem(scope: Scope, error: BillhookError) -> Response:
-    """The answer to an error of ours. What is the server's own fault is told without detail."""
+def billhook_problem(scope: Scope, error: BillhookError, *, component: str | None = None) -> Response:
+    """The answer to an error of ours; ``component`` says which part refuses. What is the server's own fault is told without detail."""
     status = status_of(error, V3_STATUSES if _is_v3(scope) else STATUSES)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return unexpected_problem(scope, error)
-    return problem(scope, status, str(error), _problems_of(error))
+    return problem(scope, status, str(error), _problems_of(error), component=component)
 
 
 def http_problem(scope: Scope, error: HTTPException) -> Response:
@@ -131,10 +131,13 @@ def problem(
     *,
     sources: Sequence[str] = (),
     headers: Mapping[str, str] | None = None,
+    component: str | None = None,
 ) -> Response:
     """A problem in the shape of the form of the API that was called."""
     shape = _shape_v3 if _is_v3(scope) else _shape_v1
     content = shape(status, detail, request_id_of(scope), problems, sources)
+    if component is not None:
+        content.setdefault("extensions", {})["component"] = component
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
     # A charset parameter would hide the problem from clients that compare the type as it stands.
     return Response(body, status, {**(headers or {}), "content-type": PROBLEM_JSON})

@@ -1,0 +1,23 @@
+"""Our own OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+
+
+def test_the_document_has_the_callbacks_and_the_shape_of_refusals(served):
+    document = served.http(None).get("/openapi.json").json()
+    paths = document["paths"]
+    callback = paths["/api/v1/apps/custom-invoicing/{invoiceId}/payment/status"]["post"]
+    body = callback["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    assert body == "#/components/schemas/PaymentStatus"
+    for operations in paths.values():
+        for operation in operations.values():
+            assert "422" not in operation["responses"]
+            assert "application/problem+json" in operation["responses"]["default"]["content"]
+
+
+def test_everything_that_the_document_refers_to_is_in_it(served):
+    text = served.http(None).get("/openapi.json").text
+    schemas = served.http(None).get("/openapi.json").json()["components"]["schemas"]
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= set(schemas)
