@@ -546,7 +546,7 @@ def test_an_operation_that_waits_holds_no_generator(a_shop: OpenShop):
     shop = a_shop(a_provider(sync_draft=sync_draft))
     shop.wire.plan(answers(429, retry_after="60"), answers(503), answers(503))
     shop.submit()
-    worker = shop.engine._new_worker(InlineSendersForTest())
+    worker = shop.engine.new_worker(InlineSendersForTest())
     with shop.engine.database.liveness.claim(worker.owner):
         worker.tick()
         assert left == []

@@ -124,6 +124,65 @@ def test_an_app_that_is_given_back_and_taken_again_remembers_how_late_its_calls_
     assert again.room(Capability.ISSUE, NOON + 1.6 * second, 2) == 2
 
 
+WAY = timedelta(milliseconds=250)
+"""There and back, for the fastest."""
+
+
+def called_as_fast_as_allowed(window: Window, extra: Sequence[tuple[float, float]]) -> tuple[list[datetime], timedelta]:
+    """Calls that are each slower by so much on the way there and on the way back. When they arrived, and how long it took to make them all."""
+    step, now, arrived = timedelta(milliseconds=1), NOON, []
+    under_way: list[tuple[datetime, datetime]] = []
+    for there, back in extra:
+        while not window.room(now):
+            now += step
+            for counted, landed in [call for call in under_way if call[1] <= now]:
+                window.landed(counted, landed)
+                under_way.remove((counted, landed))
+        window.spend(now, 1)
+        window.sent(now)
+        arrived.append(now + WAY / 2 + WAY * there)
+        under_way.append((now, arrived[-1] + WAY / 2 + WAY * back))
+    return arrived, now - NOON
+
+
+def test_a_long_way_that_every_call_takes_costs_nothing_of_the_budget():
+    window = Window(a_limit(25, timedelta(seconds=1)), "app:1")
+    _, took = called_as_fast_as_allowed(window, [(0, 0)] * 1_000)
+    assert 1_000 / took.total_seconds() >= 25 * 0.96
+
+
+@settings(max_examples=30, deadline=None)
+@given(extra=st.lists(st.tuples(st.floats(0, 3), st.floats(0, 3)), min_size=60, max_size=120), calls=st.integers(1, 9))
+def test_calls_that_were_slow_on_their_way_never_arrive_too_many_in_a_stretch(
+    extra: list[tuple[float, float]], calls: int
+):
+    window = Window(a_limit(calls, timedelta(seconds=1)), "app:1")
+    arrived, _ = called_as_fast_as_allowed(window, [(0, 0)] * 5 + extra)
+    assert most_in_any_stretch(arrived, timedelta(seconds=1)) <= calls
+
+
+def test_where_somebody_else_spends_too_room_is_left_for_what_they_spend_before_the_next_answer():
+    window = Window(a_limit(10), "app:1")
+    window.observe(NOON, 6)
+    assert window.room(NOON) == 6
+    assert window.room(NOON + MINUTE / 4) == 5
+    assert window.room(NOON + MINUTE / 2) == 4
+    window.observe(NOON + MINUTE / 2, 6)
+    assert window.room(NOON + MINUTE / 2) == 6
+    assert window.room(NOON + 2 * MINUTE) == 10
+
+
+def test_where_somebody_else_spends_too_the_last_calls_are_made_one_after_the_other():
+    window = Window(a_limit(10), "app:1")
+    window.observe(NOON, 2)
+    window.spend(NOON, 1)
+    window.sent(NOON)
+    assert window.room(NOON) == 0
+    window.landed(NOON, NOON)
+    window.observe(NOON, 1)
+    assert window.room(NOON) == 1
+
+
 # In the engine.
 
 

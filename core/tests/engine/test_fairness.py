@@ -10,8 +10,11 @@ from engine_kit import Shop, a_provider, careful_draft, documents, put, repeat
 
 from billhook.contract import Batch, OperationRules, RateLimit
 from billhook.engine.context import Policy
+from billhook.store import schema
+from billhook.testing.turning import Timeline, TurnedSenders, work_through
 
 OpenShop = Callable[..., Shop]
+QUARTER = timedelta(seconds=0.25)
 
 
 def issue(self: Any, batch: Batch[Any, Any]) -> Any:
@@ -89,3 +92,39 @@ def test_no_more_requests_are_under_way_than_an_operation_allows(a_shop: OpenSho
     shop.wire.before_each = lambda request: under_way.append(sum(row["status"] == "sending" for row in shop.attempts()))
     shop.run()
     assert max(under_way) == 3
+
+
+def fence(shop: Shop) -> int:
+    (lease,) = shop.rows(schema.app_lease)
+    return int(lease["fence"])
+
+
+def test_an_app_that_nobody_waits_behind_keeps_its_worker_until_it_is_changed(a_shop: OpenShop):
+    shop = a_shop(policy=Policy(slice=timedelta(seconds=5)))
+    shop.wire.seconds_per_call = 1
+    shop.ns.invoices.submit_many([shop.draft() for _ in range(40)])
+    shop.run()
+    assert len(shop.books.documents) == 40
+    assert fence(shop) == 1
+
+    shop.ns.invoices.submit_many([shop.draft() for _ in range(40)])
+    (app,) = shop.ns.apps.list().items
+
+    def rename(request: Any) -> None:
+        if len(shop.books.documents) == 60:
+            shop.ns.apps.update(app.id, name="Another name")
+
+    shop.wire.before_each = rename
+    shop.run()
+    assert len(shop.books.documents) == 80
+    assert fence(shop) == 3
+
+
+def test_a_worker_comes_back_to_an_app_when_its_budget_opens_and_not_at_its_next_look_around(a_shop: OpenShop):
+    shop = a_shop(a_provider(sync_draft=careful_draft, limits=[RateLimit(name="calls", calls=1, per=QUARTER)]))
+    timeline = Timeline(shop.clock)
+    shop.ns.invoices.submit_many([shop.draft() for _ in range(12)])
+    began = shop.clock.now()
+    work_through(shop.engine, timeline, TurnedSenders(timeline, lambda: timedelta(milliseconds=20), at_once=4))
+    assert len(shop.books.documents) == 12
+    assert shop.clock.now() - began < 12 * QUARTER * 1.2

@@ -96,7 +96,7 @@ def hanging() -> Iterator[Hanging]:
 def caught_in_a_call(shop: Shop, hanging: Hanging) -> Iterator[Worker]:
     """A living worker in one of whose threads the call hangs."""
     senders = ThreadSenders(4)
-    worker = shop.engine._new_worker(senders)
+    worker = shop.engine.new_worker(senders)
     with shop.engine.database.liveness.claim(worker.owner):
         until(hanging.entered.is_set, worker)
         yield worker

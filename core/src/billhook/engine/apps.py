@@ -97,6 +97,11 @@ class Apps:
             return kept[1]
         return self._keep(app_id, tx.first(_WHOLE, {"app_id": app_id}))
 
+    def is_unchanged(self, tx: Transaction, app: AppHandle) -> bool:
+        """Whether its row is still what this was made of."""
+        stamp, kept = tx.first(_STAMP, {"app_id": app.id}), self._kept.get(app.id)
+        return stamp is not None and kept is not None and kept[0] == tuple(stamp) and kept[1] is app
+
     def forget(self, app_id: str) -> None:
         """Make the app anew when it is next asked for."""
         self._kept.pop(app_id, None)

@@ -19,23 +19,30 @@ from billhook.store.transaction import Transaction
 
 UPSERT_BUDGET = Upsert(schema.budget, key=("scope", "limit_name"), columns=("scope", "limit_name", "spent"))
 STEPS = 60
+CALLS_TO_KNOW = 20
+"""So many calls must have come back before the fastest of them is believed to show how long the way is."""
 
 
 class Window:
     """What was spent of one limit. Time is counted in sixtieths of its stretch; a sixtieth counts until it has wholly left.
 
-    A call is counted before it is sent, and may reach the provider as late as its answer comes back. So a call of this process counts
-    on while it is under way, and for a stretch after it landed.
+    A call is counted before it is sent, and may reach the provider as late as its answer comes back, less the way that every call takes. So
+    a call of this process counts on while it is under way, and for as much longer afterwards as it was slower than the fastest.
+
+    Where somebody else spends too, as many calls are left to them as they may have made since the provider last told.
     """
 
     def __init__(self, limit: RateLimit, scope: str, spent: Mapping[int, int] | None = None) -> None:
         self.limit = limit
         self.scope = scope
-        self._step = max(-(-span_micros(limit.per) // STEPS), 1)
+        self._per = span_micros(limit.per)
+        self._step = max(-(-self._per // STEPS), 1)
         self._spent: dict[int, int] = dict(spent or {})
         self._under_way: Counter[int] = Counter()
         self._landed: list[tuple[int, int]] = []
         self._told: Counter[int] = Counter()
+        self._told_at = 0
+        self._pace = Pace(self._per // 4)
         self.is_dirty = False
 
     def room(self, now: datetime) -> int:
@@ -44,13 +51,10 @@ class Window:
         return max(self.limit.calls - sum(self._spent.values()) - self.known_here(now), 0)
 
     def known_here(self, now: datetime) -> int:
-        """How many calls of this stretch this process alone knows of: its own that were counted before it and may have arrived in it, and
-        those of others that a shared budget's provider told of.
+        """How many calls of this stretch this process alone knows of or has to expect: its own that were counted before it and may have
+        arrived in it, and those of others that the provider told of or has not told of yet.
         """
-        oldest = self._step_of(now) - STEPS
-        under_way = sum(calls for step, calls in self._under_way.items() if step < oldest)
-        landed = sum(step < oldest <= landed for step, landed in self._landed)
-        return under_way + landed + sum(calls for step, calls in self._told.items() if step >= oldest)
+        return self._own_beside(now) + (self._others(now) if is_shared(self) else 0) + self._left_to_others(now)
 
     def sent(self, counted_at: datetime) -> None:
         """A call that was counted then is under way."""
@@ -58,10 +62,11 @@ class Window:
 
     def landed(self, counted_at: datetime, now: datetime) -> None:
         """It came back."""
-        step, landed = self._step_of(counted_at), self._step_of(now)
-        self._under_way[step] -= 1
-        if landed > step:
-            self._landed.append((step, landed))
+        self._under_way[self._step_of(counted_at)] -= 1
+        counted, landed = to_micros(counted_at), to_micros(now)
+        self._pace.note(landed - counted)
+        if landed // self._step > counted // self._step:
+            self._landed.append((counted, landed))
 
     def spend(self, now: datetime, calls: int) -> None:
         """Count so many calls."""
@@ -71,13 +76,13 @@ class Window:
 
     def observe(self, now: datetime, remaining: int) -> None:
         """The provider says how many are left; somebody else may be spending from the same budget."""
-        room = self.room(now)
+        room = self.room(now) + self._left_to_others(now)
+        self._told_at = to_micros(now)
         if remaining >= room:
             return
-        if is_shared(self):
-            self._told[self._step_of(now)] += room - remaining  # `learn` takes over the row, which does not have it
-        else:
-            self.spend(now, room - remaining)
+        self._told[self._step_of(now)] += room - remaining
+        if not is_shared(self):
+            self.spend(now, room - remaining)  # in a shared one `learn` takes over the row, which does not have it
 
     def has_memory(self, now: datetime) -> bool:
         """Whether this process knows of calls that the store does not tell, or tells as earlier than they may have arrived."""
@@ -86,13 +91,14 @@ class Window:
 
     def remember(self, earlier: Window) -> None:
         """Take over what this process alone knows, from when it last held this."""
-        self._landed, self._told = earlier._landed, earlier._told
+        self._landed, self._pace = earlier._landed, earlier._pace
+        self._told, self._told_at = earlier._told, earlier._told_at
 
     def opens_at(self, now: datetime) -> datetime:
         """When the next call may be made."""
         if self.room(now) > 0:
             return now
-        leaving = [*self._spent, *self._told, *(landed for _, landed in self._landed)]
+        leaving = [*self._spent, *self._told, *(self._arrived(landed) for _, landed in self._landed)]
         # What is still under way says nothing of when it lands: look again in a moment.
         oldest = min(leaving, default=self._step_of(now) - STEPS)
         return max(from_micros((oldest + STEPS + 1) * self._step), now + self._step * MICROSECOND)
@@ -110,16 +116,57 @@ class Window:
         """The row as stored."""
         return (self.scope, self.limit.name, json.dumps(self._spent))
 
+    def _own_beside(self, now: datetime) -> int:
+        oldest = self._step_of(now) - STEPS
+        under_way = sum(calls for step, calls in self._under_way.items() if step < oldest)
+        landed = sum(counted // self._step < oldest <= self._arrived(landed) for counted, landed in self._landed)
+        return under_way + landed
+
+    def _others(self, now: datetime) -> int:
+        oldest = self._step_of(now) - STEPS
+        return sum(calls for step, calls in self._told.items() if step >= oldest)
+
+    def _left_to_others(self, now: datetime) -> int:
+        others = self._others(now)
+        if not others:
+            return 0
+        # What the next answer tells may or may not count those that are under way beside it.
+        beside = sum(self._under_way.values())
+        return -(-others * (to_micros(now) - self._told_at) // self._per) + beside
+
     def _forget(self, now: datetime) -> None:
         oldest = self._step_of(now) - STEPS
         for step in [step for step in self._spent if step < oldest]:
             del self._spent[step]
         self._under_way = +self._under_way
         self._told = Counter({step: calls for step, calls in self._told.items() if step >= oldest})
-        self._landed = [(step, landed) for step, landed in self._landed if landed >= oldest]
+        self._landed = [(counted, landed) for counted, landed in self._landed if self._arrived(landed) >= oldest]
+
+    def _arrived(self, landed: int) -> int:
+        """The sixtieth in which a call that landed then may have reached the provider at the latest."""
+        return (landed - self._pace.fastest) // self._step
 
     def _step_of(self, at: datetime) -> int:
         return to_micros(at) // self._step
+
+
+class Pace:
+    """How long calls take, in microseconds: what even the fastest of many took is the way there and back. Never more than ``most``."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._calls = 0
+        self._fastest = most
+
+    @property
+    def fastest(self) -> int:
+        """What every call takes at least; nothing while too few were made to know."""
+        return self._fastest if self._calls >= CALLS_TO_KNOW else 0
+
+    def note(self, took: int) -> None:
+        """A call took so long."""
+        self._calls += 1
+        self._fastest = min(self._fastest, took)
 
 
 class Budget:

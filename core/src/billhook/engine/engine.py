@@ -335,7 +335,7 @@ class Engine:
 
     def run_until_idle(self, *, senders: Senders | None = None, at_most: int | None = None) -> int:
         """Work in this thread until nothing is due now. Returns how many rounds did something."""
-        worker = self._new_worker(senders or InlineSenders())
+        worker = self.new_worker(senders or InlineSenders())
         with self.database.liveness.claim(worker.owner):
             rounds = _until_idle(worker, at_most)
             worker.close()
@@ -343,7 +343,7 @@ class Engine:
 
     def worker(self, *, threads: int = SEND_THREADS) -> RunningWorker:
         """A worker in threads of its own, as a context manager: it works from ``with`` to the end of the block."""
-        return RunningWorker(self, lambda: self._new_worker(ThreadSenders(threads)))
+        return RunningWorker(self, lambda: self.new_worker(ThreadSenders(threads)))
 
     def next_due(self, owner: str | None = None) -> datetime | None:
         """When something is due next in this database, None when nothing is. What nobody may call now is not due.
@@ -360,7 +360,8 @@ class Engine:
         with self.database.read() as tx:
             return maybe_from_micros(tx.scalar(earliest))
 
-    def _new_worker(self, senders: Senders) -> Worker:
+    def new_worker(self, senders: Senders) -> Worker:
+        """A worker that sends by these, for whoever drives it round by round, in one thread, while its owner is claimed to be alive."""
         with self.database.read() as tx:
             self.credentials.check_keys(tx)
         owner = self.context.new_id(self.context.clock.now())

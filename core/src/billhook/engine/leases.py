@@ -116,6 +116,12 @@ def release(
     )
 
 
+def next_free(tx: Transaction, now: datetime) -> datetime | None:
+    """When an app that nobody holds has something due next, later than now."""
+    later = sa.and_(_lease.c.owner.is_(None), _lease.c.next_due > to_micros(now))
+    return maybe_from_micros(tx.scalar(sa.select(sa.func.min(_lease.c.next_due)).where(later)))
+
+
 def next_due(tx: Transaction, app_id: str) -> int | None:
     """When the app next has something to do, None when never."""
     work = tx.scalar(sa.select(sa.func.min(_work.c.due)).where(_work.c.app_id == app_id, _work.c.state == 0))

@@ -45,6 +45,9 @@ class HeldApp:
     credentials_version: int | None
     credentials: Any
     began_at: datetime
+    """When its turn began."""
+    was_answered: bool = False
+    """Whether a call came back in this turn."""
     operations: dict[str, OpenOperation] = field(default_factory=dict)
     empty: set[str] = field(default_factory=set)
     """Operations for which a look found nothing to do, until somebody wakes us."""
@@ -74,6 +77,11 @@ class HeldApp:
     def should_renew(self, now: datetime) -> bool:
         """Whether newer credentials are to be asked for now."""
         return not self.is_renewing and not self.is_refused and self.renew_at is not None and self.renew_at <= now
+
+    def begin_turn(self, now: datetime) -> None:
+        """Another turn, in which everything is looked at again."""
+        self.began_at, self.was_answered = now, False
+        self.look_again(EVERYTHING)
 
     def look_again(self, operation: str) -> None:
         """There may be something to do for that operation (or for all)."""

@@ -81,6 +81,7 @@ class Worker:
         work = Round(self._context, self._settler, self._apply_commands, now)
         for answer in landed:
             self._take_in(answer, work, now)
+        self._go_on(now)
         self._renew_due(now)
         self._resume(work, now)
         self._prepare(work, now)
@@ -128,8 +129,10 @@ class Worker:
             return False
         context, lifetime = self._context, self._context.policy.lease
         liveness = context.database.liveness
-        taken = context.database.write(lambda tx: leases.claim(tx, self.owner, liveness, now, lifetime, free))
-        self._next_claim = now + POLL
+        taken, next_due = context.database.write(
+            lambda tx: (leases.claim(tx, self.owner, liveness, now, lifetime, free), leases.next_free(tx, now))
+        )
+        self._next_claim = min(next_due or now + POLL, now + POLL)
         for lease in taken:
             self._hold(lease, now)
         return bool(taken)
@@ -179,6 +182,18 @@ class Worker:
         over = self._is_over(held, now)
         waiting = any(operation.due is not None and operation.due <= now for operation in held.operations.values())
         return over or (not waiting and held.found_nothing(now))
+
+    def _go_on(self, now: datetime) -> None:
+        """Begin another turn at once where nobody waits for a hand: to be given back and taken again costs what might be sent meanwhile."""
+        if len(self._held) >= self._context.policy.apps_per_worker:
+            return
+        over = [held for held in self._held.values() if held.was_answered and self._is_over(held, now)]
+        if not over:
+            return
+        with self._context.database.read() as tx:
+            for held in over:
+                if held.app.status == "ready" and self._context.apps.is_unchanged(tx, held.app):
+                    held.begin_turn(now)
 
     def _is_over(self, held: HeldApp, now: datetime) -> bool:
         """Its turn is over: nothing new begins, and it is given back when what is in flight has landed."""
@@ -230,6 +245,7 @@ class Worker:
             effect = operation.driver.take(sending.attempt, came, now)
         else:
             effect = operation.driver.take_finding(sending.attempt, sending.place, came, now)
+        operation.held.was_answered = True
         operation.held.budget.landed(operation.spec.capability, sending.counted_at, now)
         operation.held.budget.observe(operation.driver.remaining, now)
         self._observe(operation.held, came, now)
