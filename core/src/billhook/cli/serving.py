@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from billhook.cli.command import command
+from billhook.cli.inputs import json_object
 from billhook.cli.output import print_json
 from billhook.cli.recording import Record, recording
 from billhook.cli.session import Session
 from billhook.errors import ConfigError
+
+if TYPE_CHECKING:
+    from billhook.server.connections import OAuth2Client
 
 HOST = "127.0.0.1"
 PORT = 8888
@@ -40,6 +45,12 @@ def serve(
         bool,
         typer.Option("--allow-private-targets", help="Notify private addresses and plain http too: for development."),
     ] = False,
+    oauth2_clients: Annotated[
+        Path | None,
+        typer.Option(
+            help="OAuth clients by provider, as JSON: {TYPE: {redirect_uri, credentials, settings}}. Keep the file secret."
+        ),
+    ] = None,
     record: Record = None,
 ) -> None:
     """Serve OpenMeter's API, and work on every namespace of the database. SIGTERM and Ctrl-C let what is under way end, then stop.
@@ -57,6 +68,7 @@ def serve(
             port=port,
             worker_threads=None if no_worker else worker_threads,
             allow_private_targets=allow_private_targets,
+            oauth2_clients=_clients(oauth2_clients),
             on_ready=lambda url: _tell(session, url),
         )
 
@@ -66,6 +78,18 @@ def _require_server() -> None:
 
     if not all(map(find_spec, ("fastapi", "prometheus_client", "standardwebhooks", "uvicorn"))):
         raise ConfigError('The server needs more than is installed here. Install it: pip install "billhook[server]"')
+
+
+def _clients(path: Path | None) -> dict[str, OAuth2Client]:
+    from billhook.server.connections import OAuth2Client
+
+    given = json_object(path) if path is not None else {}
+    try:
+        return {type: OAuth2Client(**client) for type, client in given.items()}
+    except TypeError:
+        raise ConfigError(
+            f"{path} has to hold an object with redirect_uri, credentials and perhaps settings for each provider."
+        ) from None
 
 
 def _tell(session: Session, url: str) -> None:

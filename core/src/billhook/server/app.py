@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -12,30 +14,40 @@ from starlette.middleware import Middleware
 from billhook import __version__
 from billhook.engine.engine import Engine
 from billhook.errors import BillhookError
-from billhook.server import callbacks, probes
+from billhook.server import callbacks, probes, provider_webhooks
 from billhook.server.access import Documented, Gate
+from billhook.server.connections import ConnectionsUnderWay, OAuth2Client
 from billhook.server.document import document_of
 from billhook.server.guard import Guard
 from billhook.server.limits import LARGEST_BODY, Limits
 from billhook.server.metrics import Metrics
-from billhook.server.own import issues
+from billhook.server.own import apps as own_apps, connections, issues
 from billhook.server.problems import on_error
 from billhook.server.readiness import Readiness
+from billhook.server.v1 import apps, marketplace
+from billhook.server.v3 import apps as apps_v3
 
 V1 = "/api/v1"
 V3 = ("/api/v3/openmeter", "/v3/openmeter")
 OWN = "/api/billhook/v1"
 
-V1_ROUTERS: tuple[APIRouter, ...] = ()
-V3_ROUTERS: tuple[APIRouter, ...] = ()
-OWN_ROUTERS: tuple[APIRouter, ...] = (issues.router,)
+V1_ROUTERS: tuple[APIRouter, ...] = (apps.router, marketplace.router)
+V3_ROUTERS: tuple[APIRouter, ...] = (apps_v3.router,)
+OWN_ROUTERS: tuple[APIRouter, ...] = (own_apps.router, connections.router, issues.router)
+NO_CLIENTS: Mapping[str, OAuth2Client] = MappingProxyType({})
 
 
-def create_app(engine: Engine, *, allow_private_targets: bool = False, largest_body: int = LARGEST_BODY) -> FastAPI:
+def create_app(
+    engine: Engine,
+    *,
+    allow_private_targets: bool = False,
+    oauth2_clients: Mapping[str, OAuth2Client] = NO_CLIENTS,
+    largest_body: int = LARGEST_BODY,
+) -> FastAPI:
     """An application on that engine, to be served alone or mounted in a host under any prefix.
 
     The caller keeps the engine open while the application serves, and runs the worker. ``allow_private_targets`` lets notifications go to
-    private addresses, for development.
+    private addresses, for development. ``oauth2_clients`` are, by provider type, those with which OpenMeter's clients connect apps.
     """
     metrics = Metrics(engine)
     app = FastAPI(
@@ -56,8 +68,10 @@ def create_app(engine: Engine, *, allow_private_targets: bool = False, largest_b
     app.state.engine = engine
     app.state.readiness = Readiness(engine)
     app.state.metrics = metrics
+    app.state.connections = ConnectionsUnderWay(engine.context.clock, oauth2_clients)
     app.state.allow_private_targets = allow_private_targets
     app.include_router(probes.router)
+    app.router.routes.append(provider_webhooks.route)
     app.router.routes.extend(callbacks.routes_under(V1))
     for router in V1_ROUTERS:
         app.include_router(router, prefix=V1, dependencies=[Documented])

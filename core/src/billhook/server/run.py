@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,6 +19,7 @@ from billhook.engine.engine import Engine
 from billhook.engine.running import RunningWorker
 from billhook.errors import InvalidInput
 from billhook.server.app import create_app
+from billhook.server.connections import OAuth2Client
 
 GRACE_SECONDS = 20
 """For so long answers in flight may take once the server was told to stop."""
@@ -32,6 +33,7 @@ def run(
     port: int,
     worker_threads: int | None,
     allow_private_targets: bool,
+    oauth2_clients: Mapping[str, OAuth2Client],
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT. To be called in the main thread.
@@ -39,7 +41,7 @@ def run(
     ``on_ready`` is told the address once requests are answered; port 0 takes a free one. Without ``worker_threads`` no worker runs here.
     Raises InvalidInput where it can't listen there, and whatever the worker died of.
     """
-    app = create_app(engine, allow_private_targets=allow_private_targets)
+    app = create_app(engine, allow_private_targets=allow_private_targets, oauth2_clients=oauth2_clients)
     with _listening(host, port) as listener, _working(app, engine, worker_threads), _signals_taken():
         _Server(app, lambda: on_ready(_url(host, listener))).run(sockets=[listener])
 

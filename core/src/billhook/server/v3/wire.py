@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from billhook.engine.records import Page
 from billhook.server.v1.wire import Numeric, nothing, reply
 
-__all__ = ["Label", "Labels", "Numeric", "UlidPath", "WireModel", "meta_v3", "nothing", "page_v3", "reply"]
+__all__ = ["LABEL", "Label", "Labels", "Numeric", "UlidPath", "WireModel", "meta_v3", "nothing", "page_v3", "reply"]
 
 T = TypeVar("T")
 
-Label = Annotated[
-    str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9A-Z]{1}([a-z0-9A-Z\-._]*[a-z0-9A-Z]+)?$")
-]
+LABEL = r"^[a-z0-9A-Z]([a-z0-9A-Z._-]*[a-z0-9A-Z])?$"
+"""What the document takes as the value of a label."""
+Label = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=LABEL)]
 Labels = Mapping[Annotated[str, StringConstraints(min_length=1, max_length=63)], Label]
 
 
