@@ -183,6 +183,22 @@ def test_too_many_calls_are_answered_with_429(a_company, clock):
     assert (status, code_of(told)) == (429, "003001")
 
 
+def test_another_developers_app_has_limits_of_its_own_and_shares_those_of_the_company(a_company, clock):
+    company = a_company(throttles=True)
+    another = ("Authorization", f"Bearer {company.rules.other_apps_tokens[0]}")
+    taken = {TOKEN: 0, another: 0}
+    for _ in range(70):
+        clock.advance(timedelta(milliseconds=800))
+        for token in taken:
+            taken[token] += ask(company, "POST", "/batch", {"BatchItemRequest": []}, token=token)[0] == 200
+    assert taken == {TOKEN: 40, another: 40}
+    for _ in range(9):
+        clock.advance(timedelta(milliseconds=300))
+        assert {
+            ask(company, "GET", "/query", token=token, query="select * from CompanyInfo")[0] for token in taken
+        } == {200}
+
+
 def test_nobody_else_is_let_in(company):
     status, told = ask(company, "GET", "/query", token=("Authorization", "Bearer other"))
     assert (status, code_of(told)) == (401, "3200")

@@ -26,14 +26,19 @@ class Access:
 
     def check(self, request: SimRequest, now: datetime) -> None:
         """Raise Refused for a token that is not known or over its hour."""
-        token = (request.header("Authorization") or "").removeprefix("Bearer ")
-        if token in self._rules.access_tokens:
+        token = _token_of(request)
+        if token in self._rules.access_tokens or token in self._rules.other_apps_tokens:
             return
         found = self._ledger.grant(token)
         if found is None or found[0] != "access" or found[2] <= now:
             raise Refused(
                 "3200", "message=AuthenticationFailed; errorCode=003200; statusCode=401", "Token expired", status=401
             )
+
+    def app_of(self, request: SimRequest) -> str:
+        """Which developer's app calls: ours, or the one that such a token was given to."""
+        token = _token_of(request)
+        return token if token in self._rules.other_apps_tokens else self._rules.client_id
 
     def authorize(self, request: SimRequest, now: datetime) -> SimReply:
         """A person who says yes: back to where they came from, with a code and the company."""
@@ -92,3 +97,7 @@ class Access:
         token = f"simulated-{kind}-{self._ledger.count_grants() + 1}"
         self._ledger.put_grant(token, kind, now, dies_at)
         return token
+
+
+def _token_of(request: SimRequest) -> str:
+    return (request.header("Authorization") or "").removeprefix("Bearer ")

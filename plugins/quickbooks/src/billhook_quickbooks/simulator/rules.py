@@ -21,6 +21,7 @@ class CompanyRules:
 
     ``tax`` is "us" (TAX and NON on lines, the sum is stated), "elsewhere" (a code on each line, computed here) or "none".
     ``automated_tax`` is the percentage that an automated sales tax adds in the US where no sum is stated. ``others`` are names of vendors.
+    ``other_apps_tokens`` let in apps of other developers, each with limits of its own beside the company's.
     ``old_refresh_valid_for``: how long a refresh token that was replaced is still taken; Intuit states nothing, so both can be tried.
     """
 
@@ -37,6 +38,7 @@ class CompanyRules:
     others: tuple[str, ...] = ()
     closed_until: date | None = None
     access_tokens: tuple[str, ...] = ("simulated-access-token",)
+    other_apps_tokens: tuple[str, ...] = ("another-apps-access-token",)
     client_id: str = "simulated-client"
     client_secret: str = "simulated-secret"  # noqa: S105 - the simulator's well-known secret
     refresh_token: str = "simulated-refresh-token-0"  # noqa: S105 - the same

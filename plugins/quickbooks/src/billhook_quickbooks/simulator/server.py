@@ -166,7 +166,7 @@ class QuickBooksSimulator(Simulator):
     def _throttled(self, request: SimRequest, now: datetime) -> SimReply | None:
         if not self.rules.throttles:
             return None
-        full = self.limits.take(now, is_batch=request.path.endswith("/batch"))
+        full = self.limits.take(now, is_batch=request.path.endswith("/batch"), app=self._access.app_of(request))
         if full is None:
             return None
         detail = f"The request limit was reached: {full}. You may wait and try again after 60 seconds."
