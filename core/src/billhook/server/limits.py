@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from math import isfinite
+from typing import Any, NoReturn
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,7 +65,9 @@ def json_of(body: bytes) -> Any:
     """The JSON in that body. Raises Refusal (400) for anything that two readers may understand differently, or that is too deep."""
     _check_depth(body)
     try:
-        return json.loads(body.decode(), parse_constant=_no_number, object_pairs_hook=_no_key_twice)
+        return json.loads(
+            body.decode(), parse_float=_finite, parse_constant=_no_number, object_pairs_hook=_no_key_twice
+        )
     except (ValueError, RecursionError) as error:
         raise Refusal(400, "json_invalid", f"The body is no JSON: {_why(error)}.") from None
 
@@ -94,7 +97,12 @@ def _check_depth(body: bytes) -> None:
             depth -= 1
 
 
-def _no_number(text: str) -> Any:
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _no_number(text[:40])
+
+
+def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number")
 
 

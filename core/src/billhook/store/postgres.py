@@ -92,7 +92,7 @@ class PostgresBackend:
 def session_engine(url: URL, **options: Any) -> Engine:
     """An engine whose sessions carry Billhook's settings. StoreError without the psycopg driver."""
     try:
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), **options)
+        engine = create_engine(url.set(drivername="postgresql+psycopg"), hide_parameters=True, **options)
     except ModuleNotFoundError as error:
         raise StoreError(f"PostgreSQL needs the driver {error.name}. Install billhook[postgres].") from error
 

@@ -144,7 +144,8 @@ def _engine(path: Path, pool: type[Pool], *pragmas: str) -> Engine:
     unbounded = {"max_overflow": -1} if pool is QueuePool else {}
     # Without an isolation level the driver begins nothing by itself: each BEGIN is ours.
     connect_args = {"isolation_level": None, "check_same_thread": False}
-    engine = create_engine(url, poolclass=pool, connect_args=connect_args, **unbounded)
+    # What is stored is nobody's business but the database's: no error shows it.
+    engine = create_engine(url, poolclass=pool, connect_args=connect_args, hide_parameters=True, **unbounded)
 
     def prepare(driver: sqlite3.Connection, _record: object) -> None:
         for pragma in (*pragmas, "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"):
