@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
-from server_kit import ELSEWHERE, problem_of
+from fastapi import FastAPI
+from server_kit import ELSEWHERE, listening, problem_of
 
 from billhook.engine.tokens import REMEMBERED_FOR, Role
 from billhook.errors import InvalidInput, NotFound
+from billhook.server import create_app
 from billhook.store import schema
 
 
@@ -113,3 +116,16 @@ def test_an_id_of_a_request_that_is_unfit_is_replaced(served):
     answer = served.http().get("/api/v1/nowhere", headers={"x-request-id": "<script>"})
     assert answer.headers["x-request-id"] != "<script>"
     assert answer.headers["x-request-id"] in answer.json()["instance"]
+
+
+def test_an_application_in_a_host_answers_under_the_hosts_prefix(served):
+    host = FastAPI()
+    host.mount("/billing", create_app(served.engine))
+    headers = {"authorization": f"Bearer {served.tokens['read']}"}
+    with listening(host) as url, httpx.Client(base_url=url, trust_env=False) as caller:
+        assert caller.get("/billing/healthz").status_code == 200
+        assert caller.get("/billing/api/v1/apps").status_code == 401
+        assert caller.get("/billing/api/v1/apps", headers=headers).json()["totalCount"] == 1
+        third = caller.get("/billing/v3/openmeter/nowhere", headers=headers)
+        assert third.json()["instance"].startswith("kong:trace:")
+        assert caller.get("/api/v1/apps").status_code == 404
