@@ -416,7 +416,7 @@ _dice = itertools.count(1)
 
 def dice(length: int) -> bytes:
     """Bytes that are never the same twice, without jitter in the first two."""
-    return next(_dice).to_bytes(16)[-length:] if length > 2 else b"\0" * length
+    return next(_dice).to_bytes(max(length, 16))[-length:] if length > 2 else b"\0" * length
 
 
 @dataclass

@@ -59,10 +59,10 @@ def _work_until_stopped(engine: Engine, threads: int) -> None:
 
 
 def _work_until_idle(session: Session, engine: Engine, threads: int) -> None:
-    from billhook.engine.sending import ThreadSenders
+    from billhook.engine.sending import Landing, ThreadSenders
     from billhook.engine.standing import standing_of
 
-    senders = ThreadSenders(threads)
+    senders = ThreadSenders[Landing](threads)
     try:
         rounds = engine.run_until_idle(senders=senders)
     finally:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -43,6 +43,7 @@ __all__ = [
     "is_failed",
     "is_final",
     "is_mutable",
+    "retrace",
     "timers",
     "work_needed",
 ]
@@ -107,6 +108,18 @@ def decide_from_outside(
     if trigger is Trigger.FAILED and not _is_payment_failure(facts.state):
         return _refusal(facts.state, trigger)
     return decide(facts, trigger, now, stop_at=stop_at)
+
+
+def retrace(facts: InvoiceFacts, hops: Iterable[tuple[Trigger, State]], now: datetime) -> Iterator[InvoiceFacts]:
+    """The facts after each hop of a decision that was made from `facts` at that time."""
+    for trigger, state in hops:
+        if trigger in _FRESH_START:
+            facts = _FRESH_START[trigger](facts)
+        on_entry = _ON_ENTRY.get(state)
+        if on_entry is not None:
+            facts = on_entry(facts, now)
+        facts = facts.replace(state=state)
+        yield facts
 
 
 def available_actions(facts: InvoiceFacts, now: datetime) -> Mapping[Action, State]:

@@ -241,7 +241,7 @@ class Advancer:
 
     def run_local(self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow) -> None:
         """Run an operation that does no I/O, inside this transaction."""
-        unit.flush()
+        unit.flush_midway()
         spec = OPERATIONS[capability]
         frozen = Freezer(unit.context, unit.tx, app.id).freeze(spec, [work], {})
         items = Thawer(unit.context, unit.tx, app.id).items(spec, frozen)

@@ -66,7 +66,7 @@ def confirm(
 def item_of(unit: Unit, capability: Capability, work: WorkRow) -> Any:
     """What an operation would be given for that work."""
     spec = OPERATIONS[capability]
-    unit.flush()
+    unit.flush_midway()
     frozen = Freezer(unit.context, unit.tx, work.app_id).freeze(spec, [work], {})
     return Thawer(unit.context, unit.tx, work.app_id).items(spec, frozen)[0]
 

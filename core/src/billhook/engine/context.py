@@ -15,6 +15,7 @@ from billhook.domain.invoice import InvoiceContent
 from billhook.domain.mapping import MappedLine
 from billhook.engine.apps import Apps
 from billhook.engine.credential_keys import CredentialKeys
+from billhook.engine.notifications.targets import Targets
 from billhook.engine.telemetry import Telemetry
 from billhook.faults import Faults
 from billhook.plugins.observers import Observers
@@ -74,7 +75,7 @@ class Policy:
 
 
 class Wakeups:
-    """Wakes the worker of this process when something is to be done."""
+    """Wakes whoever of this process waits for something to do."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -113,6 +114,8 @@ class Context:
     policy: Policy = field(default_factory=Policy)
     randomness: Randomness = secrets.token_bytes
     wakeups: Wakeups = field(default_factory=Wakeups)
+    notice_wakeups: Wakeups = field(default_factory=Wakeups)
+    targets: Targets = field(default_factory=Targets)
 
     def new_id(self, at: datetime) -> str:
         """A fresh ULID for something made at that time."""

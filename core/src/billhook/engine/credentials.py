@@ -1,9 +1,9 @@
-"""Secrets of apps, encrypted, in rows of their own: several apps may share one grant. Nothing here prints them."""
+"""Secrets of apps and of notification channels, encrypted, in rows of their own: several apps may share one grant. Nothing here prints them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -71,6 +71,11 @@ class Credentials:
         if row is None:
             raise NotFound("credential", id)
         return self._read(row)
+
+    def load_many(self, tx: Transaction, ids: Sequence[str]) -> dict[str, Credential]:
+        """The secrets of these ids; those that are not there are left out. Raises CredentialKeyError when no key fits."""
+        rows = tx.all(sa.select(_table).where(_table.c.id.in_(ids)))
+        return {row.id: self._read(row) for row in rows}
 
     def version(self, tx: Transaction, id: str) -> int | None:
         """Which version is stored, None when none is."""
@@ -176,7 +181,7 @@ class Credentials:
         if kept.get("id") != row.id:
             raise CredentialKeyError(
                 f"The credential {row.id} of a {row.provider} app in namespace {row.namespace!r} can't be decrypted with the keys of "
-                f"{ring.source}. Add the key that it was encrypted with behind the first, or set the app's credentials again."
+                f"{ring.source}. Add the key that it was encrypted with behind the first, or set these credentials again."
             )
         return kept["secrets"]  # type: ignore[no-any-return]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -37,6 +37,11 @@ from billhook.engine.erase import Eraser, EraseResult
 from billhook.engine.gathering import GatheringCommands
 from billhook.engine.invoices import Invoices
 from billhook.engine.moments import maybe_from_micros
+from billhook.engine.notifications.commands import Notifications
+from billhook.engine.notifications.dispatcher import Dispatcher, Sent
+from billhook.engine.notifications.outgoing import Outgoing, Render
+from billhook.engine.notifications.running import RunningDispatcher
+from billhook.engine.notifications.targets import Targets
 from billhook.engine.number_commands import NumberCommands
 from billhook.engine.numbers import Numbers
 from billhook.engine.override_commands import OverrideCommands
@@ -45,7 +50,7 @@ from billhook.engine.profile_commands import ProfileCommands
 from billhook.engine.prune import Pruner, PruneResult
 from billhook.engine.renewal import Renewals
 from billhook.engine.running import RunningWorker
-from billhook.engine.sending import InlineSenders, Sender, Senders, ThreadSenders
+from billhook.engine.sending import InlineSenders, Landing, Sender, Senders, ThreadSenders
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import Submitter
 from billhook.engine.telemetry import Telemetry
@@ -66,6 +71,8 @@ from billhook.store.transaction import Transaction
 DEFAULT_NAMESPACE = "default"
 SEND_THREADS = 16
 IDLE_SECONDS = 1.0
+NOTIFY_THREADS = 32
+PUBLIC_TARGETS = Targets()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +167,11 @@ class Namespace:
         """Outcomes that nobody knows, for an operator to settle."""
         return Doubts(self.engine.context, self.engine.settler, self.name)
 
+    @cached_property
+    def notifications(self) -> Notifications:
+        """Who is told what happens to invoices, and how it arrived."""
+        return Notifications(self.engine.context, self.name)
+
     def erase_customer(self, customer_id: str) -> EraseResult:
         """Erase a customer's personal data. Amounts and numbers stay."""
         return Eraser(self.engine.context).erase_customer(self.name, customer_id)
@@ -203,6 +215,7 @@ class Engine:
         randomness: Randomness = secrets.token_bytes,
         credential_keys: Sequence[str] = (),
         wire_log: WireLog | None = None,
+        targets: Targets = PUBLIC_TARGETS,
     ) -> None:
         self.catalog = catalog
         self.usage = usage
@@ -217,6 +230,7 @@ class Engine:
             credential_keys=keys_for(database, credential_keys, os.environ),
             policy=policy or Policy(),
             randomness=randomness,
+            targets=targets,
         )
         self.numbers = Numbers(self.context)
         self.settler = Settler(self.numbers)
@@ -248,13 +262,14 @@ class Engine:
         randomness: Randomness = secrets.token_bytes,
         credential_keys: Sequence[str] = (),
         wire_log: WireLog | None = None,
+        targets: Targets = PUBLIC_TARGETS,
     ) -> Self:
         """Open the database at a file path, ``sqlite:///path`` or ``postgresql://...``, and bring its schema up to date.
 
         ``overrides`` are the host's pure hooks, by app type or app id; ``observers`` are told what happened; ``usage`` answers for metered
         lines. ``credential_keys`` encrypt the credentials of apps, the first for new ones; where none is given, those of the environment
         variable BILLHOOK_CREDENTIAL_KEYS do, or those in the file that is made beside a SQLite database. ``wire_log`` keeps what is
-        sent and answered; whoever made it closes it. Raises StoreError when the database can't be opened.
+        sent and answered; whoever made it closes it. ``targets`` says where notifications may go. Raises StoreError when the database can't be opened.
         """
         chosen_clock = clock or SystemClock()
         database = Database.open(url, clock=chosen_clock, faults=faults, create=create)
@@ -274,6 +289,7 @@ class Engine:
             randomness=randomness,
             credential_keys=credential_keys,
             wire_log=wire_log,
+            targets=targets,
         )
 
     @property
@@ -333,7 +349,7 @@ class Engine:
 
     # Running.
 
-    def run_until_idle(self, *, senders: Senders | None = None, at_most: int | None = None) -> int:
+    def run_until_idle(self, *, senders: Senders[Landing] | None = None, at_most: int | None = None) -> int:
         """Work in this thread until nothing is due now. Returns how many rounds did something."""
         worker = self.new_worker(senders or InlineSenders())
         with self.database.liveness.claim(worker.owner):
@@ -344,6 +360,24 @@ class Engine:
     def worker(self, *, threads: int = SEND_THREADS) -> RunningWorker:
         """A worker in threads of its own, as a context manager: it works from ``with`` to the end of the block."""
         return RunningWorker(self, lambda: self.new_worker(ThreadSenders(threads)))
+
+    def dispatcher(self, render: Render, *, threads: int = NOTIFY_THREADS) -> RunningDispatcher:
+        """Sends notifications in threads of its own, as a context manager. ``render`` writes an invoice as receivers read it."""
+        return RunningDispatcher(
+            self.context, lambda: self.new_dispatcher(render, ThreadSenders[Sent](threads), threads)
+        )
+
+    def notify_until_idle(self, render: Render, *, at_most: int | None = None) -> int:
+        """Send notifications in this thread until none is due now. Returns how many rounds did something."""
+        rounds = 0
+        with (
+            closing(self.new_dispatcher(render, InlineSenders[Sent](), 1)) as dispatcher,
+            self.database.liveness.claim(dispatcher.owner),
+        ):
+            while (at_most is None or rounds < at_most) and dispatcher.tick():
+                rounds += 1
+            dispatcher.give_back()
+        return rounds
 
     def next_due(self, owner: str | None = None) -> datetime | None:
         """When something is due next in this database, None when nothing is. What nobody may call now is not due.
@@ -360,7 +394,7 @@ class Engine:
         with self.database.read() as tx:
             return maybe_from_micros(tx.scalar(earliest))
 
-    def new_worker(self, senders: Senders) -> Worker:
+    def new_worker(self, senders: Senders[Landing]) -> Worker:
         """A worker that sends by these, for whoever drives it round by round, in one thread, while its owner is claimed to be alive."""
         with self.database.read() as tx:
             self.credentials.check_keys(tx)
@@ -377,6 +411,16 @@ class Engine:
             self.usage_snapshots,
             owner,
         )
+
+    def new_dispatcher(self, render: Render, senders: Senders[Sent], width: int) -> Dispatcher:
+        """A dispatcher with at most ``width`` requests under way, to be driven as a worker is. Close it."""
+        # Here alone, so that nobody who sends no notification waits for the HTTP library.
+        from billhook.engine.notifications.courier import WebCourier
+
+        context = self.context
+        courier = WebCourier(context.targets, context.clock.monotonic)
+        owner = context.new_id(context.clock.now())
+        return Dispatcher(context, Outgoing(context, self.credentials, render), courier, senders, owner, width)
 
     def close(self) -> None:
         """Let go of the database and of connections."""

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from billhook.engine.context import Context
 from billhook.engine.moments import to_micros
+from billhook.engine.notifications.forgetting import delete_events, settled_events
 from billhook.store import schema
 from billhook.store.statements import Delete, Update
 from billhook.store.transaction import Transaction
@@ -55,6 +56,7 @@ class PruneResult:
     operations_pruned: int = 0
     inbox_rows: int = 0
     late_replies: int = 0
+    notification_events: int = 0
 
 
 class Pruner:
@@ -68,7 +70,8 @@ class Pruner:
     ) -> PruneResult:
         """Drop the bodies of what was settled longer ago than ``older_than``, and compress those older than ``compress_after``.
 
-        Worked webhook events and answers that came too late go as well once they are that old. Doing it again changes nothing.
+        Worked webhook events, answers that came too late, and notifications that are on their way no more go as well once they are that
+        old. Doing it again changes nothing.
         """
         now = self._context.clock.now()
         drop_before, pack_before = to_micros(now - older_than), to_micros(now - compress_after)
@@ -82,6 +85,7 @@ class Pruner:
             operations_pruned=self._remove(_frozen(namespace, drop_before), drop_frozen),
             inbox_rows=self._remove(_worked_events(namespace, drop_before), _delete_events),
             late_replies=self._remove(_late_replies(namespace, drop_before), _delete_late_replies),
+            notification_events=self._remove(settled_events(namespace, drop_before), delete_events),
         )
 
     def _in_chunks(self, select: sa.Select[Any], change: Callable[[Transaction, Sequence[Any]], int]) -> _Chunk:

@@ -126,7 +126,8 @@ class InvoiceDetails:
 
 def view_of(unit: Unit, row: InvoiceRow) -> InvoiceView:
     """The invoice as it now stands, with the ids that its apps gave it."""
-    return invoice_view(row.values, unit.content(row.id, row.revision), _known(unit, row))
+    link = unit.link(row.id, row.values["invoicing_app_id"])
+    return invoice_view(row.values, unit.content(row.id, row.revision), known_by(link))
 
 
 def details(unit: Unit, namespace: str, invoice_id: str) -> InvoiceDetails:
@@ -192,11 +193,12 @@ def _issues(tx: Transaction, document_ids: Sequence[str]) -> dict[str, list[Repo
     )
     issues: dict[str, list[ReportedIssue]] = defaultdict(list)
     for row in rows:
-        issues[row.document_id].append(_read_issue(row))
+        issues[row.document_id].append(read_issue(row))
     return issues
 
 
-def _read_issue(row: Any) -> ReportedIssue:
+def read_issue(row: Any) -> ReportedIssue:
+    """The issue of a row."""
     return ReportedIssue(
         id=row.id,
         severity=row.severity,
@@ -270,8 +272,8 @@ def _load(unit: Unit, rows: Sequence[InvoiceRow]) -> None:
     unit.load_links((row.id, row.values["invoicing_app_id"]) for row in rows)
 
 
-def _known(unit: Unit, row: InvoiceRow) -> dict[str, Any]:
-    link = unit.link(row.id, row.values["invoicing_app_id"])
+def known_by(link: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids that an app gave to an invoice and its parts."""
     external_ids = {"invoicing": link["external_id"], "payment": link["payment_external_id"]}
     return {
         "external_ids": {role: id for role, id in external_ids.items() if id},

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from billhook.contract.declaration import Capability
 from billhook.contract.requests import Call, Find, Outgoing, Reply, Request
@@ -55,16 +55,17 @@ class Landed:
 
 
 Landing: TypeAlias = "Landed | RenewalLanded"
+T = TypeVar("T")
 
 
-class Senders(Protocol):
-    """Where sendings run, and whatever else waits for a provider."""
+class Senders(Protocol[T]):
+    """Where sendings run, and whatever else waits for somebody outside."""
 
-    def submit(self, task: Callable[[], Landing]) -> None:
+    def submit(self, task: Callable[[], T]) -> None:
         """Run it, now or soon; its result is to be had from ``landed``."""
         ...
 
-    def landed(self, timeout_seconds: float | None) -> list[Landing]:
+    def landed(self, timeout_seconds: float | None) -> list[T]:
         """What has landed; waits up to that long for something (None: not at all)."""
         ...
 
@@ -73,17 +74,17 @@ class Senders(Protocol):
         ...
 
 
-class InlineSenders:
+class InlineSenders(Generic[T]):
     """Sends in the caller's thread, at once."""
 
     def __init__(self) -> None:
-        self._landed: list[Landing] = []
+        self._landed: list[T] = []
 
-    def submit(self, task: Callable[[], Landing]) -> None:
+    def submit(self, task: Callable[[], T]) -> None:
         """Run it now."""
         self._landed.append(task())
 
-    def landed(self, timeout_seconds: float | None) -> list[Landing]:
+    def landed(self, timeout_seconds: float | None) -> list[T]:
         """Everything that was sent since."""
         landed, self._landed = self._landed, []
         return landed
@@ -92,20 +93,20 @@ class InlineSenders:
         """Nothing is in flight."""
 
 
-class ThreadSenders:
+class ThreadSenders(Generic[T]):
     """Sends in threads."""
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="billhook-send")
-        self._queue: queue.SimpleQueue[Landing] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[T] = queue.SimpleQueue()
 
-    def submit(self, task: Callable[[], Landing]) -> None:
+    def submit(self, task: Callable[[], T]) -> None:
         """Run it in a thread."""
         self._pool.submit(lambda: self._queue.put(task()))
 
-    def landed(self, timeout_seconds: float | None) -> list[Landing]:
+    def landed(self, timeout_seconds: float | None) -> list[T]:
         """What has landed; waits for the first, not for more."""
-        found: list[Landing] = []
+        found: list[T] = []
         try:
             found.append(self._queue.get(block=bool(timeout_seconds), timeout=timeout_seconds or None))
             while True:

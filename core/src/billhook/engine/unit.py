@@ -21,6 +21,7 @@ from billhook.engine.apps import AppHandle
 from billhook.engine.context import Context
 from billhook.engine.invoice_row import COLUMNS, MUTABLE, InvoiceRow
 from billhook.engine.moments import to_micros
+from billhook.engine.notifications.notices import Notices
 from billhook.engine.work import ADVANCE, EVERYTHING, READY, Lane, WorkRow
 from billhook.errors import NotFound, StaleWrite
 from billhook.store import schema
@@ -83,6 +84,7 @@ class Unit:
         self.named: list[tuple[str, str, str, str]] = []
         self._transitions: list[InvoiceTransitioned] = []
         self._is_watched = context.observers.hear("invoice_transitioned")
+        self._notices = Notices(context, tx, self.now_micros)
         self._later: list[Callable[[], None]] = []
 
     # Invoices.
@@ -149,7 +151,7 @@ class Unit:
         note: str | None = None,
     ) -> None:
         """Append the event that explains what changed, and count the row's version up."""
-        values = row.values
+        values, is_first = row.values, not row.recorded
         values["updated_at"] = self.now_micros
         changes = row.changes()
         values["version"] += 1
@@ -166,6 +168,9 @@ class Unit:
             )
         )
         row.mark_recorded()
+        if hops:
+            link = self.links.get((row.id, values["invoicing_app_id"]))
+            self._notices.note(row, hops, link, is_new=is_first)
         if hops and self._is_watched:
             moves = tuple((hop.trigger.value, hop.to_state.value) for hop in hops)
             self._transitions.append(InvoiceTransitioned(row.namespace, row.id, values["version"], moves, self.now))
@@ -422,6 +427,15 @@ class Unit:
 
     def flush(self) -> None:
         """Write everything, each table in one statement. Raises StaleWrite when an invoice was changed by somebody else."""
+        self._write(is_last=True)
+
+    def flush_midway(self) -> None:
+        """As ``flush``, where more is to follow: invoices that are new are still on their way."""
+        self._write(is_last=False)
+
+    def _write(self, *, is_last: bool) -> None:
+        if self._notices.write(is_last=is_last):
+            self._later.append(self.context.notice_wakeups.wake)
         self._flush_invoices()
         self._flush_documents()
         self._flush_records()

@@ -45,7 +45,7 @@ class Worker:
         numbers: Numbers,
         credentials: Credentials,
         renewals: Renewals,
-        senders: Senders,
+        senders: Senders[Landing],
         sender: Sender,
         apply_commands: Commands,
         usage: UsageSnapshots,

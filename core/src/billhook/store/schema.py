@@ -583,3 +583,109 @@ api_token = _table(
     sa.PrimaryKeyConstraint("id"),
     sa.Index("billhook_api_token_namespace", "namespace", "id"),
 )
+
+# Where notifications go. Its signing secret and headers are a credential of the same id.
+notification_channel = _table(
+    "notification_channel",
+    _text("id"),
+    _text("namespace"),
+    _text("name"),
+    _text("url"),
+    _int("disabled", default=0),
+    _text("disabled_reason", null=True),
+    _text("metadata", default="{}"),
+    _int("created_at"),
+    _int("updated_at"),
+    _int("deleted_at", null=True),
+    sa.PrimaryKeyConstraint("id"),
+    sa.Index("billhook_notification_channel_namespace", "namespace", "id"),
+)
+
+notification_rule = _table(
+    "notification_rule",
+    _text("id"),
+    _text("namespace"),
+    _text("type"),
+    _text("name"),
+    _int("disabled", default=0),
+    _text("metadata", default="{}"),
+    _int("created_at"),
+    _int("updated_at"),
+    _int("deleted_at", null=True),
+    sa.PrimaryKeyConstraint("id"),
+    sa.Index("billhook_notification_rule_namespace", "namespace", "id"),
+)
+
+# Which channels a rule notifies, in the order in which they were given.
+notification_subscription = _table(
+    "notification_subscription",
+    _text("rule_id"),
+    _text("channel_id"),
+    _int("place"),
+    sa.PrimaryKeyConstraint("rule_id", "channel_id"),
+    sa.Index("billhook_notification_subscription_channel", "channel_id"),
+    clustered=True,
+)
+
+# One invoice's step as one rule tells it: after which hop of which version, and as what its app knew it. The rest of what is told is read
+# from the invoice's events and revisions. Without a document it is a test.
+notification_event = _table(
+    "notification_event",
+    _text("id"),
+    _text("namespace"),
+    _text("rule_id"),
+    _text("type"),
+    _text("document_id", null=True),
+    _int("version", default=0),
+    _int("hop", default=0),
+    _text("link", null=True),
+    _int("created_at"),
+    sa.PrimaryKeyConstraint("id"),
+    sa.Index("billhook_notification_event_namespace", "namespace", "id"),
+    sa.Index("billhook_notification_event_created_at", "created_at"),
+)
+
+# An event on its way to a channel. due: when it is sent next, None when it is not.
+notification_delivery = _table(
+    "notification_delivery",
+    _text("event_id"),
+    _text("channel_id"),
+    _text("state"),
+    _text("reason", default=""),
+    _int("tries", default=0),
+    _int("version", default=0),
+    _int("due", null=True),
+    _int("updated_at"),
+    sa.PrimaryKeyConstraint("event_id", "channel_id"),
+    sa.Index("billhook_notification_delivery_due", "channel_id", "due", "event_id"),
+    clustered=True,
+)
+
+notification_attempt = _table(
+    "notification_attempt",
+    _text("event_id"),
+    _text("channel_id"),
+    _int("ordinal"),
+    _int("at"),
+    _text("state"),
+    _int("status_code", null=True),
+    _text("body"),
+    _int("duration_ms"),
+    _text("url"),
+    sa.PrimaryKeyConstraint("event_id", "channel_id", "ordinal"),
+    clustered=True,
+)
+
+# Who is sending to a channel, and when something is due there. failing_since: nothing has arrived from then on.
+notification_lane = _table(
+    "notification_lane",
+    _text("channel_id"),
+    _int("next_due", null=True),
+    _text("owner", null=True),
+    _int("fence", default=0),
+    _int("expires_at", null=True),
+    _int("failing_since", null=True),
+    sa.PrimaryKeyConstraint("channel_id"),
+    sa.Index("billhook_notification_lane_due", "next_due"),
+    clustered=True,
+)

@@ -366,6 +366,117 @@ def upgrade(op: Operations) -> None:
     )
     op.create_index("billhook_late_reply_attempt", "billhook_late_reply", ["attempt_id"], unique=False)
     op.create_table(
+        "billhook_notification_attempt",
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("channel_id", sa.Text(), nullable=False),
+        sa.Column("ordinal", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("status_code", sa.BigInteger(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("duration_ms", sa.BigInteger(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("event_id", "channel_id", "ordinal"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "billhook_notification_channel",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("namespace", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("disabled", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("disabled_reason", sa.Text(), nullable=True),
+        sa.Column("metadata", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=True,
+    )
+    op.create_index(
+        "billhook_notification_channel_namespace", "billhook_notification_channel", ["namespace", "id"], unique=False
+    )
+    op.create_table(
+        "billhook_notification_delivery",
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("channel_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("tries", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=True),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("event_id", "channel_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "billhook_notification_delivery_due",
+        "billhook_notification_delivery",
+        ["channel_id", "due", "event_id"],
+        unique=False,
+    )
+    op.create_table(
+        "billhook_notification_event",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("namespace", sa.Text(), nullable=False),
+        sa.Column("rule_id", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("document_id", sa.Text(), nullable=True),
+        sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("hop", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("link", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=True,
+    )
+    op.create_index(
+        "billhook_notification_event_created_at", "billhook_notification_event", ["created_at"], unique=False
+    )
+    op.create_index(
+        "billhook_notification_event_namespace", "billhook_notification_event", ["namespace", "id"], unique=False
+    )
+    op.create_table(
+        "billhook_notification_lane",
+        sa.Column("channel_id", sa.Text(), nullable=False),
+        sa.Column("next_due", sa.BigInteger(), nullable=True),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("channel_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("billhook_notification_lane_due", "billhook_notification_lane", ["next_due"], unique=False)
+    op.create_table(
+        "billhook_notification_rule",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("namespace", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("disabled", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("metadata", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=True,
+    )
+    op.create_index(
+        "billhook_notification_rule_namespace", "billhook_notification_rule", ["namespace", "id"], unique=False
+    )
+    op.create_table(
+        "billhook_notification_subscription",
+        sa.Column("rule_id", sa.Text(), nullable=False),
+        sa.Column("channel_id", sa.Text(), nullable=False),
+        sa.Column("place", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("rule_id", "channel_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "billhook_notification_subscription_channel", "billhook_notification_subscription", ["channel_id"], unique=False
+    )
+    op.create_table(
         "billhook_number_series",
         sa.Column("namespace", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),

@@ -1,0 +1,1 @@
+"""Telling outsiders what happens to invoices: written with the change itself, sent once it is stored, until it arrives."""
