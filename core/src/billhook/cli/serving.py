@@ -59,15 +59,20 @@ def serve(
     """
     _require_server()
     from billhook.engine.garbage import collected_seldom
+    from billhook.engine.notifications.targets import Targets
     from billhook.server.run import run
 
-    with recording(record) as wire_log, session.engine(create=True, wire_log=wire_log) as engine, collected_seldom():
+    targets = Targets(allow_private=allow_private_targets)
+    with (
+        recording(record) as wire_log,
+        session.engine(create=True, wire_log=wire_log, targets=targets) as engine,
+        collected_seldom(),
+    ):
         run(
             engine,
             host=host,
             port=port,
             worker_threads=None if no_worker else worker_threads,
-            allow_private_targets=allow_private_targets,
             oauth2_clients=_clients(oauth2_clients),
             on_ready=lambda url: _tell(session, url),
         )

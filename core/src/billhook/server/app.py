@@ -24,14 +24,20 @@ from billhook.server.metrics import Metrics
 from billhook.server.own import apps as own_apps, connections, issues
 from billhook.server.problems import on_error
 from billhook.server.readiness import Readiness
-from billhook.server.v1 import apps, marketplace
+from billhook.server.v1 import apps, marketplace, notification_channels, notification_events, notification_rules
 from billhook.server.v3 import apps as apps_v3
 
 V1 = "/api/v1"
 V3 = ("/api/v3/openmeter", "/v3/openmeter")
 OWN = "/api/billhook/v1"
 
-V1_ROUTERS: tuple[APIRouter, ...] = (apps.router, marketplace.router)
+V1_ROUTERS: tuple[APIRouter, ...] = (
+    apps.router,
+    marketplace.router,
+    notification_channels.router,
+    notification_rules.router,
+    notification_events.router,
+)
 V3_ROUTERS: tuple[APIRouter, ...] = (apps_v3.router,)
 OWN_ROUTERS: tuple[APIRouter, ...] = (own_apps.router, connections.router, issues.router)
 NO_CLIENTS: Mapping[str, OAuth2Client] = MappingProxyType({})
@@ -40,14 +46,13 @@ NO_CLIENTS: Mapping[str, OAuth2Client] = MappingProxyType({})
 def create_app(
     engine: Engine,
     *,
-    allow_private_targets: bool = False,
     oauth2_clients: Mapping[str, OAuth2Client] = NO_CLIENTS,
     largest_body: int = LARGEST_BODY,
 ) -> FastAPI:
     """An application on that engine, to be served alone or mounted in a host under any prefix.
 
-    The caller keeps the engine open while the application serves, and runs the worker. ``allow_private_targets`` lets notifications go to
-    private addresses, for development. ``oauth2_clients`` are, by provider type, those with which OpenMeter's clients connect apps.
+    The caller keeps the engine open while the application serves, and runs the worker and the dispatcher of notifications.
+    ``oauth2_clients`` are, by provider type, those with which OpenMeter's clients connect apps.
     """
     metrics = Metrics(engine)
     app = FastAPI(
@@ -69,7 +74,6 @@ def create_app(
     app.state.readiness = Readiness(engine)
     app.state.metrics = metrics
     app.state.connections = ConnectionsUnderWay(engine.context.clock, oauth2_clients)
-    app.state.allow_private_targets = allow_private_targets
     app.include_router(probes.router)
     app.router.routes.append(provider_webhooks.route)
     app.router.routes.extend(callbacks.routes_under(V1))

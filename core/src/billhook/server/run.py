@@ -1,7 +1,7 @@
-"""The server as a process: the application, the worker beside it, and an end in order.
+"""The server as a process: the application, the worker and the dispatcher beside it, and an end in order.
 
-On SIGTERM or Ctrl-C nothing new is taken and answers in flight end, then the worker lets its requests land, then the caller closes the
-engine.
+On SIGTERM or Ctrl-C nothing new is taken and answers in flight end, then dispatcher and worker let their requests land, then the caller
+closes the engine.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from billhook.engine.engine import Engine
+from billhook.engine.notifications.running import RunningDispatcher
 from billhook.engine.running import RunningWorker
 from billhook.errors import InvalidInput
 from billhook.server.app import create_app
 from billhook.server.connections import OAuth2Client
+from billhook.server.v1.notification_wire import renderer
 
 GRACE_SECONDS = 20
 """For so long answers in flight may take once the server was told to stop."""
@@ -32,7 +34,6 @@ def run(
     host: str,
     port: int,
     worker_threads: int | None,
-    allow_private_targets: bool,
     oauth2_clients: Mapping[str, OAuth2Client],
     on_ready: Callable[[str], None],
 ) -> None:
@@ -41,8 +42,13 @@ def run(
     ``on_ready`` is told the address once requests are answered; port 0 takes a free one. Without ``worker_threads`` no worker runs here.
     Raises InvalidInput where it can't listen there, and whatever the worker died of.
     """
-    app = create_app(engine, allow_private_targets=allow_private_targets, oauth2_clients=oauth2_clients)
-    with _listening(host, port) as listener, _working(app, engine, worker_threads), _signals_taken():
+    app = create_app(engine, oauth2_clients=oauth2_clients)
+    with (
+        _listening(host, port) as listener,
+        _working(app, engine, worker_threads),
+        _notifying(app, engine),
+        _signals_taken(),
+    ):
         _Server(app, lambda: on_ready(_url(host, listener))).run(sockets=[listener])
 
 
@@ -96,8 +102,16 @@ def _working(app: FastAPI, engine: Engine, threads: int | None) -> Iterator[None
         yield
 
 
-def _why_dead(worker: RunningWorker) -> str | None:
-    return None if worker.is_alive else "The worker has died; the log says of what. Start this process again."
+@contextmanager
+def _notifying(app: FastAPI, engine: Engine) -> Iterator[None]:
+    """Notifications are sent until the block ends, with a worker here or without. While nobody sends them the server is not ready."""
+    with engine.dispatcher(renderer(engine.catalog)) as dispatcher:
+        app.state.readiness.checks.append(lambda: _why_dead(dispatcher, "dispatcher of notifications"))
+        yield
+
+
+def _why_dead(running: RunningWorker | RunningDispatcher, name: str = "worker") -> str | None:
+    return None if running.is_alive else f"The {name} has died; the log says of what. Start this process again."
 
 
 @contextmanager
