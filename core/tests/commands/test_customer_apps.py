@@ -27,7 +27,7 @@ def test_a_host_names_the_customer_that_is_at_the_provider_already(desk, ada):
         ada.id, [CustomerAppEntry(app.id, external_id="cus_1", payment_method="pm_1", data={"mandate": "MD1"})]
     )
     assert (known.external_id, known.payment_method, known.data) == ("cus_1", "pm_1", {"mandate": "MD1"})
-    assert desk.customer_apps.list(ada.id).items == (known,)
+    assert desk.customer_apps.list(ada.id) == (known,)
 
 
 def test_what_an_entry_leaves_out_stays(desk, ada):
@@ -69,34 +69,59 @@ def test_all_entries_or_none(desk, ada):
     with pytest.raises(InvalidInput) as refused:
         desk.customer_apps.set(ada.id, [CustomerAppEntry(app.id, data={"": "no name"})])
     assert refused.value.path.startswith("/data")
-    assert desk.customer_apps.list(ada.id).items == ()
+    assert desk.customer_apps.list(ada.id) == ()
 
 
 def test_forgetting_twice_is_fine_and_an_uninstalled_app_knows_nobody(desk, ada):
     app, other = desk.an_app(), desk.an_app("duty")
     desk.customer_apps.set(ada.id, [CustomerAppEntry(app.id, data={"a": "b"}), CustomerAppEntry(other.id)])
-    assert [known.app_id for known in desk.customer_apps.list(ada.id, types=["duty"]).items] == [other.id]
+    assert {known.app_id for known in desk.customer_apps.list(ada.id)} == {app.id, other.id}
     desk.customer_apps.delete(ada.id, app.id)
     desk.customer_apps.delete(ada.id, app.id)
     desk.apps.uninstall(other.id)
-    assert desk.customer_apps.list(ada.id).items == ()
+    assert desk.customer_apps.list(ada.id) == ()
     with pytest.raises(NotFound):
         desk.customer_apps.set(ada.id, [CustomerAppEntry(other.id)])
 
 
-def test_a_deleted_customer_can_be_read_and_not_be_changed(desk, ada):
+def test_nothing_is_kept_for_a_deleted_customer(desk, ada):
     app = desk.an_app()
-    desk.customer_apps.set(ada.id, [CustomerAppEntry(app.id, data={"a": "b"})])
     desk.customers.delete(ada.id)
-    assert desk.customer_apps.list(ada.id).total_count == 1
-    with pytest.raises(Deleted):
-        desk.customer_apps.set(ada.id, [CustomerAppEntry(app.id)])
+    for command in (
+        lambda: desk.customer_apps.list(ada.id),
+        lambda: desk.customer_apps.set(ada.id, [CustomerAppEntry(app.id)]),
+        lambda: desk.customer_apps.delete(ada.id, app.id),
+    ):
+        with pytest.raises(Deleted):
+            command()
 
 
 def test_the_apps_of_the_next_invoice_come_once_each(desk, ada):
     books, duty = desk.an_app(), desk.an_app("duty")
     desk.a_profile(books, tax_app_id=duty.id)
     assert desk.customer_apps.profile_apps(ada.id) == (books, duty)
+
+
+def test_the_apps_of_the_profile_that_serves_from_now_on_are_told(desk, ada):
+    books, duty = desk.an_app(), desk.an_app()
+    desk.a_profile(books)
+    other = desk.a_profile(duty, is_default=False)
+
+    def tell_the_first(apps):
+        return [CustomerAppEntry(apps[0].id, data={"a": "b"})]
+
+    assert desk.customer_apps.pin_and_set(ada.id, other.id, tell_the_first).profile == other
+    assert [known.app_id for known in desk.customer_apps.list(ada.id)] == [duty.id]
+    (known,) = desk.customer_apps.set(ada.id, tell_the_first)
+    assert known.app_id == duty.id
+
+
+def test_a_customer_is_not_pinned_where_the_apps_can_not_be_told(desk, ada):
+    desk.a_profile()
+    other = desk.a_profile(is_default=False)
+    with pytest.raises(NotFound):
+        desk.customer_apps.pin_and_set(ada.id, other.id, lambda apps: [CustomerAppEntry(ada.id)])
+    assert desk.all(schema.customer_override) == []
 
 
 def test_another_namespace_knows_nothing_of_it(desk, ada):

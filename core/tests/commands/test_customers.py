@@ -319,6 +319,8 @@ class TestFinding:
         assert resolved() == [ada.id, bob.id, eve.id]
         assert resolved(overridden=True) == [bob.id, eve.id]
         assert resolved(unpinned=True) == [ada.id, eve.id]
+        assert resolved(wanted=CustomerFilter(profile_ids=(other.id,))) == [bob.id]
+        assert resolved(wanted=CustomerFilter(profile_ids=(default.id,)), overridden=True) == [eve.id]
         assert resolved(order=CustomerOrder.NAME, descending=True, page_size=2) == [eve.id, bob.id]
 
     def test_customers_that_no_profile_serves_are_left_out(self, desk):

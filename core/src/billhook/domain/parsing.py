@@ -14,7 +14,10 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_PROBLEMS = 100
 
 # Pydantic names the chosen kind of a union in the place; the sender's document has no such step.
-_KINDS = frozenset({"flat", "unit", "tiered", "dynamic", "package", "percentage", "amount", "usage"})
+_KINDS = frozenset(
+    {"flat", "unit", "tiered", "dynamic", "package", "percentage", "amount", "usage"}
+    | {"anchored", "charge_automatically", "send_invoice", "custom_invoicing"}
+)
 
 V = TypeVar("V", bound=BaseModel)
 T = TypeVar("T")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from billhook.domain.parsing import parse
 from billhook.engine.apps import app_not_found
 from billhook.engine.context import Context
 from billhook.engine.locks import hold
-from billhook.engine.paging import PAGE_SIZE, read_page
-from billhook.engine.records import UNCHANGED, App, CustomerApp, Page, Unchanged
+from billhook.engine.override_commands import OverrideCommands
+from billhook.engine.records import UNCHANGED, App, CustomerApp, ResolvedProfile, Unchanged
 from billhook.engine.resolving import resolve
 from billhook.engine.stored import read_app, read_customer_app
 from billhook.engine.unit import Unit
@@ -38,6 +38,9 @@ class CustomerAppEntry:
     data: Mapping[str, str] | Unchanged = UNCHANGED
 
 
+Entries = Sequence[CustomerAppEntry]
+
+
 class CustomerAppCommands:
     """The customers of one namespace as their apps know them."""
 
@@ -45,29 +48,37 @@ class CustomerAppCommands:
         self._context = context
         self._namespace = namespace
 
-    def list(
-        self, customer_id: str, *, types: Sequence[str] = (), page: int = 1, page_size: int = PAGE_SIZE
-    ) -> Page[CustomerApp]:
-        """The apps that know the customer, in the order of their installation; of those types, or of all. Raises NotFound."""
+    def list(self, customer_id: str) -> tuple[CustomerApp, ...]:
+        """The apps that know the customer, in the order of their installation. Raises NotFound, or Deleted for a deleted customer."""
         select = (
             sa.select(_link)
             .join(_app, _app.c.id == _link.c.app_id)
             .where(_link.c.customer_id == customer_id, _app.c.deleted_at.is_(None))
             .order_by(_link.c.app_id)
         )
-        if types:
-            select = select.where(_app.c.type.in_(types))
         with self._context.database.read() as tx:
-            self._customer(tx, customer_id)
-            return read_page(tx, select, read_customer_app, page=page, page_size=page_size)
+            self._check_customer(tx, customer_id)
+            return tuple(read_customer_app(row) for row in tx.all(select))
 
-    def set(self, customer_id: str, entries: Sequence[CustomerAppEntry]) -> tuple[CustomerApp, ...]:
+    def set(self, customer_id: str, entries: Entries | Callable[[Sequence[App]], Entries]) -> tuple[CustomerApp, ...]:
         """Let apps know this of the customer; what an entry leaves out stays. All entries, or none.
 
-        A new external id is brought up to date when an invoice next needs the customer there. Raises NotFound for an unknown customer
+        A function chooses the entries, given the apps of the customer's profile as ``profile_apps`` has them. A new external id is brought up to date when an invoice next needs the customer there. Raises NotFound for an unknown customer
         or app, Deleted for a deleted customer, Conflict with code ``customer_under_way`` while the customer is being brought there.
         """
         return self._context.database.write(lambda tx: self._set(tx, customer_id, entries))
+
+    def pin_and_set(
+        self, customer_id: str, profile_id: str | None, choose: Callable[[Sequence[App]], Entries]
+    ) -> ResolvedProfile:
+        """Serve the customer by that profile, as ``overrides.pin`` does, and let its apps know what ``choose`` says; both, or neither."""
+
+        def both(tx: Transaction) -> ResolvedProfile:
+            resolved = OverrideCommands(self._context, self._namespace).pin_within(tx, customer_id, profile_id)
+            self._set(tx, customer_id, choose)
+            return resolved
+
+        return self._context.database.write(both)
 
     def delete(self, customer_id: str, app_id: str) -> None:
         """Forget how the app knows the customer. Doing it twice is fine. What the provider holds stays there.
@@ -82,13 +93,19 @@ class CustomerAppCommands:
         Raises as resolving its profile does.
         """
         with self._context.database.read() as tx:
-            profile = resolve(tx, self._namespace, customer_id=customer_id).profile
-            ids = dict.fromkeys(getattr(profile, f"{role}_app_id") for role in ROLES)
-            rows = {row.id: row for row in tx.all(sa.select(_app).where(_app.c.id.in_(ids)))}
+            return self._profile_apps(tx, customer_id)
+
+    def _profile_apps(self, tx: Transaction, customer_id: str) -> tuple[App, ...]:
+        profile = resolve(tx, self._namespace, customer_id=customer_id).profile
+        ids = dict.fromkeys(getattr(profile, f"{role}_app_id") for role in ROLES)
+        rows = {row.id: row for row in tx.all(sa.select(_app).where(_app.c.id.in_(ids)))}
         return tuple(read_app(rows[id]) for id in ids)
 
-    def _set(self, tx: Transaction, customer_id: str, entries: Sequence[CustomerAppEntry]) -> tuple[CustomerApp, ...]:
+    def _set(
+        self, tx: Transaction, customer_id: str, given: Entries | Callable[[Sequence[App]], Entries]
+    ) -> tuple[CustomerApp, ...]:
         self._hold(tx, customer_id)
+        entries = given(self._profile_apps(tx, customer_id)) if callable(given) else given
         unit = Unit(self._context, tx)
         for entry in entries:
             self._check_app(tx, entry.app_id)
@@ -125,15 +142,15 @@ class CustomerAppCommands:
 
     def _hold(self, tx: Transaction, customer_id: str) -> None:
         hold(tx, self._namespace, f"customer/{customer_id}")
-        if self._customer(tx, customer_id).deleted_at is not None:
-            raise Deleted(f"The customer {customer_id} is deleted. Create another one.", "customer_deleted")
+        self._check_customer(tx, customer_id)
 
-    def _customer(self, tx: Transaction, customer_id: str) -> Any:
+    def _check_customer(self, tx: Transaction, customer_id: str) -> None:
         here = sa.and_(_customer.c.id == customer_id, _customer.c.namespace == self._namespace)
         row = tx.first(sa.select(_customer.c.deleted_at).where(here))
         if row is None:
             raise NotFound("customer", customer_id, self._namespace)
-        return row
+        if row.deleted_at is not None:
+            raise Deleted(f"The customer {customer_id} is deleted. Create another one.", "customer_deleted")
 
     def _check_app(self, tx: Transaction, app_id: str) -> None:
         installed = sa.and_(_app.c.id == app_id, _app.c.namespace == self._namespace, _app.c.deleted_at.is_(None))

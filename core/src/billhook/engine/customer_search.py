@@ -15,12 +15,9 @@ from billhook.store import schema
 from billhook.store.statements import Insert
 from billhook.store.transaction import Transaction
 
-_customer, _word, _override, _profile = (
-    schema.customer,
-    schema.customer_word,
-    schema.customer_override,
-    schema.profile,
-)
+_customer, _word = schema.customer, schema.customer_word
+# Under names of their own, so that they stand in a question beside the same tables.
+_override, _profile = schema.customer_override.alias("pinning"), schema.profile.alias("default_profile")
 
 _INSERT = Insert(_word, ("customer_id", "field", "place", "word", "folded"))
 

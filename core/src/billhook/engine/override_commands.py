@@ -54,7 +54,7 @@ class OverrideCommands:
 
         Makes an override where there was none. Raises as ``set``, and NotFound where no profile serves the customer then.
         """
-        return self._context.database.write(lambda tx: self._pin(tx, customer_id, profile_id))
+        return self._context.database.write(lambda tx: self.pin_within(tx, customer_id, profile_id))
 
     def get(self, customer_id: str) -> CustomerOverride:
         """The customer's override. Raises NotFound with code ``customer_override_not_found``."""
@@ -122,7 +122,8 @@ class OverrideCommands:
             )
         return self._save(tx, customer_id, profile_id, workflow)
 
-    def _pin(self, tx: Transaction, customer_id: str, profile_id: str | None) -> ResolvedProfile:
+    def pin_within(self, tx: Transaction, customer_id: str, profile_id: str | None) -> ResolvedProfile:
+        """``pin`` as a part of the caller's transaction."""
         self._check(tx, customer_id, profile_id)
         before = self._find(tx, customer_id)
         self._save(tx, customer_id, profile_id, None if before is None else before.workflow)

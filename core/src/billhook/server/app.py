@@ -24,8 +24,23 @@ from billhook.server.metrics import Metrics
 from billhook.server.own import apps as own_apps, connections, issues
 from billhook.server.problems import on_error
 from billhook.server.readiness import Readiness
-from billhook.server.v1 import apps, marketplace, notification_channels, notification_events, notification_rules
-from billhook.server.v3 import apps as apps_v3
+from billhook.server.v1 import (
+    apps,
+    customer_apps,
+    customers,
+    marketplace,
+    notification_channels,
+    notification_events,
+    notification_rules,
+    overrides,
+    profiles,
+)
+from billhook.server.v3 import (
+    apps as apps_v3,
+    customer_billing as customer_billing_v3,
+    customers as customers_v3,
+    profiles as profiles_v3,
+)
 
 V1 = "/api/v1"
 V3 = ("/api/v3/openmeter", "/v3/openmeter")
@@ -33,12 +48,21 @@ OWN = "/api/billhook/v1"
 
 V1_ROUTERS: tuple[APIRouter, ...] = (
     apps.router,
+    customer_apps.router,
+    customers.router,
     marketplace.router,
     notification_channels.router,
     notification_rules.router,
     notification_events.router,
+    overrides.router,
+    profiles.router,
 )
-V3_ROUTERS: tuple[APIRouter, ...] = (apps_v3.router,)
+V3_ROUTERS: tuple[APIRouter, ...] = (
+    apps_v3.router,
+    customer_billing_v3.router,
+    customers_v3.router,
+    profiles_v3.router,
+)
 OWN_ROUTERS: tuple[APIRouter, ...] = (own_apps.router, connections.router, issues.router)
 NO_CLIENTS: Mapping[str, OAuth2Client] = MappingProxyType({})
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, to_json
 from starlette.responses import Response
@@ -41,8 +41,11 @@ Numeric = Annotated[
 UlidPath = Annotated[str, Path(pattern=ANY_CASE_ULID), AfterValidator(str.upper)]
 """An id in a path, in upper or lower case."""
 
+UlidText = Annotated[str, StringConstraints(pattern=ANY_CASE_ULID), AfterValidator(str.upper)]
+"""The same in a body or a query string."""
 
-def reply(value: BaseModel | Mapping[str, Any], status: int = 200) -> Response:
+
+def reply(value: BaseModel | Mapping[str, Any] | Sequence[Any], status: int = 200) -> Response:
     """An answer with that value, as it goes over the wire."""
     if isinstance(value, BaseModel):
         body = value.model_dump_json(by_alias=True, exclude_none=True).encode()

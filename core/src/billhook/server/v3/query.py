@@ -36,7 +36,6 @@ _OPERATORS: Mapping[Kind, Collection[str]] = {
     Kind.TIME: ("eq", "gt", "gte", "lt", "lte"),
     Kind.BOOLEAN: ("eq",),
 }
-_LISTS = frozenset({"oeq", "ocontains"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class Query:
             raise InvalidInput(
                 "filter_unknown", f"{field} can be compared by {', '.join(_OPERATORS[kind])}, not {op!r}.", f"/{name}"
             )
-        read = _split if op in _LISTS else _READERS[kind]
+        read = _OF_OPERATORS.get(op, _READERS[kind])
         try:
             return Comparison(field, op, read(text))
         except InvalidInput as error:
@@ -136,6 +135,7 @@ def _truth(text: str) -> bool:
     raise InvalidInput("boolean_invalid", f"{text[:40]!r} is neither true nor false.")
 
 
+_OF_OPERATORS: Mapping[str, Callable[[str], Any]] = {"oeq": _split, "ocontains": _split, "exists": _truth}
 _READERS: Mapping[Kind, Callable[[str], Any]] = {
     Kind.EXACT: str,
     Kind.TEXT: str,

@@ -9,9 +9,21 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from billhook.engine.records import Page
-from billhook.server.v1.wire import Numeric, nothing, reply
+from billhook.server.v1.wire import NO_CONTENT, Numeric, nothing, reply
 
-__all__ = ["LABEL", "Label", "Labels", "Numeric", "UlidPath", "WireModel", "meta_v3", "nothing", "page_v3", "reply"]
+__all__ = [
+    "LABEL",
+    "NO_CONTENT",
+    "Label",
+    "Labels",
+    "Numeric",
+    "UlidPath",
+    "WireModel",
+    "meta_v3",
+    "nothing",
+    "page_v3",
+    "reply",
+]
 
 T = TypeVar("T")
 
