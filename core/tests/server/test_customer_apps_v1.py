@@ -93,6 +93,9 @@ def test_what_is_wrong_is_told_with_its_place_and_nothing_is_kept(served, body, 
 
 def test_an_app_of_another_kind_or_namespace_is_refused(with_cards):
     served = with_cards
+    jane = served.ns.customers.get("jane").id
+    cards = served.ns.customer_apps.profile_apps(jane)[1]
+    served.call("PUT", PATH, json=[{**MANDATE, "id": cards.id}], expect=200)
     refused = served.problem("PUT", PATH, 400, json=[{**AT_STRIPE, "id": served.shop.app.id}])
     assert (refused["extensions"]["code"], refused["extensions"]["path"]) == ("app_type_mismatch", "/0/type")
     foreign = served.engine.namespace("elsewhere").apps.install("custom_invoicing").id

@@ -23,6 +23,7 @@ from billhook.cli import (
     profiles,
     providers,
     serving,
+    setup,
     simulation,
     tokens,
     working,
@@ -67,6 +68,7 @@ def about(
 
 
 demonstration.register(app)
+setup.register(app)
 app.add_typer(providers.group, name="providers")
 app.add_typer(apps.group, name="apps")
 connecting.register(apps.group)

@@ -137,7 +137,7 @@ class ProfileCommands:
         workflow: WorkflowConfig | Json | Unchanged = UNCHANGED,
         metadata: Mapping[str, str] | Unchanged = UNCHANGED,
     ) -> BillingProfile:
-        """Change what is given. The apps stay; invoices that are there keep the workflow they were made with.
+        """Change what is given. The apps stay; invoices that are there keep the workflow they were made with. Nothing new changes nothing.
 
         Raises NotAllowed with code ``default_profile_cannot_be_unset`` or ``profile_already_deleted``.
         """
@@ -208,7 +208,10 @@ class ProfileCommands:
                 f"The default billing profile {profile_id} can't be unset. Make another profile the default instead.",
                 "default_profile_cannot_be_unset",
             )
-        changed = parse(BillingProfile, {**dict(profile), **changes, "updated_at": self._context.clock.now()})
+        changed = parse(BillingProfile, {**dict(profile), **changes})
+        if changed == profile:
+            return profile
+        changed = changed.model_copy(update={"updated_at": self._context.clock.now()})
         if changed.is_default and not profile.is_default:
             self._demote(tx)
         return self._save(tx, changed)

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from billhook.engine.engine import Namespace
+from billhook.server.v1.app_wire import app_v1
 
 ShownApps = Mapping[str, Mapping[str, Any]]
 """Apps as the API shows them, by id."""
 
 
 def shown_apps(billing: Namespace, app_ids: Iterable[str]) -> ShownApps:
-    return {}
+    """These apps in full."""
+    return {id: app_v1(app, billing.engine.catalog) for id, app in billing.apps.by_id(app_ids).items()}

@@ -12,6 +12,7 @@ from billhook.domain.base import Key, Metadata
 from billhook.engine.customer_apps import CustomerAppEntry
 from billhook.engine.records import App, CustomerApp
 from billhook.errors import InvalidInput
+from billhook.server.v1.app_wire import shown_type
 from billhook.server.v1.shown import filled
 from billhook.server.v1.wire import UlidText, WireModel
 
@@ -113,7 +114,7 @@ def _app_id(
     apps: Sequence[App],
 ) -> str:
     if item.id is not None:
-        if item.id in named and type_of(named[item.id]) is not item.type:
+        if item.id in named and item.type not in {type_of(named[item.id]), shown_type(named[item.id].type)}:
             raise InvalidInput(
                 "app_type_mismatch", f"The app {item.id} is not of the type {item.type}.", f"/{place}/type"
             )
