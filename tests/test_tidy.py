@@ -36,9 +36,7 @@ LAYERS: dict[str, set[str]] = {
 }
 DOOR = INNER | TIME_AND_FAULTS | {"plugins", "store", "engine"}
 DOMAIN_LIBRARIES = {"pydantic", "pydantic_core", "iso4217"}
-HOST_SIDE: frozenset[str] = (
-    frozenset()
-)  # members of contrib that embed the engine in a host (fastapi, django, ...) go here
+HOST_SIDE = frozenset({"plugins/openmeter"})  # members that embed the engine instead of providing for it
 MONEY_LAYERS = {"domain", "contract", "store", "engine", "providers"}
 SDKS = {"stripe", "xero_python", "intuitlib", "quickbooks", "gocardless_pro"}
 CLOCKS_AND_DICE = {
@@ -142,7 +140,7 @@ def the_domain_is_pure(module: Module) -> Iterator[str]:
 def providers_use_public_names(module: Module) -> Iterator[str]:
     if module.dotted[0] == "billhook" and module.layer != "providers":
         return
-    if module.path.parts[0] == "contrib" and module.path.parts[1] in HOST_SIDE:
+    if module.member in HOST_SIDE:
         return
     simulator = any(part.startswith("simulator") for part in module.dotted)
     allowed = (

@@ -10,9 +10,11 @@ import sys
 
 def main() -> None:
     """Run the command that the process was started with."""
+    from billhook.cli.added import add_commands
     from billhook.cli.arguments import shared_options_last
     from billhook.cli.root import app, run_for_machines
 
+    add_commands(app, sys.argv[1:])
     arguments = shared_options_last(sys.argv[1:], {str(group.name) for group in app.registered_groups})
     if "--json" in arguments:
         sys.exit(run_for_machines(arguments))

@@ -1,0 +1,251 @@
+"""The bridge: reads one invoice on both sides, decides, does that one thing, and reads again until nothing is to be done now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from billhook import BillhookError, InvoiceDetails, InvoiceFilter, Namespace
+from billhook.contract import Capability
+from billhook.errors import Conflict, KeyReused, NotFound
+from billhook_openmeter import telling, wire
+from billhook_openmeter.client import OpenMeter, Refused
+from billhook_openmeter.decide import FAILED, SHOWS_CHANGES, STEPS, PostAt, Situation, Step, decide
+from billhook_openmeter.mirroring import DIGEST, NotMirrored, draft_of, edit_of, key_of, party, upstream_id_of
+from billhook_openmeter.phases import Here, Upstream, phase_here, upstream_phase
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+TOLD = "openmeter.told"
+"""The annotation that tells which version of a failed invoice was told upstream."""
+OURS = "custom_invoicing"
+MOST_STEPS = 12
+"""A visit ends after so many steps at the latest; no way through both lifecycles is longer."""
+AWAITED = (
+    "draft.syncing",
+    "issuing.syncing",
+    "payment_processing.pending",
+    "payment_processing.failed",
+    "payment_processing.action_required",
+    "overdue",
+)
+OPEN_HERE = ("draft", "issuing", "issued", "payment_processing", "overdue")
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """One invoice as it was just read on both sides. ``draft``: what upstream's content is here."""
+
+    upstream: wire.Invoice
+    here: InvoiceDetails | None
+    draft: Mapping[str, Any] | None
+
+
+Action = Callable[[Both], Refused | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a visit did, and why it ended where it did."""
+
+    upstream_id: str
+    steps: tuple[Step, ...]
+    stuck: str | None = None
+    """Why a person is needed."""
+    unknown: bool = False
+    """OpenMeter does not know the invoice: not yet, or not any more."""
+
+
+class Bridge:
+    """Carries the invoices of one OpenMeter through the providers of one namespace.
+
+    Every method may be called again, by several processes too: what is done twice is done once. ``app_id`` names the Custom Invoicing app
+    of OpenMeter whose invoices are meant; None means all of that type.
+    """
+
+    def __init__(
+        self, billing: Namespace, upstream: OpenMeter, *, post_at: PostAt = PostAt.ISSUE, app_id: str | None = None
+    ) -> None:
+        self._billing = billing
+        self._upstream = upstream
+        self._post_at = post_at
+        self._app_id = app_id
+
+    def visit(self, upstream_id: str) -> Visit:
+        """Do for the invoice whatever can be done now. Raises UpstreamError when OpenMeter can't be asked."""
+        done: list[Step] = []
+        for _ in range(MOST_STEPS):
+            upstream = self._upstream.invoice(upstream_id)
+            if upstream is None:
+                return Visit(upstream_id, tuple(done), unknown=True)
+            try:
+                step, stuck = self._next(upstream)
+            except (BillhookError, NotMirrored) as error:
+                return Visit(upstream_id, tuple(done), stuck=str(error))
+            if stuck is not None or step is Step.WAIT:
+                return Visit(upstream_id, tuple(done), stuck)
+            done.append(step)
+        log.warning("invoice %s upstream took %d steps in one visit; the next one goes on", upstream_id, MOST_STEPS)
+        return Visit(upstream_id, tuple(done))
+
+    def ids_to_visit(self) -> Iterator[str]:
+        """Upstream ids of everything that may need something: what waits upstream, and what is open here. Each once."""
+        seen: set[str] = set()
+        for upstream_id in (*self._upstream.invoice_ids(AWAITED), *self._open_here()):
+            if upstream_id not in seen:
+                seen.add(upstream_id)
+                yield upstream_id
+
+    def upstream_id(self, invoice_id: str) -> str | None:
+        """The upstream id of an invoice here; None for one that is of other origin."""
+        try:
+            return upstream_id_of(self._billing.invoices.get(invoice_id).invoice.key)
+        except NotFound:
+            return None
+
+    def _open_here(self) -> Iterator[str]:
+        page = 1
+        while True:
+            found = self._billing.invoices.list(InvoiceFilter(statuses=OPEN_HERE), page=page, page_size=1000)
+            yield from (id for id in (upstream_id_of(invoice.key) for invoice in found.items) if id is not None)
+            if page * 1000 >= found.total_count:
+                return
+            page += 1
+
+    # One step.
+
+    def _next(self, upstream: wire.Invoice) -> tuple[Step, str | None]:
+        """Decide, and do one step. With a text a person is needed."""
+        phase = upstream_phase(upstream.status_details.extended_status)
+        if phase is None or not self._is_ours(upstream):
+            return Step.WAIT, None
+        both = self._read(upstream, phase)
+        situation = self._situation(phase, both)
+        step = decide(situation, self._post_at)
+        if step is Step.WAIT:
+            return step, None
+        if step is Step.STUCK:
+            return step, f"it is {upstream.status_details.extended_status} upstream and {situation.here} here"
+        log.info("invoice %s upstream: %s", upstream.id, step)
+        refused = self._do(step, both)
+        return step, None if refused is None else f"OpenMeter refuses {step}: {refused.detail}"
+
+    def _is_ours(self, upstream: wire.Invoice) -> bool:
+        app = upstream.workflow.apps.invoicing
+        if app is None:
+            return self._app_id is None
+        return app.type in (None, OURS) and self._app_id in (None, app.id)
+
+    def _read(self, upstream: wire.Invoice, phase: Upstream) -> Both:
+        here = self._billing.invoices.find(key_of(upstream.id))
+        mirrors = STEPS[phase][Here.ABSENT] is Step.MIRROR if here is None else phase in SHOWS_CHANGES
+        return Both(upstream, here, draft_of(upstream) if mirrors else None)
+
+    def _situation(self, phase: Upstream, both: Both) -> Situation:
+        if both.here is None:
+            return Situation(phase, Here.ABSENT)
+        return Situation(
+            phase,
+            phase_here(both.here.status),
+            current=both.draft is None
+            or both.here.invoice.content.metadata.get(DIGEST) == both.draft["metadata"][DIGEST],
+            told=both.here.annotations.get(TOLD) == str(both.here.invoice.version),
+            drafts_at_provider=self._keeps_drafts(both.here),
+        )
+
+    def _keeps_drafts(self, here: InvoiceDetails) -> bool:
+        app = self._billing.apps.get(here.apps["invoicing"])
+        return self._billing.engine.catalog.load(app.type).declaration.can(Capability.SYNC_DRAFT)
+
+    def _do(self, step: Step, both: Both) -> Refused | None:
+        return self._actions[step](both)
+
+    @cached_property
+    def _actions(self) -> Mapping[Step, Action]:
+        invoices = self._billing.invoices
+
+        def command(ask: Callable[[str], object]) -> Callable[[Both], None]:
+            def act(both: Both) -> None:
+                ask(_known(both.here).id)
+
+            return act
+
+        def callback(what: str, body: Callable[[InvoiceDetails], Mapping[str, Any]]) -> Action:
+            return lambda both: self._tell(both, what, body(_known(both.here)))
+
+        return {
+            Step.MIRROR: self._mirror,
+            Step.APPROVE: command(invoices.approve),
+            Step.RETRY: command(invoices.retry),
+            Step.DELETE: command(invoices.delete),
+            Step.VOID: command(invoices.void),
+            Step.TELL_DRAFT: callback("draft/synchronized", telling.draft_synchronized),
+            Step.TELL_ISSUED: callback("issuing/synchronized", telling.issuing_synchronized),
+            Step.TELL_FAILED: self._tell_failed,
+            Step.TELL_PAYMENT: self._tell_payment,
+            Step.HEAR_PAYMENT: self._hear_payment,
+            Step.NOTE_TOLD: self._note_told,
+        }
+
+    def _mirror(self, both: Both) -> None:
+        draft = _known(both.draft)
+        customer_id = self._bring_customer(both.upstream.customer)
+        if both.here is not None:
+            customer = {"id": customer_id, **party(both.upstream.customer)}
+            self._billing.invoices.update(both.here.id, edit_of(draft, customer))
+            return
+        with suppress(KeyReused):  # another bridge was faster, with what upstream had a moment ago: read again
+            self._billing.invoices.submit(draft, mirrored=True)
+
+    def _bring_customer(self, upstream: wire.Party) -> str:
+        """The id of the customer here, who is known by the upstream id."""
+        customers, stated = self._billing.customers, party(upstream)
+        key = _known(upstream.id)
+        wanted = {
+            "name": stated.get("name", key),
+            "tax_id": stated.get("tax_id"),
+            "addresses": stated["addresses"],
+            "subject_keys": upstream.usage_attribution.subject_keys,
+        }
+        with suppress(NotFound):
+            return customers.update(key, **wanted).id
+        with suppress(Conflict):  # another bridge was faster
+            return customers.create(key=key, **wanted).id
+        return customers.get(key).id
+
+    def _tell(self, both: Both, what: str, body: Mapping[str, Any]) -> Refused | None:
+        return self._upstream.tell(both.upstream.id, what, dict(body))
+
+    def _tell_failed(self, both: Both) -> Refused | None:
+        # The callbacks have no word for a document that is refused; this trigger leads to the failed state of the same pause.
+        return self._tell_trigger(both, "payment_failed")
+
+    def _tell_payment(self, both: Both) -> Refused | None:
+        return self._tell_trigger(both, telling.trigger(_known(both.here).status, both.upstream))
+
+    def _tell_trigger(self, both: Both, trigger: str) -> Refused | None:
+        refused = self._tell(both, "payment/status", {"trigger": trigger})
+        if refused is None:
+            self._note_told(both)
+        return refused
+
+    def _note_told(self, both: Both) -> None:
+        here = _known(both.here)
+        if phase_here(here.status) in FAILED:
+            self._billing.invoices.annotate(here.id, {TOLD: str(here.invoice.version)})
+
+    def _hear_payment(self, both: Both) -> None:
+        heard = telling.HEARD[both.upstream.status_details.extended_status]
+        self._billing.invoices.payment_status(_known(both.here).id, heard)
+
+
+def _known(value: T | None) -> T:
+    """What the decision rests on; every step that needs it is decided only where it was read."""
+    if value is None:
+        raise LookupError("a step was decided without what it needs")
+    return value

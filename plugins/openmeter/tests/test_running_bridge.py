@@ -1,0 +1,139 @@
+"""The bridge at work over real connections: notifications in, callbacks out, a sweep for what nobody told."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from stand_in import OpenMeterStandIn, a_line
+from standardwebhooks import Webhook
+
+from billhook_openmeter import Bridge, OpenMeter, RunningBridge, UpstreamRefusesUs
+from billhook_openmeter.agenda import Agenda
+from billhook_openmeter.hints import LARGEST_BODY, Listening, application
+
+SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMw=="
+LINE = "01JANE00000000000000000001"
+PATIENCE_SECONDS = 60
+
+
+def until(stand_in: OpenMeterStandIn, id: str, state: str) -> None:
+    ticking = threading.Event()
+    for _ in range(PATIENCE_SECONDS * 20):
+        if stand_in.state(id) == state:
+            return
+        ticking.wait(0.05)
+    raise AssertionError(f"{id} is {stand_in.state(id)}, and should be {state}")
+
+
+def notification(id: str, type: str = "invoice.updated") -> tuple[dict[str, str], str]:
+    body = f'{{"id":"01J000000000000000000000EV","type":"{type}","timestamp":"2026-03-02T09:00:00Z","data":{{"id":"{id}"}}}}'
+    at = datetime.now(UTC)
+    signature = Webhook(SECRET).sign("msg-1", at, body)
+    return {"svix-id": "msg-1", "svix-timestamp": str(int(at.timestamp())), "svix-signature": signature}, body
+
+
+def test_a_notification_leads_to_an_issued_and_paid_invoice(openmeter, engine):
+    stand_in, url = openmeter
+    bridge = Bridge(engine.namespace(), OpenMeter(url, stand_in.token))
+    # The sweep comes once at the start: what happens later is told by notifications, and by the engine itself.
+    running = RunningBridge(bridge, engine, threads=2, sweep_seconds=3600)
+    with engine.worker(), Listening(application(SECRET, running.hint), "127.0.0.1", 0) as listening, running:
+        id = stand_in.create([a_line("Seats", "100.00", id=LINE)], collection_method="charge_automatically")
+        headers, body = notification(id)
+        assert httpx.post(listening.url, content=body, headers=headers).status_code == 204
+        until(stand_in, id, "paid")
+    assert running.stuck == {}
+
+
+def test_the_sweep_finds_what_no_notification_told(openmeter, engine):
+    stand_in, url = openmeter
+    id = stand_in.create([a_line("Seats", "100.00", id=LINE)], collection_method="charge_automatically")
+    bridge = Bridge(engine.namespace(), OpenMeter(url, stand_in.token))
+    with engine.worker(), RunningBridge(bridge, engine, threads=2, sweep_seconds=0.2):
+        until(stand_in, id, "paid")
+
+
+def test_a_notification_that_comes_before_its_commit_is_asked_for_again(openmeter, engine):
+    stand_in, url = openmeter
+    bridge = Bridge(engine.namespace(), OpenMeter(url, stand_in.token))
+    id = "01J00000000000000000000009"
+    with engine.worker(), RunningBridge(bridge, engine, threads=2, sweep_seconds=3600) as running:
+        running.hint(id)
+        ticking = threading.Event()
+        while not any(id in path for _, path in stand_in.calls):
+            ticking.wait(0.01)
+        stand_in.create([a_line("Seats", "100.00", id=LINE)], id=id)
+        until(stand_in, id, "payment_processing.pending")
+
+
+def test_a_token_that_is_refused_ends_the_bridge_with_the_reason(openmeter, engine):
+    _, url = openmeter
+    bridge = Bridge(engine.namespace(), OpenMeter(url, "another"))
+    with pytest.raises(UpstreamRefusesUs, match="Give another one"), RunningBridge(bridge, engine) as running:
+        running.wait()
+
+
+@pytest.mark.parametrize("header", ["svix-signature", "svix-timestamp", "svix-id"])
+def test_a_notification_without_a_good_signature_is_refused_and_not_heard(header):
+    heard: list[str] = []
+    with Listening(application(SECRET, heard.append), "127.0.0.1", 0) as listening:
+        headers, body = notification("01J00000000000000000000009")
+        assert httpx.post(listening.url, content=body, headers=headers | {header: "v1,forged"}).status_code == 401
+        assert httpx.post(listening.url, content=body + " ", headers=headers).status_code == 401
+        assert httpx.post(listening.url, content=body, headers={}).status_code == 401
+    assert heard == []
+
+
+def test_a_white_labelled_sender_is_understood_and_other_events_are_left_alone():
+    heard: list[str] = []
+    with Listening(application(SECRET, heard.append), "127.0.0.1", 0) as listening:
+        headers, body = notification("01J00000000000000000000009")
+        standard = {name.replace("svix", "webhook"): value for name, value in headers.items()}
+        assert httpx.post(listening.url + "any/path", content=body, headers=standard).status_code == 204
+        headers, body = notification("01J00000000000000000000009", "entitlements.reset")
+        assert httpx.post(listening.url, content=body, headers=headers).status_code == 204
+    assert heard == ["01J00000000000000000000009"]
+
+
+def test_a_body_that_is_too_large_is_not_read_to_its_end():
+    with Listening(application(SECRET, lambda _id: None), "127.0.0.1", 0) as listening:
+        assert httpx.post(listening.url, content=b"x" * (LARGEST_BODY + 1)).status_code == 413
+
+
+def test_the_agenda_gives_each_out_once_at_a_time_and_earliest_first():
+    now = [0.0]
+    agenda = Agenda(lambda: now[0])
+    agenda.add("later", 5)
+    agenda.add("now")
+    agenda.add("later", 2)
+    assert agenda.take(0) == "now"
+    agenda.add("now")
+    assert agenda.take(0) is None
+    agenda.put_back("now")
+    assert agenda.take(0) == "now"
+    now[0] = 2.0
+    assert agenda.take(0) == "later"
+    agenda.put_back("later")
+    assert agenda.take(0) is None
+
+
+def test_what_fails_comes_again_later_each_time():
+    now = [0.0]
+    agenda = Agenda(lambda: now[0])
+    waits = []
+    for _ in range(8):
+        agenda.add_again("a")
+        waited = 0.0
+        while agenda.take(0) is None:
+            waited += 0.5
+            now[0] += 0.5
+        agenda.put_back("a")
+        waits.append(waited)
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    agenda.succeeded("a")
+    agenda.add_again("a")
+    now[0] += 1
+    assert agenda.take(0) == "a"
