@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -77,10 +77,10 @@ class Module:
         return f"{self.path}:{getattr(node, 'lineno', 1)}: {complaint}"
 
 
-def modules() -> Iterator[Module]:
-    for folder in ("core", "plugins/*", "contrib/*"):
-        for path in sorted(ROOT.glob(f"{folder}/src/**/*.py")):
-            yield Module(path.relative_to(ROOT), path.read_text(encoding="utf-8"))
+@cache
+def modules() -> tuple[Module, ...]:
+    paths = [path for folder in ("core", "plugins/*", "contrib/*") for path in ROOT.glob(f"{folder}/src/**/*.py")]
+    return tuple(Module(path.relative_to(ROOT), path.read_text(encoding="utf-8")) for path in sorted(paths))
 
 
 def imports(module: Module, nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, list[str]]]:
@@ -173,14 +173,25 @@ def contrib_imports_no_plugin(module: Module) -> Iterator[str]:
             )
 
 
+@cache
+def distributions_by_import() -> Mapping[str, list[str]]:
+    # Reads the metadata of everything that is installed.
+    return packages_distributions()
+
+
+def spelled_alike(text: str) -> str:
+    """Distributions go by names in which case, and - or _, make no difference."""
+    return text.lower().replace("_", "-")
+
+
 def imports_are_declared(module: Module) -> Iterator[str]:
     own = {path.name for path in ROOT.glob(f"{module.member}/src/*")}
-    project = (ROOT / module.member / "pyproject.toml").read_text(encoding="utf-8").lower()
+    project = spelled_alike((ROOT / module.member / "pyproject.toml").read_text(encoding="utf-8"))
     for node, name in imports(module, ast.walk(module.tree)):
         if name[0] in sys.stdlib_module_names | own:
             continue
-        distributions = [COMES_WITH.get(name[0], ""), *packages_distributions().get(name[0], [name[0]])]
-        if not any(f'"{distribution.lower()}' in project for distribution in distributions if distribution):
+        distributions = [COMES_WITH.get(name[0], ""), *distributions_by_import().get(name[0], [name[0]])]
+        if not any(f'"{spelled_alike(distribution)}' in project for distribution in distributions if distribution):
             yield module.at(
                 node,
                 f"imports {name[0]}, which {module.member}/pyproject.toml does not name. It works here only because something else "
