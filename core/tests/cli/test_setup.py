@@ -72,6 +72,7 @@ def test_a_default_that_is_there_keeps_its_place_unless_it_is_asked_to_go(cli, s
         ((), "supplier_missing"),
         (("--supplier", "ACME"), "supplier_missing"),
         ((*SUPPLIER, "--customer", "nobody"), "not_found"),
+        ((*SUPPLIER, "--webhook", "http://127.0.0.1/hook"), "webhook_url_invalid"),
     ],
 )
 def test_what_would_stop_half_way_does_not_begin(cli, options, code):
@@ -85,10 +86,11 @@ def test_everybody_and_one_customer_are_not_both_served(cli):
 
 
 def test_a_person_is_asked_for_what_is_not_given(cli):
-    answers = ["Outside", "y", "n", "send_invoice", "ACME Ltd", "GB", "all"]
+    answers = ["Outside", "y", "n", "send_invoice", "ACME Ltd", "GB", "all", "https://1.1.1.1/hook"]
     guided = cli("setup", "--ask", input="\n".join(answers) + "\n")
     assert guided.code == 0, guided.err
     assert "Who sells?" in guided.err
+    assert "signed with whsec_" in guided.out
     (app,) = cli("apps", "list", "--json").json["items"]
     assert (app["name"], app["settings"]["enable_issuing_sync_hook"]) == ("Outside", False)
     (profile,) = cli("profiles", "list", "--json").json["items"]
@@ -98,7 +100,7 @@ def test_a_person_is_asked_for_what_is_not_given(cli):
 
 def test_the_second_time_the_usual_answer_is_what_stands_there(cli):
     cli("setup", "--no-draft-sync", *SUPPLIER)
-    again = cli("setup", "--ask", input="\n\n\n\n")
+    again = cli("setup", "--ask", input="\n\n\n\n\n")
     assert again.code == 0, again.err
     assert "created" not in again.out
     assert "changed" not in again.out
@@ -108,3 +110,12 @@ def test_an_answer_that_is_none_is_refused_with_nothing_done(cli):
     guided = cli("setup", "--ask", input="Outside\ny\ny\nbarter\n")
     assert guided.code == 2
     assert cli("apps", "list", "--json").json["items"] == []
+
+
+def test_a_program_is_told_of_invoices_by_one_channel(cli, steps):
+    options = (*SUPPLIER, "--webhook", "http://127.0.0.1:9999/hook", "--allow-private-targets", "--json")
+    first, second = cli("setup", *options).json, cli("setup", *options).json
+    assert [step["did"] for step in first["steps"] if step["thing"] in {"channel", "rule"}] == ["created"] * 3
+    assert {step["did"] for step in second["steps"]} == {"kept"}
+    assert first["signing_secret"] == second["signing_secret"]
+    assert first["signing_secret"].startswith("whsec_")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from billhook.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from billhook.engine.engine import Namespace
+    from billhook.engine.notifications.records import Channel
     from billhook.engine.records import App, BillingProfile
 
 APP_TYPE = "custom_invoicing"
@@ -123,6 +124,37 @@ def keep_profile(billing: Namespace, wish: ProfileWish, app: App) -> tuple[Billi
         return profile, Step("profile", profile.id, profile.name, Did.CREATED)
     profile = billing.profiles.amend(before.id, supplier=_changed_supplier(wish, before), workflow=wish.workflow())
     return profile, Step("profile", profile.id, profile.name, Did.KEPT if profile == before else Did.CHANGED)
+
+
+def keep_channel(billing: Namespace, name: str, url: str) -> tuple[Channel, Step]:
+    """The channel that notifies that address, found by the address."""
+    channels = billing.notifications.channels
+    before = next((one for one in channels.list(page_size=MOST).items if one.url == url), None)
+    if before is None:
+        channel = channels.create(name, url)
+        return channel, Step("channel", channel.id, channel.name, Did.CREATED)
+    if not before.disabled:
+        return before, Step("channel", before.id, before.name, Did.KEPT)
+    channel = channels.update(before.id, disabled=False)
+    return channel, Step("channel", channel.id, channel.name, Did.CHANGED)
+
+
+def keep_rules(billing: Namespace, channel: Channel) -> Iterator[Step]:
+    """A rule for each kind of event, so that the channel is told of everything that happens to invoices."""
+    from billhook.engine.notifications.kinds import EventType
+
+    rules = billing.notifications.rules
+    there = {rule.type: rule for rule in rules.list(channel_ids=[channel.id], page_size=MOST).items}
+    for type in EventType:
+        before = there.get(type)
+        if before is None:
+            rule = rules.create(type, f"{channel.name}: {type}", [channel.id])
+            yield Step("rule", rule.id, rule.name, Did.CREATED)
+        elif before.disabled:
+            rule = rules.update(before.id, disabled=False)
+            yield Step("rule", rule.id, rule.name, Did.CHANGED)
+        else:
+            yield Step("rule", before.id, before.name, Did.KEPT)
 
 
 def keep_default(billing: Namespace, profile: BillingProfile) -> Step:

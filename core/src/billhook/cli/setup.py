@@ -22,9 +22,11 @@ from billhook.cli.setting_up import (
     find_profile,
     has_default,
     keep_app,
+    keep_channel,
     keep_default,
     keep_override,
     keep_profile,
+    keep_rules,
 )
 
 if TYPE_CHECKING:
@@ -91,6 +93,13 @@ def setup(
     due_after: Annotated[str | None, typer.Option(metavar="DURATION", help="Such as P14D.")] = None,
     supplier: Annotated[str | None, typer.Option(metavar="NAME", help="Who sells.")] = None,
     country: Annotated[str | None, typer.Option(metavar="CODE", help="Where the supplier is, such as DE.")] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where your program is told of invoices; none where it asks.")
+    ] = None,
+    allow_private_targets: Annotated[
+        bool,
+        typer.Option("--allow-private-targets", help="Let that be a private address or plain http: for development."),
+    ] = False,
     default: Annotated[bool, typer.Option("--default", help="Serve every customer without an override.")] = False,
     customer: Annotated[
         str | None, typer.Option(metavar="CUSTOMER", help="Serve this customer only, by id or key.")
@@ -99,14 +108,17 @@ def setup(
         bool | None, typer.Option("--ask/--no-ask", help="Ask for what is not given. [default: at a terminal]")
     ] = None,
 ) -> None:
-    """Set up custom invoicing: an app with its two switches, a billing profile, and whom it serves.
+    """Set up custom invoicing: an app with its two switches, a billing profile, whom it serves, and who is told.
 
     What is there already is found by its name and changed as far as it differs; doing it again changes nothing.
     """
     if default and customer is not None:
         raise typer.BadParameter("Serve everybody or one customer, not both.", param_hint="--default")
     questions = Questions(may_ask=_may_ask(session) if ask is None else ask)
-    with session.billing(create=True) as billing:
+    from billhook.engine.notifications.targets import Targets
+
+    with session.engine(create=True, targets=Targets(allow_private=allow_private_targets)) as engine:
+        billing = engine.namespace(session.namespace)
         app_name = str(questions.text("How is the app called?", app, NAME))
         known = find_app(billing, app_name)
         hooks = _hooks(
@@ -116,10 +128,17 @@ def setup(
         before = find_profile(billing, given.name, known)
         wish = _wish(questions, given, before)
         serves = EVERYBODY if default else _serves(questions, billing, before, customer)
+        told = questions.text("At which address is your program told of invoices? Empty for none", webhook, "")
         check(billing, wish, before, serves)
-        steps = tuple(_set_up(billing, app_name, hooks, wish, serves))
+        if told:
+            engine.context.targets.check(told)
+        steps = list(_set_up(billing, app_name, hooks, wish, serves))
+        secret = _tell(billing, app_name, told, steps) if told else None
     rows = [(step.thing, step.did.value, step.name, step.id) for step in steps]
-    session.answer({"steps": steps}, lambda: table(("what", "was", "name", "id"), rows))
+    secrets = {"signing_secret": secret} if secret else {}
+    session.answer({"steps": steps, **secrets}, lambda: table(("what", "was", "name", "id"), rows))
+    if secret and not session.as_json:
+        print(f"What is sent there is signed with {secret}")
 
 
 def _may_ask(session: Session) -> bool:
@@ -165,3 +184,9 @@ def _set_up(
         yield keep_default(billing, profile)
     elif serves is not None:
         yield keep_override(billing, profile, serves)
+
+
+def _tell(billing: Namespace, name: str, url: str, steps: list[Step]) -> str:
+    channel, step = keep_channel(billing, name, url)
+    steps += [step, *keep_rules(billing, channel)]
+    return channel.signing_secret.get_secret_value()
