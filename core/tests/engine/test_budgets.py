@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from billhook.contract import Answered, Batch, Capability, OperationRules, RateLimit, Reply, Scope, hookimpl
-from billhook.engine.budget import Budget, Window
+from billhook.engine.budget import Budget, Purpose, Window
 from billhook.store import schema
 
 OpenShop = Callable[..., Shop]
@@ -113,15 +113,15 @@ def test_what_a_provider_tells_of_a_shared_budget_is_not_forgotten_when_the_comm
 def test_an_app_that_is_given_back_and_taken_again_remembers_how_late_its_calls_were():
     limit, second = a_limit(2, timedelta(seconds=1)), timedelta(seconds=1)
     before = Budget([Window(limit, "app:1")])
-    before.spend(Capability.ISSUE, NOON)
-    before.sent(Capability.ISSUE, NOON)
+    before.spend(Purpose(Capability.ISSUE), NOON)
+    before.sent(Purpose(Capability.ISSUE), NOON)
     assert not before.has_memory(NOON)
-    before.landed(Capability.ISSUE, NOON, NOON + 0.5 * second)
+    before.landed(Purpose(Capability.ISSUE), NOON, NOON + 0.5 * second)
     assert before.has_memory(NOON + second)
     again = Budget([Window(limit, "app:1", before.windows[0].spent), Window(limit, "another")])
     again.remember(before)
-    assert again.room(Capability.ISSUE, NOON + 1.2 * second, 2) == 1
-    assert again.room(Capability.ISSUE, NOON + 1.6 * second, 2) == 2
+    assert again.room(Purpose(Capability.ISSUE), NOON + 1.2 * second, 2) == 1
+    assert again.room(Purpose(Capability.ISSUE), NOON + 1.6 * second, 2) == 2
 
 
 WAY = timedelta(milliseconds=250)

@@ -53,14 +53,8 @@ def test_what_it_can_t_do_has_a_reason():
 
 
 def test_no_endpoint_can_be_asked_more_often_than_it_takes():
-    """Operations that take turns at two endpoints: half of the calls, and half of those that are under way at the edge."""
-    declared = HANDLE.declaration
-    for limit in declared.limits:
-        if limit.name in {"drafts", "issues"}:
-            (operation,) = limit.operations
-            assert (limit.calls + declared.rules(operation).concurrency) / 2 <= 25
-        elif limit.operations:
-            assert limit.calls <= 25
+    for limit in HANDLE.declaration.limits:
+        assert limit.calls == (25 if limit.steps else 100)
 
 
 @pytest.mark.parametrize(

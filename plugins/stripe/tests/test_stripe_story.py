@@ -273,6 +273,26 @@ def test_nothing_is_throttled_by_limits_of_our_own_making(new_story):
     story.close()
 
 
+def test_drafts_come_as_fast_as_their_endpoints_take_them(new_story):
+    story = new_story()
+    with story.open() as engine:
+        submit(engine)
+        work_until_quiet(engine, story.clock)
+        story.clock.advance(timedelta(minutes=1))
+        line, began_at = flat("One of many", "10.00"), story.clock.now()
+        held = {**SENT, "auto_advance": False}
+        drafts = [
+            {"key": f"many-{number}", "customer_key": "ada", "currency": "GBP", "lines": [line], "workflow": held}
+            for number in range(200)
+        ]
+        engine.namespace().invoices.submit_many(drafts)
+        work_until_quiet(engine, story.clock)
+        calls = [call for call in story.books.calls() if call.at >= began_at]
+    assert (len(calls), {call.status for call in calls}) == (400, {200})
+    assert (calls[-1].at - began_at).total_seconds() < 200 / 25 / 0.95
+    story.close()
+
+
 def test_a_crash_after_each_request_leaves_everything_exactly_once(new_story):
     assert what_went_wrong(Crashes(new_story, SOON).singles(frozenset({"send.after"}))) == []
 

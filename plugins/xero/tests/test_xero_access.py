@@ -206,7 +206,7 @@ def test_the_sixty_first_call_of_a_minute_is_refused_and_says_when_to_come_back(
 def test_more_than_five_at_once_are_refused(xero, desk):
     request = a_request(desk)
     for _ in range(5):
-        assert xero._limits.enter(DEMO_TENANT) is None
+        assert xero._limits.enter(DEMO_TENANT, xero.clock.now()) is None
     refused = desk.answer(request)
     assert (refused.status, refused.header("X-Rate-Limit-Problem"), refused.header("Retry-After")) == (
         429,

@@ -83,13 +83,31 @@ class Scope(StrEnum):
 
 
 class RateLimit(_Frozen):
-    """At most ``calls`` in any stretch of ``per``. With ``operations`` it counts only their calls (empty: every call)."""
+    """At most ``calls`` in any stretch of ``per``. With ``operations`` it counts only their calls (empty: every call).
+
+    With ``steps`` it counts only the requests of steps so named, such as all that go to one endpoint. ``lines`` names ``lines.2`` too;
+    the request of a look-up has a step of its own.
+    """
 
     name: str
     calls: int = Field(gt=0)
     per: timedelta
     scope: Scope = Scope.APP
     operations: frozenset[Capability] = frozenset()
+    steps: frozenset[str] = frozenset()
+
+    def counts(self, capability: Capability, step: str | None) -> bool:
+        """Whether it counts a request of that step; of a step that nobody knows yet where it counts every step."""
+        if self.operations and capability not in self.operations:
+            return False
+        return not self.steps or (step is not None and step.partition(".")[0] in self.steps)
+
+
+class RequestsAtOnce(_Frozen):
+    """At most so many ``requests`` of one scope under way at once, whatever operations, apps and workers they belong to."""
+
+    requests: int = Field(gt=0)
+    scope: Scope = Scope.APP
 
 
 class OperationRules(_Frozen):
@@ -187,6 +205,7 @@ class Declaration(_Frozen):
     capabilities: Mapping[Capability, Support]
     operations: Mapping[Capability, OperationRules] = Field(default_factory=dict)
     limits: tuple[RateLimit, ...] = ()
+    at_once: tuple[RequestsAtOnce, ...] = ()
     numbers: NumberRules = NumberRules()
     money: MoneyRules = MoneyRules()
     keys: KeyRules | None = None

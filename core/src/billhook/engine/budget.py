@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-
-import sqlalchemy as sa
+from typing import NamedTuple
 
 from billhook.contract.declaration import Capability, RateLimit, Scope
 from billhook.engine.apps import AppHandle
+from billhook.engine.at_once import Places
 from billhook.engine.locks import hold
 from billhook.engine.moments import MICROSECOND, from_micros, span_micros, to_micros
-from billhook.store import schema
-from billhook.store.statements import Upsert
+from billhook.engine.spent import read_spent, scope_name, store_spent
 from billhook.store.transaction import Transaction
 
-UPSERT_BUDGET = Upsert(schema.budget, key=("scope", "limit_name"), columns=("scope", "limit_name", "spent"))
 STEPS = 60
 CALLS_TO_KNOW = 20
 """So many calls must have come back before the fastest of them is believed to show how long the way is."""
+
+
+class Purpose(NamedTuple):
+    """What a request is for: limits may count only some. ``step`` is None while nobody knows it yet."""
+
+    capability: Capability
+    step: str | None = None
 
 
 class Window:
@@ -112,10 +116,6 @@ class Window:
         """How many calls were made, by sixtieth."""
         return dict(self._spent)
 
-    def dump(self) -> tuple[str, str, str]:
-        """The row as stored."""
-        return (self.scope, self.limit.name, json.dumps(self._spent))
-
     def _own_beside(self, now: datetime) -> int:
         oldest = self._step_of(now) - STEPS
         under_way = sum(calls for step, calls in self._under_way.items() if step < oldest)
@@ -170,33 +170,36 @@ class Pace:
 
 
 class Budget:
-    """All limits of one app. Those of its own scope are counted in memory; shared ones are taken from their row."""
+    """All limits of one app. Rates of its own scope are counted in memory; shared ones, and places, are taken from their row."""
 
-    def __init__(self, windows: Sequence[Window]) -> None:
+    def __init__(self, windows: Sequence[Window], places: Sequence[Places] = ()) -> None:
         self.windows = tuple(windows)
+        self.places = tuple(places)
 
-    def room(self, capability: Capability, now: datetime, wanted: int) -> int:
-        """How many calls of that operation may be made now, at most ``wanted``."""
-        return min([wanted, *(window.room(now) for window in self._for(capability))])
+    def room(self, purpose: Purpose, now: datetime, wanted: int) -> int:
+        """How many calls for that purpose may be made now, at most ``wanted``."""
+        windows = (window.room(now) for window in self._for(purpose))
+        return min([wanted, *windows, *(places.room(now) for places in self.places)])
 
-    def spend(self, capability: Capability, now: datetime) -> None:
+    def spend(self, purpose: Purpose, now: datetime) -> None:
         """Count one call."""
-        for window in self._for(capability):
+        for window in self._for(purpose):
             window.spend(now, 1)
 
-    def sent(self, capability: Capability, counted_at: datetime) -> None:
-        """A call of that operation, counted then, is under way."""
-        for window in self._for(capability):
+    def sent(self, purpose: Purpose, counted_at: datetime) -> None:
+        """A call for that purpose, counted then, is under way."""
+        for window in self._for(purpose):
             window.sent(counted_at)
 
-    def landed(self, capability: Capability, counted_at: datetime, now: datetime) -> None:
+    def landed(self, purpose: Purpose, counted_at: datetime, now: datetime) -> None:
         """It came back."""
-        for window in self._for(capability):
+        for window in self._for(purpose):
             window.landed(counted_at, now)
 
-    def opens_at(self, capability: Capability, now: datetime) -> datetime:
-        """When the next call of that operation may be made."""
-        return max((window.opens_at(now) for window in self._for(capability)), default=now)
+    def opens_at(self, purpose: Purpose, now: datetime) -> datetime:
+        """When the next call for that purpose may be made."""
+        windows = [window.opens_at(now) for window in self._for(purpose)]
+        return max([*windows, *(places.opens_at(now) for places in self.places)], default=now)
 
     def observe(self, remaining: Mapping[str, int], now: datetime) -> None:
         """Take in what a reply said is left."""
@@ -219,36 +222,22 @@ class Budget:
         """Windows that must be stored before the calls they count are sent."""
         return [window for window in self.windows if window.is_dirty]
 
-    def shared(self, capability: Capability) -> list[Window]:
-        """The limits of that operation that several apps count on."""
-        return [window for window in self._for(capability) if is_shared(window)]
+    def shared(self, purpose: Purpose) -> list[Window]:
+        """The limits of that purpose that several apps count on."""
+        return [window for window in self._for(purpose) if is_shared(window)]
 
-    def _for(self, capability: Capability) -> list[Window]:
-        return [
-            window for window in self.windows if not window.limit.operations or capability in window.limit.operations
-        ]
-
-
-def scope_name(limit: RateLimit, app: AppHandle) -> str:
-    """Whose budget a limit counts: one row for each."""
-    match limit.scope:
-        case Scope.CREDENTIAL:
-            return f"credential:{app.credential_id or app.id}"
-        case Scope.ACCOUNT:
-            return f"account:{app.type}:{getattr(app.settings, 'account', None) or app.id}"
-        case Scope.DEVELOPER:
-            return f"developer:{app.type}"
-        case _:
-            return f"app:{app.id}"
+    def _for(self, purpose: Purpose) -> list[Window]:
+        return [window for window in self.windows if window.limit.counts(purpose.capability, purpose.step)]
 
 
 def read_budget(tx: Transaction, app: AppHandle) -> Budget:
     """The app's limits with what was spent of them."""
+    declaration = app.handle.declaration
     windows = []
-    for limit in app.handle.declaration.limits:
-        scope = scope_name(limit, app)
-        windows.append(Window(limit, scope, _read_spent(tx, scope, limit.name)))
-    return Budget(windows)
+    for limit in declaration.limits:
+        scope = scope_name(limit.scope, app)
+        windows.append(Window(limit, scope, read_spent(tx, scope, limit.name)))
+    return Budget(windows, [Places(limit, scope_name(limit.scope, app)) for limit in declaration.at_once])
 
 
 def settle_shared(tx: Transaction, windows: Sequence[Window], now: datetime) -> list[Window]:
@@ -256,19 +245,13 @@ def settle_shared(tx: Transaction, windows: Sequence[Window], now: datetime) -> 
     fresh = []
     for window in windows:
         hold(tx, window.scope, f"budget/{window.limit.name}")
-        fresh.append(Window(window.limit, window.scope, _read_spent(tx, window.scope, window.limit.name)))
+        fresh.append(Window(window.limit, window.scope, read_spent(tx, window.scope, window.limit.name)))
     return fresh
 
 
 def store_windows(tx: Transaction, windows: Sequence[Window]) -> None:
     """Keep what was spent."""
-    tx.upsert_many(UPSERT_BUDGET, [window.dump() for window in windows])
-
-
-def _read_spent(tx: Transaction, scope: str, name: str) -> dict[int, int]:
-    table = schema.budget
-    text = tx.scalar(sa.select(table.c.spent).where(table.c.scope == scope, table.c.limit_name == name))
-    return {int(step): count for step, count in json.loads(text or "{}").items()}
+    store_spent(tx, [(window.scope, window.limit.name, window.spent) for window in windows])
 
 
 def is_shared(window: Window) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from billhook.contract.outcomes import Done, Pending, Rejected, Retry
-from billhook.contract.requests import Reply
+from billhook.contract.requests import Call, Find, Reply, Request
 from billhook.engine.journal import Attempt
 
 
@@ -75,6 +75,15 @@ class Fault:
 
 
 Effect: TypeAlias = Send | Look | Park | Settle | Fault
+
+
+def requested(effect: Send | Look) -> Request | Call:
+    """What is to be sent."""
+    if isinstance(effect, Send):
+        return effect.attempt.step
+    way = effect.attempt.step.recover[effect.place]
+    assert isinstance(way, Find)
+    return way.request
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class HeldApp:
     """Operations for which a look found nothing to do, until somebody wakes us."""
     blocked: dict[str, datetime] = field(default_factory=dict)
     """Operations whose budget is spent, and when it opens again."""
+    first_steps: dict[str, str] = field(default_factory=dict)
+    """The step with which the last new operation of a kind began: what the next one begins with, as far as one can know."""
     usable_until: datetime | None = None
     """When the credentials expire, as far as their provider can renew them."""
     renew_at: datetime | None = None
@@ -130,6 +132,11 @@ class OpenOperation:
     claims: tuple[NumberClaim, ...] = ()
     refused: Mapping[str, Rejected] = field(default_factory=dict)
     """Items that can't even be numbered, and why; such an operation never runs."""
+
+    @property
+    def longest(self) -> timedelta:
+        """After this time without an answer the provider has stopped working on a request of it."""
+        return self.held.app.handle.declaration.rules(self.spec.capability).longest
 
     def next_try(self, policy: Policy, now: datetime) -> datetime:
         """When it runs again after one more fault of its plugin."""

@@ -12,6 +12,7 @@ from billhook.contract.declaration import Capability
 from billhook.contract.items import CreditNoteItem
 from billhook.contract.operations import OPERATIONS, OperationSpec
 from billhook.contract.outcomes import Rejected
+from billhook.engine.budget import Purpose
 from billhook.engine.context import Context
 from billhook.engine.freeze import Freezer, Frozen, FrozenBatch, Thawer
 from billhook.engine.moments import to_micros
@@ -67,10 +68,11 @@ class Preparer:
         rules = held.app.handle.declaration.rules(capability)
         running = sum(operation.spec is spec and operation.in_flight for operation in held.operations.values())
         free = rules.concurrency - running
-        slots = held.budget.room(capability, self._now, free)
+        purpose = Purpose(capability, held.first_steps.get(capability))
+        slots = held.budget.room(purpose, self._now, free)
         if slots <= 0:
             if free > 0:
-                held.blocked[capability] = held.budget.opens_at(capability, self._now)
+                held.blocked[capability] = held.budget.opens_at(purpose, self._now)
             return
         works = due_work(tx, held.app.id, capability, self._now, slots * rules.batch)
         if not works:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from billhook.contract.declaration import Capability
 from billhook.contract.requests import Call, Find, Outgoing, Reply, Request
+from billhook.engine.budget import Purpose
 from billhook.engine.context import Context
 from billhook.engine.effects import Arrived, Lost, NotSent, Transmission, Unsendable
 from billhook.engine.journal import Attempt
@@ -44,6 +45,16 @@ class Sending:
         way = self.attempt.step.recover[self.place]
         assert isinstance(way, Find)
         return way.request
+
+    @property
+    def purpose(self) -> Purpose:
+        """What it is for, as budgets count it."""
+        return Purpose(self.operation.spec.capability, self.step.step)
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the provider has stopped working on it at the latest."""
+        return self.counted_at + self.operation.longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +152,7 @@ class Sender:
     def _send(self, sending: Sending) -> Transmission:
         held = sending.operation.held
         clock, policy = self._context.clock, self._context.policy
-        longest = held.app.handle.declaration.rules(sending.operation.spec.capability).longest
+        longest = sending.operation.longest
         began = clock.monotonic()
         left_seconds = longest.total_seconds() - (began - sending.committed_at_seconds)
         if left_seconds < min(policy.send_margin.total_seconds(), longest.total_seconds() / 2):

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from billhook.contract.declaration import Capability
 from billhook.engine import leases
 from billhook.engine.app_status import become_unauthorized
-from billhook.engine.budget import Budget, Window, is_shared, read_budget, settle_shared, store_windows
+from billhook.engine.borrowing import borrow, return_places
+from billhook.engine.budget import Budget, Purpose, is_shared, read_budget
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
-from billhook.engine.effects import Arrived, Fault, Look, Park, Send, Settle, Transmission, Unsendable
+from billhook.engine.effects import Arrived, Fault, Look, Lost, Park, Send, Settle, Transmission, Unsendable, requested
 from billhook.engine.leases import Lease
 from billhook.engine.number_plan import NumberPlan
 from billhook.engine.numbers import Numbers
@@ -81,6 +81,7 @@ class Worker:
         work = Round(self._context, self._settler, self._apply_commands, now)
         for answer in landed:
             self._take_in(answer, work, now)
+        self._return_places(_ended(landed))
         self._go_on(now)
         self._renew_due(now)
         self._resume(work, now)
@@ -101,6 +102,7 @@ class Worker:
         work = Round(self._context, self._settler, self._apply_commands, now)
         for answer in landed:
             self._take_in(answer, work, now)
+        self._return_places(_ended(landed))
         for step in work.steps:
             if isinstance(step.effect, Send | Look):
                 step.operation.driver.withdraw(step.effect)
@@ -246,10 +248,19 @@ class Worker:
         else:
             effect = operation.driver.take_finding(sending.attempt, sending.place, came, now)
         operation.held.was_answered = True
-        operation.held.budget.landed(operation.spec.capability, sending.counted_at, now)
+        operation.held.budget.landed(sending.purpose, sending.counted_at, now)
         operation.held.budget.observe(operation.driver.remaining, now)
         self._observe(operation.held, came, now)
         work.steps.append(Step(operation, effect, (sending.attempt, came)))
+
+    def _return_places(self, ended: Iterable[Sending]) -> None:
+        """What has ended makes place for others."""
+        returned = [(places, sending.ends_at) for sending in ended for places in sending.operation.held.budget.places]
+        if not returned:
+            return
+        for places, ends_at in returned:
+            places.gave_back(ends_at)
+        self._context.database.write(lambda tx: return_places(tx, returned))
 
     def _observe(self, held: HeldApp, came: Transmission, now: datetime) -> None:
         if isinstance(came, Unsendable):
@@ -334,12 +345,17 @@ class Worker:
             window.is_dirty = False
         self._drop_lost(result.lost)
         self._mark_wanted(result)
+        unsent: list[Sending] = []
         for step in work.steps:
-            if step.operation.id in result.stale:
+            is_stale = step.operation.id in result.stale
+            if is_stale:
                 step.operation.held.operations.pop(step.operation.id, None)
                 step.operation.driver.close()
-            elif self._holds(step.operation.held):
+            if not is_stale and self._holds(step.operation.held):
                 self._follow(step, now)
+            elif isinstance(step.effect, Send | Look):
+                unsent.append(self._sending(step.operation, step.effect, now))
+        self._return_places(unsent)
 
     def _renewed(self, work: Round, held: Sequence[HeldApp]) -> Iterator[HeldApp]:
         """The apps to be kept: a call that never returns must not keep its app for ever, so one whose turn is over has to show an answer."""
@@ -391,28 +407,33 @@ class Worker:
         """Keep back what the budgets do not allow now; count what they do."""
         kept: list[Step] = []
         for step in work.steps:
-            budget, capability = step.operation.held.budget, step.operation.spec.capability
             if not isinstance(step.effect, Send | Look):
                 kept.append(step)
-            elif self._may_spend(step.operation.held, capability, now):
-                budget.spend(capability, now)
+                continue
+            operation, budget = step.operation, step.operation.held.budget
+            purpose = Purpose(operation.spec.capability, requested(step.effect).step)
+            if operation.is_new and purpose.step is not None:
+                operation.held.first_steps[operation.spec.name] = purpose.step
+            if self._may_spend(operation, purpose, now):
+                budget.spend(purpose, now)
                 kept.append(step)
-            elif not step.operation.is_new:
-                opens_at = budget.opens_at(capability, now)
-                step.operation.driver.withdraw(step.effect)
-                kept.append(Step(step.operation, Park(opens_at, "the rate budget is spent"), step.came))
+            elif not operation.is_new:
+                opens_at = budget.opens_at(purpose, now)
+                operation.driver.withdraw(step.effect)
+                kept.append(Step(operation, Park(opens_at, "the rate budget is spent"), step.came))
         work.steps = kept
 
-    def _may_spend(self, held: HeldApp, capability: Capability, now: datetime) -> bool:
-        if held.budget.room(capability, now, 1) <= 0:
+    def _may_spend(self, operation: OpenOperation, purpose: Purpose, now: datetime) -> bool:
+        budget = operation.held.budget
+        if budget.room(purpose, now, 1) <= 0:
             return False
-        shared = held.budget.shared(capability)
-        if not shared:
+        shared = budget.shared(purpose)
+        if not shared and not budget.places:
             return True
-        borrowed, spent = self._context.database.write(lambda tx: _borrow(tx, shared, now))
-        for window, by_all in zip(shared, spent, strict=True):
-            window.learn(by_all)
-        return borrowed
+        ends_at = now + operation.longest
+        told = self._context.database.write(lambda tx: borrow(tx, shared, budget.places, ends_at, now))
+        told.tell(shared, budget.places, ends_at, now)
+        return told.is_granted
 
     def _follow(self, step: Step, now: datetime) -> None:
         operation, held = step.operation, step.operation.held
@@ -420,10 +441,8 @@ class Worker:
             attempt.stored, attempt.changed, attempt.adopted = True, False, False
         operation.is_new = False
         match step.effect:
-            case Send(attempt):
-                self._dispatch(operation, Sending(operation, attempt, None, self._now_seconds, now))
-            case Look(attempt, place):
-                self._dispatch(operation, Sending(operation, attempt, place, self._now_seconds, now))
+            case Send() | Look():
+                self._dispatch(operation, self._sending(operation, step.effect, now))
             case Park():
                 self._park(operation, step.effect, now)
             case Fault() if not is_dissolved(step):
@@ -435,11 +454,15 @@ class Worker:
                 held.operations.pop(operation.id, None)
                 self._count_settled(step)
 
+    def _sending(self, operation: OpenOperation, effect: Send | Look, now: datetime) -> Sending:
+        place = effect.place if isinstance(effect, Look) else None
+        return Sending(operation, effect.attempt, place, self._now_seconds, now)
+
     def _dispatch(self, operation: OpenOperation, sending: Sending) -> None:
         operation.held.operations[operation.id] = operation
         operation.in_flight = True
         operation.sent_with = operation.held.credentials_version
-        operation.held.budget.sent(operation.spec.capability, sending.counted_at)
+        operation.held.budget.sent(sending.purpose, sending.counted_at)
         operation.due = None
         self._senders.submit(self._sender.task(sending))
 
@@ -553,13 +576,6 @@ class Worker:
                 self._context.telemetry.settled(step.operation.held.app.type, step.operation.spec.name, name, count)
 
 
-def _borrow(tx: Transaction, shared: Sequence[Window], now: datetime) -> tuple[bool, list[dict[int, int]]]:
-    """Take one call from every shared window, or from none. Tells too what everybody had spent before."""
-    fresh = settle_shared(tx, shared, now)
-    spent = [window.spent for window in fresh]
-    if any(common.room(now) <= own.known_here(now) for common, own in zip(fresh, shared, strict=True)):
-        return False, spent
-    for window in fresh:
-        window.spend(now, 1)
-    store_windows(tx, fresh)
-    return True, spent
+def _ended(landed: Iterable[Landing]) -> list[Sending]:
+    """What certainly runs no more. Of what was lost nobody knows, so it counts on until the provider must have stopped."""
+    return [answer.sending for answer in landed if isinstance(answer, Landed) and not isinstance(answer.came, Lost)]

@@ -17,6 +17,7 @@ from billhook.contract import (
     OperationRules,
     Partial,
     RateLimit,
+    RequestsAtOnce,
     Scope,
     Sdk,
     Unsupported,
@@ -28,13 +29,17 @@ LONGEST_NUMBER = 255
 _LONGEST = timedelta(seconds=60)
 
 
-def _rules(batch: int = 1) -> OperationRules:
-    # Xero lets five requests of an organisation run at once, whatever they do: one of each kind stays below that.
-    return OperationRules(batch=batch, atomic=batch == 1, concurrency=1, longest=_LONGEST)
+_AT_ONCE = 5
+"""Requests of one organisation that Xero lets run at once, whatever they do."""
+
+
+def _rules(batch: int = 1, concurrency: int = _AT_ONCE) -> OperationRules:
+    return OperationRules(batch=batch, atomic=batch == 1, concurrency=concurrency, longest=_LONGEST)
 
 
 _OPERATIONS: Mapping[Capability, OperationRules] = {
-    Capability.SYNC_CUSTOMER: _rules(REFERENCES),
+    # One batch after the other, so that each sees the names that the one before it took.
+    Capability.SYNC_CUSTOMER: _rules(REFERENCES, concurrency=1),
     Capability.SYNC_DRAFT: _rules(BATCH),
     Capability.ISSUE: _rules(BATCH),
     Capability.VOID: _rules(BATCH),
@@ -43,10 +48,10 @@ _OPERATIONS: Mapping[Capability, OperationRules] = {
     Capability.RECORD_PAYMENT: _rules(REFERENCES),
     Capability.SEND: _rules(),
     Capability.CREDIT: _rules(),
-    Capability.CHECK_CONNECTION: _rules(),
-    Capability.EXCHANGE_CODE: _rules(),
-    Capability.LIST_ACCOUNTS: _rules(),
-    Capability.REFRESH_CREDENTIALS: _rules(),
+    Capability.CHECK_CONNECTION: _rules(concurrency=1),
+    Capability.EXCHANGE_CODE: _rules(concurrency=1),
+    Capability.LIST_ACCOUNTS: _rules(concurrency=1),
+    Capability.REFRESH_CREDENTIALS: _rules(concurrency=1),
     Capability.AUTHORIZE_URL: OperationRules(local=True),
 }
 
@@ -82,6 +87,7 @@ DECLARATION = Declaration(
     },
     operations=_OPERATIONS,
     limits=_LIMITS,
+    at_once=(RequestsAtOnce(requests=_AT_ONCE, scope=Scope.ACCOUNT),),
     numbers=NumberRules(owner=NumberOwner.ENGINE, needed_for=Capability.ISSUE, max_length=LONGEST_NUMBER),
     # Finer prices and quantities are sent as one of the whole amount, so nothing is refused for its scale.
     money=MoneyRules(tax_rounding="line"),

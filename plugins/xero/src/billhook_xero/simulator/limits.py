@@ -33,17 +33,21 @@ class Limits:
         self._ledger = ledger
         self._rules = rules
         self._at_once: Counter[str] = Counter()
+        self._on_their_way: dict[str, list[datetime]] = {}
 
-    def enter(self, tenant: str) -> SimReply | None:
+    def enter(self, tenant: str, now: datetime) -> SimReply | None:
         """One more at once; a refusal has no Retry-After."""
-        if self._at_once[tenant] >= self._rules.calls_at_once:
+        on_their_way = [until for until in self._on_their_way.get(tenant, ()) if until > now]
+        self._on_their_way[tenant] = on_their_way
+        if self._at_once[tenant] + len(on_their_way) >= self._rules.calls_at_once:
             return _refusal("concurrent", ())
         self._at_once[tenant] += 1
         return None
 
-    def leave(self, tenant: str) -> None:
-        """One less at once."""
+    def leave(self, tenant: str, answered_at: datetime) -> None:
+        """It is done, and one less when the answer has gone out."""
         self._at_once[tenant] -= 1
+        self._on_their_way[tenant].append(answered_at)
 
     def admit(self, tenant: str, now: datetime) -> SimReply | None:
         """Count a call, or say which limit it would break."""

@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -109,14 +109,17 @@ class XeroSimulator(Simulator):
         """As the base does, unless too many of the organisation's requests are under way already."""
         tenant = self._tenant(request)
         with self._entering:
-            refusal = self._limits.enter(tenant)
+            refusal = self._limits.enter(tenant, self.clock.now())
         if refusal is not None:
             return refusal
+        after_seconds = 0.0
         try:
-            return super().handle(request)
+            reply = super().handle(request)
+            after_seconds = reply.after_seconds
+            return reply
         finally:
             with self._entering:
-                self._limits.leave(tenant)
+                self._limits.leave(tenant, self.clock.now() + timedelta(seconds=after_seconds))
 
     def admit(self, request: SimRequest, now: datetime) -> SimReply | None:
         """401 for a token that is not good, 403 for an organisation that it does not reach, 429 beyond a limit."""
