@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from billhook.contract import Capability, CustomerLink, Done, PaymentStatus, Pending, RefundStatus
+from billhook.contract import Absent, Capability, CustomerLink, Done, Found, PaymentStatus, Pending, RefundStatus
 from billhook.domain.tax import TaxAmount, TaxBehavior
 from billhook.testing.builders import a_customer, a_line, an_id
 from billhook_stripe import StripeSettings
@@ -475,6 +475,68 @@ def test_manual_capture_only_authorizes_until_somebody_captures(counter, books):
     books.finish_payment(run.result.external_id)
     later = counter.run(Capability.CHECK_PAYMENT, replace(item, external_id=run.result.external_id)).result
     assert (later.status, later.amount) == (PaymentStatus.SUCCEEDED, item.amount)
+
+
+@pytest.fixture
+def authorized(counter):
+    """A payment of an invoice that lives elsewhere, authorized and not captured."""
+    counter.settings = StripeSettings(base_url=counter.settings.base_url, capture="manual")
+    item, run = counter.charged()
+    return replace(item, external_id=run.result.external_id)
+
+
+def test_an_authorized_payment_is_captured(counter, books, authorized):
+    run = counter.run(Capability.CAPTURE_PAYMENT, authorized)
+    assert (run.result.status, run.result.amount, run.steps) == (
+        PaymentStatus.SUCCEEDED,
+        authorized.amount,
+        ["capture"],
+    )
+    assert [payment.status for payment in books.payments()] == ["succeeded"]
+
+
+def test_a_part_is_captured(counter, authorized):
+    part = replace(authorized, amount=authorized.amount - 1)
+    assert counter.run(Capability.CAPTURE_PAYMENT, part).result.amount == part.amount
+
+
+def test_an_authorized_payment_is_canceled(counter, books, authorized):
+    run = counter.run(Capability.CANCEL_PAYMENT, authorized)
+    assert (run.result.status, run.result.amount, run.steps) == (PaymentStatus.CANCELED, 0, ["cancel"])
+    assert [payment.status for payment in books.payments()] == ["canceled"]
+
+
+@pytest.mark.parametrize("capability", [Capability.CAPTURE_PAYMENT, Capability.CANCEL_PAYMENT])
+def test_a_payment_that_has_ended_already_is_read(counter, books, authorized, capability):
+    books.finish_payment(authorized.external_id)
+    run = counter.run(capability, authorized)
+    assert (run.result.status, run.result.amount) == (PaymentStatus.SUCCEEDED, authorized.amount)
+    assert run.steps[-1] == "payment"
+
+
+def test_a_capture_that_is_too_large_is_refused(counter, authorized):
+    too_much = replace(authorized, amount=authorized.amount + 1)
+    assert counter.run(Capability.CAPTURE_PAYMENT, too_much).steps == ["capture", "payment"]
+    assert counter.run(Capability.CHECK_PAYMENT, authorized).result.status is PaymentStatus.AUTHORIZED
+
+
+@pytest.mark.parametrize("capability", [Capability.CAPTURE_PAYMENT, Capability.CANCEL_PAYMENT])
+def test_a_lost_answer_of_an_end_is_found(counter, authorized, capability):
+    steps = counter.handle.start(capability, counter.batch(authorized))
+    request = next(steps)
+    assert counter.look_up(request) == Absent()
+    counter.lose(request, "once")
+    finding = counter.look_up(request)
+    assert isinstance(finding, Found)
+    with pytest.raises(StopIteration) as end:
+        steps.send(finding.reply)
+    assert isinstance(end.value.value[authorized.id], Done)
+
+
+def test_the_payment_of_an_invoice_at_stripe_ends_with_its_invoice(counter):
+    item = counter.payment_item(counter.issued())
+    run = counter.run(Capability.CANCEL_PAYMENT, item)
+    assert (run.codes, run.sent) == (["payment_of_invoice"], [])
 
 
 @pytest.mark.parametrize(

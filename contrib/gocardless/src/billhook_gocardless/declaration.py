@@ -57,6 +57,10 @@ DECLARATION = Declaration(
         Capability.VALIDATE_INVOICE: Full(),
         Capability.READ_WEBHOOK: Full(),
         Capability.CHECK_CONNECTION: Full(),
+        Capability.CAPTURE_PAYMENT: Unsupported(reason="a bank debit is never only authorized"),
+        Capability.CANCEL_PAYMENT: NotYet(
+            reason="a debit that was not submitted yet is canceled in GoCardless's dashboard, and its webhook tells of it"
+        ),
         Capability.SYNC_DRAFT: _NO_INVOICES,
         Capability.ISSUE: _NO_INVOICES,
         Capability.SEND: _NO_INVOICES,

@@ -87,7 +87,7 @@ def approve(session: Session, invoice: Id) -> None:
 
 @command(group, "void")
 def void(session: Session, invoice: Id) -> None:
-    """Make an issued invoice void, here and at its app. Refused while money is held for it."""
+    """Make an issued invoice void, here and at its app, and cancel its payment under way. Refused while money is held for it."""
     _give(session, invoice, lambda billing, known: billing.invoices.void(known))
 
 
@@ -113,6 +113,23 @@ def pay(
         return billing.invoices.record_payment(id, amount, method=method, external_id=external_id, key=key)
 
     _give(session, invoice, record)
+
+
+@command(group, "capture")
+def capture(
+    session: Session,
+    invoice: Id,
+    *,
+    amount: Annotated[str | None, typer.Option(help="In major units; all that is authorized where left out.")] = None,
+) -> None:
+    """Take money that was only authorized. What is not captured goes back to the payer."""
+    _give(session, invoice, lambda billing, known: billing.invoices.capture(known, amount))
+
+
+@command(group, "cancel-payment")
+def cancel_payment(session: Session, invoice: Id) -> None:
+    """Have a payment that is authorized or still open come to nothing."""
+    _give(session, invoice, lambda billing, known: billing.invoices.cancel_payment(known))
 
 
 @command(group, "status")

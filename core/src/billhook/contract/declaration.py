@@ -28,6 +28,8 @@ class Capability(StrEnum):
     CREDIT = "credit"
     CALCULATE_TAX = "calculate_tax"
     COLLECT_PAYMENT = "collect_payment"
+    CAPTURE_PAYMENT = "capture_payment"
+    CANCEL_PAYMENT = "cancel_payment"
     CHECK_PAYMENT = "check_payment"
     RECORD_PAYMENT = "record_payment"
     REFUND = "refund"

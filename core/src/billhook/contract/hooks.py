@@ -98,6 +98,15 @@ class PaymentSpec:
         """Operation. Take the money with the customer's stored method. An unknown remote status is Pending."""
 
     @hookspec(firstresult=True)
+    def capture_payment(self, batch: Batch[PaymentItem, Any]) -> Steps[PaymentResult]:  # type: ignore[empty-body]
+        """Operation. Take ``item.amount`` of a payment that was only authorized; the rest of it goes back. Already taken is Done."""
+
+    @hookspec(firstresult=True)
+    def cancel_payment(self, batch: Batch[PaymentItem, Any]) -> Steps[PaymentResult]:  # type: ignore[empty-body]
+        """Operation. Have a payment that is authorized or still open come to nothing. Where the money came all the same, say so: a
+        payment that can't be canceled any more is Done with the status it has."""
+
+    @hookspec(firstresult=True)
     def check_payment(self, batch: Batch[PaymentItem, Any]) -> Steps[PaymentResult]:  # type: ignore[empty-body]
         """Operation. Read how a payment stands. Called at ``check_after`` and when a webhook hints at it."""
 

@@ -95,7 +95,8 @@ class CreditNoteItem:
 
 @dataclass(frozen=True, slots=True)
 class PaymentItem:
-    """A payment to collect, check or record. Amounts in major units; ``id`` is our payment id, to be stored at the provider."""
+    """A payment to collect, capture, cancel, check or record. Amounts in major units: ``amount`` is what is to be taken or noted. ``id`` is
+    our payment id, to be stored at the provider."""
 
     id: str
     invoice: InvoiceView

@@ -54,6 +54,8 @@ _ROWS: tuple[OperationSpec, ...] = (
     OperationSpec(Capability.CREDIT, Family.INVOICING, items.CreditNoteItem, results.DocumentResult, maps_lines=True),
     OperationSpec(Capability.CALCULATE_TAX, Family.TAX, items.InvoiceItem, results.TaxResult, maps_lines=True),
     OperationSpec(Capability.COLLECT_PAYMENT, Family.PAYMENT, items.PaymentItem, results.PaymentResult),
+    OperationSpec(Capability.CAPTURE_PAYMENT, Family.PAYMENT, items.PaymentItem, results.PaymentResult),
+    OperationSpec(Capability.CANCEL_PAYMENT, Family.PAYMENT, items.PaymentItem, results.PaymentResult),
     OperationSpec(Capability.CHECK_PAYMENT, Family.PAYMENT, items.PaymentItem, results.PaymentResult),
     OperationSpec(Capability.RECORD_PAYMENT, Family.PAYMENT, items.PaymentItem, results.PaymentResult),
     OperationSpec(Capability.REFUND, Family.PAYMENT, items.RefundItem, results.RefundResult),

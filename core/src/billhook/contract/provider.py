@@ -121,6 +121,14 @@ class Provider(Generic[SettingsT]):
         """See PaymentSpec.collect_payment."""
         self._missing("collect_payment")
 
+    def capture_payment(self, batch: Batch[PaymentItem, SettingsT]) -> Steps[PaymentResult] | Outcomes[PaymentResult]:
+        """See PaymentSpec.capture_payment."""
+        self._missing("capture_payment")
+
+    def cancel_payment(self, batch: Batch[PaymentItem, SettingsT]) -> Steps[PaymentResult] | Outcomes[PaymentResult]:
+        """See PaymentSpec.cancel_payment."""
+        self._missing("cancel_payment")
+
     def check_payment(self, batch: Batch[PaymentItem, SettingsT]) -> Steps[PaymentResult] | Outcomes[PaymentResult]:
         """See PaymentSpec.check_payment."""
         self._missing("check_payment")

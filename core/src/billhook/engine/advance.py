@@ -27,7 +27,7 @@ from billhook.domain.lifecycle import (
     work_needed,
 )
 from billhook.domain.mapping import MappedLine
-from billhook.engine import credit_notes, payments
+from billhook.engine import credit_notes, open_payments, payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.freeze import Freezer, Thawer, needs_customer
 from billhook.engine.invoice_row import InvoiceRow, invoice_view
@@ -115,6 +115,8 @@ class Advancer:
         unit.record(row, cause, decision.hops, operation_id=operation_id, note=note)
         if was_before_issue and row.state not in _BEFORE_ISSUE:
             _end_wait(unit, row)
+        if row.state is State.PAID:
+            open_payments.let_go(self, unit, row)
         self.ask(unit, row, decision.facts, entered=True)
 
     def ask(self, unit: Unit, row: InvoiceRow, facts: InvoiceFacts, *, entered: bool) -> None:

@@ -15,7 +15,7 @@ from billhook.domain.invoice import content_json
 from billhook.domain.lifecycle import State, Trigger, is_mutable
 from billhook.domain.money import to_minor
 from billhook.domain.parsing import parse
-from billhook.engine import payments
+from billhook.engine import open_payments
 from billhook.engine.dissolving import dissolve_of_subject
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.money import can_fire
@@ -165,16 +165,29 @@ class Commands:
         unit.clear_issues(row.id)
         self._advancer.fire(unit, row, Trigger.DELETE, "delete", outside=True)
 
-    def void(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
-        """Make the invoice void here and at its app."""
+    def capture(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
+        """Take money that was only authorized."""
+        amount = arguments.get("amount")
+        open_payments.capture(self._advancer, unit, row, None if amount is None else Decimal(amount))
+
+    def cancel_payment(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
+        """Have payments under way come to nothing."""
+        open_payments.cancel(self._advancer, unit, row)
+
+    def void(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
+        """Make the invoice void here and at its app, once its payments under way have come to nothing at theirs."""
         if row.state is State.VOIDED:
             return
+        self._check_allowed(unit, row, Trigger.VOID, "void")
         if unit.open_credits(row.id):
             raise NotAllowed(
                 f"A credit note of invoice {row.id} is being issued. Wait for its end, then void the invoice.",
                 "credit_note_under_way",
             )
-        payments.cancel_open(unit, row)
+        waiting = open_payments.make_way(self._advancer, unit, row, arguments.get("asked", ()))
+        if waiting:
+            self._record(unit, row, "void", {"asked": waiting})
+            return
         unit.drop_open(row.id)
         self._advancer.fire(unit, row, Trigger.VOID, "void", outside=True)
 
@@ -198,7 +211,7 @@ class Commands:
             return
         trigger = PAYMENT_TRIGGERS[name]
         if trigger is Trigger.PAID and row.amount_due > 0:
-            self._advancer_allows(unit, row, trigger)
+            self._check_allowed(unit, row, trigger, "payment_status")
             self._settler.money.receive(
                 unit, row, row.values["payment_app_id"], row.amount_due, unit.now, origin="outside"
             )
@@ -208,9 +221,9 @@ class Commands:
             return
         self._advancer.fire(unit, row, trigger, f"payment_status.{name}", outside=True)
 
-    def _advancer_allows(self, unit: Unit, row: InvoiceRow, trigger: Trigger) -> None:
+    def _check_allowed(self, unit: Unit, row: InvoiceRow, trigger: Trigger, name: str) -> None:
         if not can_fire(row, trigger, unit.now):
-            self._advancer.fire(unit, row, trigger, "payment_status", outside=True)
+            self._advancer.fire(unit, row, trigger, name, outside=True)
 
     def _is_recorded(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> bool:
         key = arguments.get("key")
@@ -280,6 +293,8 @@ _COMMANDS: dict[str, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = 
     "retry": Commands.retry,
     "delete": Commands.delete,
     "void": Commands.void,
+    "capture": Commands.capture,
+    "cancel_payment": Commands.cancel_payment,
     "update": Commands.update,
     "payment_status": Commands.payment_status,
     "record_payment": Commands.record_payment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -180,7 +181,7 @@ class Doubts:
         # What stands there is compared to the cent before it counts; reading it settles the invoice or the payment.
         capability = Capability(work.operation)
         unit.drop(*work.key)
-        if capability is Capability.COLLECT_PAYMENT:
+        if capability in _OF_PAYMENTS:
             payment = unit.get_record("payment", work.item_id)
             payment["external_id"] = finding.external_id
             unit.save_record("payment", payment)
@@ -269,6 +270,10 @@ def _payment(item: Any, finding: Finding, now: datetime) -> PaymentResult:
     return PaymentResult(PaymentStatus.SUCCEEDED, item.amount, finding.external_id)
 
 
+def _canceled(item: Any, finding: Finding, now: datetime) -> PaymentResult:
+    return PaymentResult(PaymentStatus.CANCELED, Decimal(0), finding.external_id)
+
+
 def _refund(item: Any, finding: Finding, now: datetime) -> RefundResult:
     return RefundResult(RefundStatus.SUCCEEDED, item.amount, finding.external_id)
 
@@ -281,6 +286,7 @@ def _removal(item: Any, finding: Finding, now: datetime) -> RemovalResult:
     return RemovalResult(finding.external_id)
 
 
+_OF_PAYMENTS = frozenset({Capability.COLLECT_PAYMENT, Capability.CAPTURE_PAYMENT, Capability.CANCEL_PAYMENT})
 _RESULTS: dict[Capability, Callable[[Any, Finding, datetime], Any]] = {
     Capability.SYNC_CUSTOMER: _customer,
     Capability.SYNC_DRAFT: _document,
@@ -290,6 +296,8 @@ _RESULTS: dict[Capability, Callable[[Any, Finding, datetime], Any]] = {
     Capability.VOID: _removal,
     Capability.DELETE: _removal,
     Capability.COLLECT_PAYMENT: _payment,
+    Capability.CAPTURE_PAYMENT: _payment,
+    Capability.CANCEL_PAYMENT: _canceled,
     Capability.RECORD_PAYMENT: _payment,
     Capability.REFUND: _refund,
 }

@@ -124,7 +124,7 @@ class Freezer:
         links = self._links([*rows, *records])
         customers = self._customer_links(row["customer_id"] for row in rows.values())
         return [
-            self._payment(records[work.item_id], rows[records[work.item_id]["invoice_id"]], links, customers)
+            self._payment(spec, records[work.item_id], rows[records[work.item_id]["invoice_id"]], links, customers)
             for work in works
             if work.item_id in records
         ]
@@ -219,11 +219,14 @@ class Freezer:
             "customer": _customer(customers[row["customer_id"]]),
         }
 
-    def _payment(self, row: Row, invoice: Row, links: Mapping[str, Row], customers: Mapping[str, Row]) -> Frozen:
+    def _payment(
+        self, spec: OperationSpec, row: Row, invoice: Row, links: Mapping[str, Row], customers: Mapping[str, Row]
+    ) -> Frozen:
+        is_capture = spec.capability is Capability.CAPTURE_PAYMENT
         return {
             "id": row["id"],
             "invoice": invoice,
-            "amount": row["amount"],
+            "amount": row["amount_to_capture"] if is_capture else row["amount"],
             "currency": row["currency"],
             "method": row["method"],
             "received_at": row["received_at"],

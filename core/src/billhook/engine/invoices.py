@@ -168,8 +168,27 @@ class Invoices:
         return self._give(invoice_id, "delete")
 
     def void(self, invoice_id: str) -> InvoiceDetails:
-        """Make an issued invoice void, here and at its app. Refused while money is held for it."""
+        """Make an issued invoice void, here and at its app. Refused while money is held for it.
+
+        A payment under way is canceled at its app first, where that can; until it is, ``pending_command`` is void.
+        """
         return self._give(invoice_id, "void")
+
+    def capture(self, invoice_id: str, amount_to_capture: Decimal | str | None = None) -> InvoiceDetails:
+        """Have the app take money that was only authorized: all of it, or so much in major units; the rest goes back to the payer.
+
+        What is then still owed is collected by ``retry``. Raises NotAllowed where nothing is authorized, Unsupported where the app can't,
+        InvalidInput for more than is authorized.
+        """
+        wanted = None if amount_to_capture is None else argument("amount_to_capture", amount, amount_to_capture)
+        return self._give(invoice_id, "capture", {} if wanted is None else {"amount": plain(wanted)})
+
+    def cancel_payment(self, invoice_id: str) -> InvoiceDetails:
+        """Have a payment that is authorized or still open come to nothing. Money that came all the same counts.
+
+        Raises NotAllowed where none is under way, Unsupported where the app can't.
+        """
+        return self._give(invoice_id, "cancel_payment")
 
     def payment_status(self, invoice_id: str, trigger: str) -> InvoiceDetails:
         """What the outside says of the payment: paid, payment_failed, payment_uncollectible, payment_overdue, action_required or void.

@@ -31,12 +31,12 @@ class Money:
     """What received money does to its invoice."""
 
     def __init__(self, advancer: Advancer) -> None:
-        self._advancer = advancer
+        self.advancer = advancer
 
     def after(self, unit: Unit, row: InvoiceRow, trigger: Trigger | None, cause: str, operation_id: str | None) -> None:
         """Move the invoice on after its money changed; a trigger that its state does not take changes nothing else."""
-        if trigger is None or not self._advancer.fire_if_possible(unit, row, trigger, cause, operation_id):
-            self._advancer.go_on(unit, row, cause, operation_id=operation_id)
+        if trigger is None or not self.advancer.fire_if_possible(unit, row, trigger, cause, operation_id):
+            self.advancer.go_on(unit, row, cause, operation_id=operation_id)
 
     def receive(
         self,
@@ -81,4 +81,4 @@ class Money:
             unit.report(row.id, taken_back(payment), [])
             return
         work = WorkRow(payment["id"], Capability.RECORD_PAYMENT, app.id, row.id, version=row.values["version"])
-        self._advancer.want_after_issue(unit, app, Capability.RECORD_PAYMENT, work, row)
+        self.advancer.want_after_issue(unit, app, Capability.RECORD_PAYMENT, work, row)

@@ -15,7 +15,6 @@ from billhook.engine import tables
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.unit import Unit
-from billhook.errors import NotAllowed
 
 Row = dict[str, Any]
 
@@ -109,6 +108,8 @@ def take_result(unit: Unit, row: InvoiceRow, payment: Row, result: PaymentResult
         return None
     before = Decimal(payment["amount_received"])
     received = result.amount if step is DomainStatus.SUCCEEDED else Decimal(0)
+    if payment["state"] == DomainStatus.AUTHORIZED and step is DomainStatus.SUCCEEDED:
+        payment["amount"] = plain(received)  # what of it was not captured has gone back
     payment |= {
         "state": step.value,
         "amount_received": plain(received),
@@ -136,18 +137,9 @@ def count_received(row: InvoiceRow, amount: Decimal) -> None:
     row.values["amount_paid"] = plain(Decimal(row.values["amount_paid"]) + amount)
 
 
-def cancel_open(unit: Unit, row: InvoiceRow) -> None:
-    """Cancel payments that were not sent yet. Raises NotAllowed when one is under way at its app: its money may still come."""
-    for payment in unit.payments_of(row.id):
-        if payment["state"] not in OPEN:
-            continue
-        if payment["state"] != "pending" or payment["external_id"] is not None:
-            raise NotAllowed(
-                f"Payment {payment['id']} of invoice {row.id} is {payment['state']} at its app. Wait for its end, then try again.",
-                "payment_under_way",
-            )
-        payment["state"] = "canceled"
-        unit.save_record("payment", payment)
+def is_to_be_done(unit: Unit, payment: Row, capability: Capability) -> bool:
+    """Whether that operation of a payment waits or is under way."""
+    return any(work.operation == capability for work in tables.read_item_work(unit.tx, payment["id"]))
 
 
 def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) -> None:
@@ -174,6 +166,7 @@ def _payment(unit: Unit, row: InvoiceRow, app_id: str, amount: Decimal, state: s
         "state": state,
         "amount": plain(amount),
         "amount_received": "0",
+        "amount_to_capture": None,
         "currency": row.values["currency"],
         "origin": origin,
         "method": None,

@@ -23,6 +23,8 @@ _WHOLE: Mapping[str, str] = {
     "payment.recorded": "A payment was noted",
     "payment.outside": "A payment came in elsewhere",
     "refund.requested": "A refund was asked for",
+    "capture_payment.requested": "A capture was asked for",
+    "cancel_payment.requested": "The payment's end was asked for",
 }
 _ENDINGS: Mapping[str, str] = {
     "done": "{what} is done",

@@ -197,9 +197,16 @@ _NAMES: dict[type, str] = {
 
 LOOKS = frozenset({Capability.FETCH, Capability.CHECK_PAYMENT})
 """Operations that only look how something stands, and may be done as often as one likes."""
-_WITHOUT_END = LOOKS | {Capability.COLLECT_PAYMENT, Capability.REFUND}
+_WITHOUT_END = LOOKS | {
+    Capability.COLLECT_PAYMENT,
+    Capability.CAPTURE_PAYMENT,
+    Capability.CANCEL_PAYMENT,
+    Capability.REFUND,
+}
 _CHECKS: dict[Capability, Capability] = {
     Capability.SYNC_DRAFT: Capability.FETCH,
     Capability.ISSUE: Capability.FETCH,
     Capability.COLLECT_PAYMENT: Capability.CHECK_PAYMENT,
+    Capability.CAPTURE_PAYMENT: Capability.CHECK_PAYMENT,
+    Capability.CANCEL_PAYMENT: Capability.CHECK_PAYMENT,
 }

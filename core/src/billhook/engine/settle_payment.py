@@ -9,19 +9,20 @@ from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Pending
 from billhook.contract.results import PaymentResult, RefundResult
 from billhook.domain.issue import Severity, ValidationIssue
-from billhook.domain.lifecycle import Trigger
-from billhook.engine import payments
+from billhook.domain.lifecycle import State, Trigger
+from billhook.engine import open_payments, payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.money import Money, taken_back
 from billhook.engine.settled import Settled
 from billhook.engine.unit import Row, Unit
-from billhook.engine.work import READY
+from billhook.engine.work import READY, WorkRow
 
 GAVE_UP = "gave_up_waiting"
 REFUSED_LOOK_AGAIN = timedelta(hours=1)
-_LEAVES_THE_PAYMENT = frozenset({Capability.CHECK_PAYMENT, Capability.RECORD_PAYMENT})
-"""Refusals that say nothing of the money: a look that was not let in, and books that do not take a note."""
+_CHANGES_WHAT_STANDS = frozenset({Capability.CAPTURE_PAYMENT, Capability.CANCEL_PAYMENT})
+_LEAVES_THE_PAYMENT = _CHANGES_WHAT_STANDS | {Capability.CHECK_PAYMENT, Capability.RECORD_PAYMENT}
+"""Refusals that say nothing of the money: of a look, of a note in the books, and of what stands there and stays as it is."""
 
 
 class PaymentOutcomes:
@@ -40,11 +41,22 @@ class PaymentOutcomes:
         was_received = payment["state"] == "succeeded"
         trigger = payments.take_result(unit, row, payment, result)
         unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
+        if settled.capability in _CHANGES_WHAT_STANDS:
+            unit.report(row.id, settled.component, [])
+        if payment["state"] == "succeeded" and _leaves_a_rest(unit, row):
+            trigger = Trigger.FAILED
+            unit.report(row.id, settled.component, [_captured_in_part(row, payment)])
         self._money.after(unit, row, trigger, f"{settled.capability}.{result.status}", settled.work.operation_id)
         if payment["state"] == "succeeded" and not was_received:
             self._money.mirror(unit, row, payment)
         if payment["state"] != "succeeded" and was_received:
             _tell_books(unit, row, payment)
+        self._let_go(unit, settled, row)
+
+    def _let_go(self, unit: Unit, settled: Settled, row: InvoiceRow) -> None:
+        # It was being sent when the invoice was paid another way.
+        if settled.capability is Capability.COLLECT_PAYMENT and row.state is State.PAID:
+            open_payments.let_go(self._money.advancer, unit, row)
 
     def _recorded(self, unit: Unit, settled: Settled, result: PaymentResult) -> None:
         link = unit.link(settled.work.item_id, settled.app.id)
@@ -68,6 +80,7 @@ class PaymentOutcomes:
             unit.save_record("payment", payment)
             unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
         unit.record(row, f"{settled.capability}.pending", operation_id=settled.work.operation_id, note=outcome.reason)
+        self._let_go(unit, settled, row)
 
     def rejected(
         self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
@@ -87,10 +100,20 @@ class PaymentOutcomes:
         self._money.after(unit, row, Trigger.FAILED, f"{settled.capability}.rejected", settled.work.operation_id)
 
     def _look_again(self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue]) -> None:
+        if settled.capability in _CHANGES_WHAT_STANDS:
+            self._look(unit, settled)
         if settled.capability is not Capability.CHECK_PAYMENT or any(issue.code == GAVE_UP for issue in issues):
             return
         due = to_micros(unit.now + REFUSED_LOOK_AGAIN)
         unit.want(settled.work._replace(state=READY, due=due, operation_id=None))
+
+    def _look(self, unit: Unit, settled: Settled) -> None:
+        """What was refused may stand otherwise than we think."""
+        if settled.app.handle.declaration.can(Capability.CHECK_PAYMENT):
+            work = settled.work
+            unit.want_if_free(
+                WorkRow(work.item_id, Capability.CHECK_PAYMENT, work.app_id, work.subject_id, due=unit.now_micros)
+            )
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
@@ -154,6 +177,19 @@ def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     )
     issue = ValidationIssue(severity=Severity.WARNING, code="recorded_payment_taken_back", message=message)
     unit.report(row.id, taken_back(payment), [issue])
+
+
+def _leaves_a_rest(unit: Unit, row: InvoiceRow) -> bool:
+    """Whether something is still owed of an invoice of which nothing is authorized any more."""
+    return row.state is State.PAYMENT_AUTHORIZED and not row.is_fully_paid and not payments.has_open(unit, row)
+
+
+def _captured_in_part(row: InvoiceRow, payment: Row) -> ValidationIssue:
+    message = (
+        f"{payment['amount_received']} {payment['currency']} were captured, and {row.amount_due:f} are still owed. "
+        "Retry the invoice to collect them, or record a payment."
+    )
+    return ValidationIssue(severity=Severity.WARNING, code="captured_in_part", message=message)
 
 
 def _as_warnings(issues: Sequence[ValidationIssue]) -> list[ValidationIssue]:

@@ -61,6 +61,8 @@ class CustomInvoicingProvider(Provider[CustomInvoicingSettings]):
             Capability.COLLECT_PAYMENT: Unsupported(
                 reason="the system that listens collects the money, and calls back with the payment's status"
             ),
+            Capability.CAPTURE_PAYMENT: Unsupported(reason="the system that listens captures what it authorized"),
+            Capability.CANCEL_PAYMENT: Unsupported(reason="the system that listens cancels its own payments"),
         },
         operations={
             Capability.SYNC_DRAFT: _LOCAL,

@@ -343,6 +343,7 @@ payment = _table(
     _text("state"),
     _text("amount"),
     _text("amount_received"),
+    _text("amount_to_capture", null=True),
     _text("currency"),
     _text("origin"),
     _text("method", null=True),

@@ -84,6 +84,8 @@ DECLARATION = Declaration(
         Capability.READ_WEBHOOK: Full(),
         Capability.SYNC_DRAFT: Unsupported(reason="QuickBooks Online has no drafts: what is created is posted"),
         Capability.COLLECT_PAYMENT: Unsupported(reason=_NO_MONEY),
+        Capability.CAPTURE_PAYMENT: Unsupported(reason=_NO_MONEY),
+        Capability.CANCEL_PAYMENT: Unsupported(reason=_NO_MONEY),
         Capability.CHECK_PAYMENT: Unsupported(reason="a payment in QuickBooks shows on its invoice, which is read"),
         Capability.REFUND: Unsupported(reason=_NO_MONEY),
         Capability.CALCULATE_TAX: Unsupported(reason="QuickBooks computes tax only on documents that it posts"),

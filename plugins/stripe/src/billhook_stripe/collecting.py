@@ -46,6 +46,13 @@ _NO_METHOD = Rejected.because(
 _NO_CUSTOMER = Rejected.because(
     "customer_not_there", "The customer does not stand at Stripe. Sync the customer first, then retry."
 )
+_NO_PAYMENT = Rejected.because(
+    "payment_not_there", "Stripe has no payment of this attempt. Look there, then start a new one."
+)
+_OF_AN_INVOICE = Rejected.because(
+    "payment_of_invoice",
+    "Stripe lets the payment of one of its own invoices end only with that invoice. Wait for its end, or void the invoice at Stripe.",
+)
 _SUPERSEDED = "A later attempt took this payment's place."
 
 
@@ -69,6 +76,24 @@ class Collecting(StripeRequests):
         if item.invoice_external_id is not None:
             return {item.id: (yield from self._on_invoice_now(batch, item.invoice_external_id, None))}
         return {item.id: (yield from self._by_itself_now(batch))}
+
+    @hookimpl
+    def capture_payment(self, batch: Payments) -> Steps[PaymentResult]:
+        """Take what was only authorized. One that has ended already is read."""
+        item = batch.only
+        try:
+            params = encoding.capture_params(item)
+        except InvalidInput as problem:
+            return {item.id: Rejected.because(problem.code, problem.message, path=problem.path)}
+        return {item.id: (yield from self._ended(batch, "capture", params, "succeeded"))}
+
+    @hookimpl
+    def cancel_payment(self, batch: Payments) -> Steps[PaymentResult]:
+        """Have a payment by itself come to nothing. One that has ended already is read."""
+        item = batch.only
+        if item.invoice_external_id is not None:
+            return {item.id: _OF_AN_INVOICE}
+        return {item.id: (yield from self._ended(batch, "cancel", {}, "canceled"))}
 
     @hookimpl
     def record_payment(self, batch: Payments) -> Steps[PaymentResult]:
@@ -164,6 +189,21 @@ class Collecting(StripeRequests):
         sample = {**_invoice_sample(item), "status": "paid"}
         path = f"/v1/invoices/{invoice_id}/pay"
         return self.post(batch, "pay", path, {**params, **_WITH_PAYMENTS}, find, sample, makes=False)
+
+    def _ended(self, batch: Payments, action: str, params: Params, reached: str) -> Asking:
+        """Bring a payment to an end; where Stripe refuses that, because it has ended another way already, its end counts."""
+        item, known = batch.only, remote_id(batch.only)
+        if known is None:
+            return _NO_PAYMENT
+        path = f"/v1/payment_intents/{known}"
+        find = self.one(batch, path, self.function("match_status", item=item.id, statuses=[reached]))
+        sample = {**_intent_sample(item), "status": reached}
+        reply = yield self.post(batch, action, f"{path}/{action}", params, find, sample, makes=False)
+        if reading.is_success(reply):
+            return paying.read_intent(reply.json())
+        standing = yield self.get(batch, "payment", path, {}, sample)
+        ended = reading.is_success(standing) and reading.body_of(standing).get("status") in {"succeeded", "canceled"}
+        return paying.read_intent(standing.json()) if ended else reading.refused(reply)
 
     # Reading.
 

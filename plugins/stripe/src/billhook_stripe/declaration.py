@@ -37,6 +37,8 @@ _OPERATIONS: Mapping[Capability, OperationRules] = {
     Capability.DELETE: _FOUR,
     Capability.CREDIT: _FOUR,
     Capability.COLLECT_PAYMENT: _FOUR,
+    Capability.CAPTURE_PAYMENT: _FOUR,
+    Capability.CANCEL_PAYMENT: _FOUR,
     Capability.CHECK_PAYMENT: _FOUR,
     Capability.RECORD_PAYMENT: OperationRules(longest=_LONGEST),
     Capability.REFUND: _FOUR,
@@ -76,7 +78,9 @@ _LIMITS = (
     _endpoint("attach_payment", "attach"),
     _endpoint("report_payment", "report"),
     _endpoint("charge", "charge"),
-    _endpoint("read_payment", "payment"),
+    _endpoint("capture", "capture"),
+    _endpoint("cancel", "cancel"),
+    _endpoint("read_payment", "payment", "look"),
     _endpoint("list_payments", "payments", "look"),
     _endpoint("credit_notes", "credit_note"),
     _endpoint("customer_balance", "balance"),
@@ -92,8 +96,9 @@ DECLARATION = Declaration(
         Capability.CREDIT: Partial(
             reason="Stripe's credit notes stand on an invoice; one without goes to the customer's credit balance, or is refused"
         ),
-        Capability.COLLECT_PAYMENT: Partial(
-            reason="a payment that is only authorized is captured at Stripe; its webhook tells of it"
+        Capability.CAPTURE_PAYMENT: Partial(reason="Stripe only authorizes payments of invoices that live elsewhere"),
+        Capability.CANCEL_PAYMENT: Partial(
+            reason="the payment of an invoice that stands at Stripe ends when that invoice is voided"
         ),
         Capability.CALCULATE_TAX: Unsupported(
             reason="this app takes taxes as they are stated and lets Stripe compute none"

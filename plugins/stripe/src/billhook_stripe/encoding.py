@@ -121,6 +121,11 @@ def charge_params(item: PaymentItem, method: str, settings: StripeSettings) -> P
     }
 
 
+def capture_params(item: PaymentItem) -> Params:
+    """What is to be taken of an authorized payment; Stripe lets the rest go (docs.stripe.com/api/payment_intents/capture)."""
+    return {"amount_to_capture": to_units(item.amount, item.currency)}
+
+
 def report_params(item: PaymentItem, now: datetime) -> Params:
     """Money that came another way."""
     at = _seconds(item.received_at or now)

@@ -81,6 +81,8 @@ DECLARATION = Declaration(
         Capability.VALIDATE_INVOICE: Full(),
         Capability.READ_WEBHOOK: Full(),
         Capability.COLLECT_PAYMENT: Unsupported(reason=_NO_MONEY),
+        Capability.CAPTURE_PAYMENT: Unsupported(reason=_NO_MONEY),
+        Capability.CANCEL_PAYMENT: Unsupported(reason=_NO_MONEY),
         Capability.CHECK_PAYMENT: Unsupported(reason="a payment at Xero shows on its invoice, which is read"),
         Capability.REFUND: Unsupported(reason=_NO_MONEY),
         Capability.CALCULATE_TAX: Unsupported(reason="Xero computes tax only on documents that stand there already"),

@@ -106,6 +106,11 @@ def record_entry(item: PaymentItem, now: datetime) -> Entry:
     }
 
 
+def capture_entry(item: PaymentItem) -> Entry:
+    """What is to be taken of an authorized payment."""
+    return {"reference": item.id, "amount": plain(item.amount)}
+
+
 def refund_entry(item: RefundItem) -> Entry:
     """Money to be given back."""
     return {"reference": item.id, "payment": item.payment_external_id, "amount": plain(item.amount)}

@@ -20,7 +20,7 @@ _DONE: Mapping[str, Callable[[Entry], bool]] = {
     "delete": lambda document: document["status"] == "deleted",
 }
 _NOT_ISSUED = frozenset({"draft", "draft_pending"})
-_NO_MONEY = frozenset({"failed", "uncollectible"})
+_NO_MONEY = frozenset({"failed", "uncollectible", "canceled"})
 
 
 def find_content(reply: Reply, marks: Mapping[str, str], ids: Mapping[str, str]) -> dict[str, Finding]:
@@ -40,6 +40,13 @@ def find_single(reply: Reply, item: str, origin: str | None) -> dict[str, Findin
     page = _Page(reply)
     found = [entry for entry in page.entries if entry["reference"] == item and origin in {None, entry.get("origin")}]
     return {item: Found(Reply.of(best_payment(found))) if found else page.absent()}
+
+
+def find_payment(reply: Reply, item: str, status: str) -> dict[str, Finding]:
+    """Of one payment that was to reach a status."""
+    if reply.status >= 300:
+        return {item: Unknown(f"the look-up was answered with {reply.status}")}
+    return {item: Found(reply) if reply.json()["status"] == status else Absent()}
 
 
 def find_moved(reply: Reply, item: str, done: str) -> dict[str, Finding]:

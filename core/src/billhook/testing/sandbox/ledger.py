@@ -58,7 +58,7 @@ CREATE INDEX IF NOT EXISTS refunds_by_reference ON refunds (reference);
 """
 
 _PREFIXES = {"customers": "cus", "invoice": "inv", "credit_note": "crn", "payments": "pay", "refunds": "ref"}
-_MONEY_MOVED = ("paid", "processing", "action_required")
+_MONEY_MOVED = ("paid", "processing", "action_required", "authorized")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,8 @@ class Ledger(Memory):
         figures = (plain(payment.amount), payment.currency, payment.invoice, settles, json.dumps(content))
         row = (payment.id, payment.reference, payment.status, payment.origin, *figures)
         columns = "id, reference, status, origin, amount, currency, invoice, settles_at, content"
-        update = "ON CONFLICT (id) DO UPDATE SET status = excluded.status, settles_at = excluded.settles_at"
+        changed = ", ".join(f"{name} = excluded.{name}" for name in ("status", "amount", "settles_at"))
+        update = f"ON CONFLICT (id) DO UPDATE SET {changed}"
         with self.transaction() as tx:
             tx.execute(f"INSERT INTO payments ({columns}) VALUES {_marks(row)} {update}", row)
 

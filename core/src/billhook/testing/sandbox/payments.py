@@ -32,7 +32,11 @@ _EVENTS = {
     "uncollectible": "payment.uncollectible",
     "action_required": "payment.action_required",
     "processing": "payment.processing",
+    "authorized": "payment.authorized",
+    "canceled": "payment.canceled",
 }
+_TARGETS = tuple(status for status in _EVENTS if status != "canceled")
+_UNFINISHED = frozenset({"processing", "action_required", "authorized"})
 
 
 class PaymentDesk:
@@ -51,6 +55,8 @@ class PaymentDesk:
             ("GET", "/v1/payments", self._list),
             ("POST", "/v1/payments/record", self._record),
             ("GET", "/v1/payments/{id}", self._get),
+            ("POST", "/v1/payments/{id}/capture", self._capture),
+            ("POST", "/v1/payments/{id}/cancel", self._cancel),
             ("POST", "/v1/refunds", self._refund),
             ("GET", "/v1/refunds", self._list_refunds),
         ]
@@ -67,7 +73,7 @@ class PaymentDesk:
         """Let an unfinished payment end: paid, failed or uncollectible."""
         with self._ledger.transaction():
             payment = self._existing(payment_id)
-            if payment.status not in {"processing", "action_required"}:
+            if payment.status not in _UNFINISHED:
                 raise NotAllowed(f"Payment {payment_id} is {payment.status} already.", "payment_finished")
             finished = replace(payment, status=status, settles_at=None)
             self._book(finished, now)
@@ -117,8 +123,8 @@ class PaymentDesk:
         invoice = self._invoice(payment.invoice)
         inherited = invoice.metadata.get(STEERING_KEY) if invoice else None
         status = payment.metadata.get(STEERING_KEY) or inherited or "paid"
-        if status not in _EVENTS:
-            message = f"The sandbox knows no payment status {status!r}. Use one of: {', '.join(_EVENTS)}."
+        if status not in _TARGETS:
+            message = f"The sandbox knows no payment status {status!r}. Use one of: {', '.join(_TARGETS)}."
             raise InvalidInput("payment_status_unknown", message, "/metadata")
         return {"status": status, "settles_at": now + self._rules.settle_after if status == "processing" else None}
 
@@ -131,6 +137,30 @@ class PaymentDesk:
         if invoice and invoice.status == "issued" and self._received(invoice) >= invoice.total:
             self._ledger.move_document(replace(invoice, status="paid"))
             self._ledger.note_event("invoice.updated", invoice.reference, invoice.id, now)
+
+    def _capture(self, ask: Ask) -> SimReply:
+        """Take an authorized payment, or a part of it; the rest is let go."""
+        with self._ledger.transaction():
+            payment = self._existing(ask.path["id"])
+            amount = money(ask.item, "amount", exponent_of(payment.currency) or 0)
+            if payment.status != "authorized" or not 0 < amount <= payment.amount:
+                raise NotAllowed(
+                    f"Payment {payment.id} is {payment.status} over {plain(payment.amount)}; {plain(amount)} can't be captured.",
+                    "not_capturable",
+                )
+            captured = replace(payment, status="paid", amount=amount)
+            self._book(captured, ask.now)
+        return SimReply.of(200, _shown(captured))
+
+    def _cancel(self, ask: Ask) -> SimReply:
+        """Let an unfinished payment come to nothing."""
+        with self._ledger.transaction():
+            payment = self._existing(ask.path["id"])
+            if payment.status not in _UNFINISHED:
+                raise NotAllowed(f"Payment {payment.id} is {payment.status} and can't be canceled.", "not_cancelable")
+            canceled = replace(payment, status="canceled", settles_at=None)
+            self._book(canceled, ask.now)
+        return SimReply.of(200, _shown(canceled))
 
     # -- money out ------------------------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ from billhook.testing.sandbox.incoming import read_events
 from billhook.testing.sandbox.requests import KEYS_HONOURED, SandboxRequests, money_sample
 
 STEERING_KEY = "openmeter.io/sandbox/target-payment-status"
-STEERED_STATUSES = ("paid", "failed", "uncollectible", "action_required", "processing")
+STEERED_STATUSES = ("paid", "failed", "uncollectible", "action_required", "authorized", "processing")
 
 _LONGEST = timedelta(seconds=5)
 _BATCH = OperationRules(batch=50, atomic=False, concurrency=4, longest=_LONGEST)
@@ -72,6 +72,8 @@ _OPERATIONS: Mapping[Capability, OperationRules] = {
     Capability.CREDIT: _BATCH,
     Capability.CALCULATE_TAX: _BATCH,
     Capability.COLLECT_PAYMENT: _SINGLE,
+    Capability.CAPTURE_PAYMENT: _SINGLE,
+    Capability.CANCEL_PAYMENT: _SINGLE,
     Capability.CHECK_PAYMENT: _BATCH,
     Capability.RECORD_PAYMENT: _SINGLE,
     Capability.REFUND: _SINGLE,
@@ -196,6 +198,31 @@ class SandboxProvider(SandboxRequests):
         entry = encoding.charge_entry(item)
         reply = yield self._paying(batch, remote_id(item), "charge", "/v1/payments", entry, "charged")
         return {item.id: reading.read_payment_reply(reply)}
+
+    @hookimpl
+    def capture_payment(self, batch: Batch[PaymentItem, SandboxSettings]) -> Steps[PaymentResult]:
+        """Take what was only authorized. One that was taken or canceled already is read."""
+        item = batch.only
+        return {item.id: (yield from self._settled(batch, "capture", encoding.capture_entry(item), "paid"))}
+
+    @hookimpl
+    def cancel_payment(self, batch: Batch[PaymentItem, SandboxSettings]) -> Steps[PaymentResult]:
+        """Let an unfinished payment come to nothing. One that has ended already is read."""
+        item = batch.only
+        entry = {"reference": item.id, "amount": encoding.plain(item.amount)}
+        return {item.id: (yield from self._settled(batch, "cancel", entry, "canceled"))}
+
+    def _settled(
+        self, batch: Batch[PaymentItem, SandboxSettings], step: str, entry: Entry, status: str
+    ) -> Generator[Request | Call, Reply, Done[PaymentResult] | Pending | Rejected]:
+        known = remote_id(batch.only)
+        if known is None:
+            return reading.not_there("payment", batch.only.id)
+        reply = yield self.settle_request(batch, step, known, entry, status)
+        if reading.is_success(reply):
+            return reading.read_payment_reply(reply)
+        standing = yield self.get_request(batch, "payment", f"/v1/payments/{known}", money_sample(entry))
+        return reading.read_ended(standing) or reading.refused(reply)
 
     @hookimpl
     def record_payment(self, batch: Batch[PaymentItem, SandboxSettings]) -> Steps[PaymentResult]:

@@ -48,7 +48,10 @@ _PAYMENTS = {
     "failed": PaymentStatus.FAILED,
     "uncollectible": PaymentStatus.UNCOLLECTIBLE,
     "action_required": PaymentStatus.ACTION_REQUIRED,
+    "authorized": PaymentStatus.AUTHORIZED,
+    "canceled": PaymentStatus.CANCELED,
 }
+_OPEN = frozenset({PaymentStatus.ACTION_REQUIRED, PaymentStatus.AUTHORIZED})
 _IN_PROGRESS = frozenset({"draft_pending", "issue_pending", "processing"})
 
 
@@ -207,6 +210,14 @@ def read_payment(entry: Entry) -> Done[PaymentResult] | Pending:
 def read_payment_reply(reply: Reply) -> Done[PaymentResult] | Pending | Rejected:
     """How a payment stands, by an answer that holds it alone."""
     return read_payment(reply.json()) if is_success(reply) else refused(reply)
+
+
+def read_ended(reply: Reply) -> Done[PaymentResult] | None:
+    """How a payment ended, by an answer that holds it alone; None while it has not."""
+    outcome = read_payment_reply(reply)
+    if not isinstance(outcome, Done) or outcome.result.status in _OPEN:
+        return None
+    return outcome
 
 
 def read_refund_reply(reply: Reply) -> Done[RefundResult] | Pending | Rejected:

@@ -84,7 +84,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """`status` is paid, failed, uncollectible, action_required or processing; `origin` is charged or recorded."""
+    """`status` is paid, failed, uncollectible, action_required, authorized, processing or canceled; `origin` is charged or recorded."""
 
     id: str
     reference: str

@@ -60,6 +60,11 @@ class SandboxRequests(Provider[SandboxSettings]):
         return findings.find_moved(reply, item, done)
 
     @registered
+    def match_payment(self, reply: Reply, item: str, status: str) -> Mapping[str, Finding]:
+        """Whether a payment was captured or canceled."""
+        return findings.find_payment(reply, item, status)
+
+    @registered
     def match_single(self, reply: Reply, item: str, origin: str | None) -> Mapping[str, Finding]:
         """Whether a payment or refund was made."""
         return findings.find_single(reply, item, origin)
@@ -134,6 +139,24 @@ class SandboxRequests(Provider[SandboxSettings]):
             recover=(_REPEAT, _look_up(batch, listed, {"reference": item_id}, match)),
             identify=self.function("remote_ids"),
             sample=_sample(money_sample(entry)),
+        )
+
+    def settle_request(
+        self, batch: Batch[Any, SandboxSettings], step: str, payment_id: str, entry: Entry, status: str
+    ) -> Request:
+        """Capture or cancel one payment, which is then ``status``."""
+        place = f"/v1/payments/{payment_id}"
+        match = self.function("match_payment", item=batch.only.id, status=status)
+        look_up = Find(Request("look", "GET", _url(batch, place)), match, authoritative=True)
+        return Request(
+            step,
+            "POST",
+            _url(batch, f"{place}/{step}"),
+            _JSON,
+            encode_json(entry),
+            key=_KEY,
+            recover=(_REPEAT, look_up),
+            sample=_sample({**entry, "id": payment_id, "status": status}),
         )
 
     def tax_request(self, batch: Batch[InvoiceItem, SandboxSettings], entries: Sequence[Entry]) -> Request:

@@ -106,6 +106,8 @@ class PaymentDesk:
 
     def _cancel(self, ask: Ask) -> Body:
         intent = self._get(ask)
+        if intent["_invoice"] is not None:
+            raise Refused(400, "You cannot cancel a PaymentIntent for an invoice. Void the invoice instead.")
         if intent["status"] in {"succeeded", "canceled", "processing"}:
             raise _unexpected(intent, "canceled")
         self._charger.cancel(intent, ask.now)

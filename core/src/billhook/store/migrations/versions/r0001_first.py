@@ -511,6 +511,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("amount", sa.Text(), nullable=False),
         sa.Column("amount_received", sa.Text(), nullable=False),
+        sa.Column("amount_to_capture", sa.Text(), nullable=True),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("method", sa.Text(), nullable=True),
