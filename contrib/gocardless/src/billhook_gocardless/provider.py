@@ -169,6 +169,18 @@ class GoCardlessProvider(GoCardlessRequests):
             reply = yield self._refund(batch, made)
         return {item.id: _refund_outcome(reply)}
 
+    @hookimpl
+    def check_refund(self, batch: Batch[RefundItem, GoCardlessSettings]) -> Steps[RefundResult]:
+        """How a refund stands: by its id at GoCardless, or found by ours among those of its payment."""
+        item, known = batch.only, remote_id(batch.only)
+        if known is not None:
+            return {item.id: _refund_outcome((yield self._refund(batch, known)))}
+        sample = {"amount": to_minor(item.amount), "metadata": {MARK["refunds"]: item.id}}
+        listed = yield self.list(batch, "refunds", {"payment": item.payment_external_id}, [sample])
+        finding = find_created(listed, "refunds", item.id)[item.id]
+        found = _refund_outcome(finding.reply) if isinstance(finding, Found) else reading.not_there("refund", item.id)
+        return {item.id: found if is_success(listed) else refused(listed)}
+
     def _refund(self, batch: Batch[RefundItem, GoCardlessSettings], refund_id: str) -> Request:
         sample = {"amount": to_minor(batch.only.amount), "status": "pending_submission"}
         return self.get(batch, "refund", "refunds", refund_id, sample)

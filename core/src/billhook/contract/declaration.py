@@ -33,6 +33,7 @@ class Capability(StrEnum):
     CHECK_PAYMENT = "check_payment"
     RECORD_PAYMENT = "record_payment"
     REFUND = "refund"
+    CHECK_REFUND = "check_refund"
     FETCH = "fetch"
     CHECK_CONNECTION = "check_connection"
     AUTHORIZE_URL = "authorize_url"

@@ -118,6 +118,10 @@ class PaymentSpec:
     def refund(self, batch: Batch[RefundItem, Any]) -> Steps[RefundResult]:  # type: ignore[empty-body]
         """Operation. Give money back from a payment that this app collected."""
 
+    @hookspec(firstresult=True)
+    def check_refund(self, batch: Batch[RefundItem, Any]) -> Steps[RefundResult]:  # type: ignore[empty-body]
+        """Operation. Read how a refund stands; one that was paid can bounce. Called at ``check_after`` and when a webhook hints at it."""
+
 
 class TaxSpec:
     """Tax from outside."""

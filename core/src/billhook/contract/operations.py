@@ -59,6 +59,7 @@ _ROWS: tuple[OperationSpec, ...] = (
     OperationSpec(Capability.CHECK_PAYMENT, Family.PAYMENT, items.PaymentItem, results.PaymentResult),
     OperationSpec(Capability.RECORD_PAYMENT, Family.PAYMENT, items.PaymentItem, results.PaymentResult),
     OperationSpec(Capability.REFUND, Family.PAYMENT, items.RefundItem, results.RefundResult),
+    OperationSpec(Capability.CHECK_REFUND, Family.PAYMENT, items.RefundItem, results.RefundResult),
     OperationSpec(Capability.FETCH, Family.RECONCILIATION, items.InvoiceItem, results.Snapshot),
     OperationSpec(Capability.CHECK_CONNECTION, Family.CONNECTION, items.ConnectionItem, results.ConnectionResult),
     OperationSpec(

@@ -141,6 +141,10 @@ class Provider(Generic[SettingsT]):
         """See PaymentSpec.refund."""
         self._missing("refund")
 
+    def check_refund(self, batch: Batch[RefundItem, SettingsT]) -> Steps[RefundResult] | Outcomes[RefundResult]:
+        """See PaymentSpec.check_refund."""
+        self._missing("check_refund")
+
     def fetch(self, batch: Batch[InvoiceItem, SettingsT]) -> Steps[Snapshot] | Outcomes[Snapshot]:
         """See ReconciliationSpec.fetch."""
         self._missing("fetch")

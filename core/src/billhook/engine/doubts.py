@@ -181,11 +181,12 @@ class Doubts:
         # What stands there is compared to the cent before it counts; reading it settles the invoice or the payment.
         capability = Capability(work.operation)
         unit.drop(*work.key)
-        if capability in _OF_PAYMENTS:
-            payment = unit.get_record("payment", work.item_id)
-            payment["external_id"] = finding.external_id
-            unit.save_record("payment", payment)
-            unit.match_inbox(app.id, finding.external_id, work.item_id, "payment")
+        if capability in _OF_RECORDS:
+            kind = _OF_RECORDS[capability]
+            record = unit.get_record(kind, work.item_id)
+            record["external_id"] = finding.external_id
+            unit.save_record(kind, record)
+            unit.match_inbox(app.id, finding.external_id, work.item_id, kind)
         else:
             link = unit.link(work.item_id, app.id)
             link |= {"external_id": finding.external_id, "number": finding.number or link["number"]}
@@ -286,7 +287,12 @@ def _removal(item: Any, finding: Finding, now: datetime) -> RemovalResult:
     return RemovalResult(finding.external_id)
 
 
-_OF_PAYMENTS = frozenset({Capability.COLLECT_PAYMENT, Capability.CAPTURE_PAYMENT, Capability.CANCEL_PAYMENT})
+_OF_RECORDS: dict[Capability, str] = {
+    Capability.COLLECT_PAYMENT: "payment",
+    Capability.CAPTURE_PAYMENT: "payment",
+    Capability.CANCEL_PAYMENT: "payment",
+    Capability.REFUND: "refund",
+}
 _RESULTS: dict[Capability, Callable[[Any, Finding, datetime], Any]] = {
     Capability.SYNC_CUSTOMER: _customer,
     Capability.SYNC_DRAFT: _document,

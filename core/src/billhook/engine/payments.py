@@ -10,7 +10,14 @@ from billhook.contract.declaration import Capability
 from billhook.contract.results import PaymentResult, PaymentStatus, RefundResult, RefundStatus
 from billhook.domain.lifecycle import Trigger
 from billhook.domain.money import plain
-from billhook.domain.payment import PAYMENT_TRANSITIONS, PaymentStatus as DomainStatus, PaymentTrigger
+from billhook.domain.payment import (
+    PAYMENT_TRANSITIONS,
+    REFUND_TRANSITIONS,
+    PaymentStatus as DomainStatus,
+    PaymentTrigger,
+    RefundStatus as DomainRefund,
+    RefundTrigger,
+)
 from billhook.engine import tables
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
@@ -39,6 +46,12 @@ _STEP: dict[PaymentStatus, PaymentTrigger] = {
     PaymentStatus.FAILED: PaymentTrigger.FAIL,
     PaymentStatus.CANCELED: PaymentTrigger.CANCEL,
     PaymentStatus.UNCOLLECTIBLE: PaymentTrigger.FAIL,
+}
+
+_REFUND_STEP: dict[RefundStatus, RefundTrigger] = {
+    RefundStatus.PROCESSING: RefundTrigger.PROCESS,
+    RefundStatus.SUCCEEDED: RefundTrigger.SUCCEED,
+    RefundStatus.FAILED: RefundTrigger.FAIL,
 }
 
 
@@ -142,18 +155,26 @@ def is_to_be_done(unit: Unit, payment: Row, capability: Capability) -> bool:
     return any(work.operation == capability for work in tables.read_item_work(unit.tx, payment["id"]))
 
 
-def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) -> None:
-    """Take over what the provider says of a refund."""
-    if refund["state"] == "succeeded":
-        return
-    if result.status is RefundStatus.SUCCEEDED:
-        row.values["amount_refunded"] = plain(Decimal(row.values["amount_refunded"]) + Decimal(refund["amount"]))
+def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) -> bool:
+    """Take over what the provider says of a refund. Returns whether that changed anything: an older word that comes late does not."""
+    step = REFUND_TRANSITIONS[DomainRefund(refund["state"])].get(_REFUND_STEP[result.status])
+    if step is None:
+        return False
+    if step is DomainRefund.SUCCEEDED:
+        _count_refunded(row, Decimal(refund["amount"]))
+    if refund["state"] == DomainRefund.SUCCEEDED:
+        _count_refunded(row, -Decimal(refund["amount"]))
     refund |= {
-        "state": result.status.value,
+        "state": step.value,
         "external_id": result.external_id or refund["external_id"],
         "message": result.message,
     }
     unit.save_record("refund", refund)
+    return True
+
+
+def _count_refunded(row: InvoiceRow, amount: Decimal) -> None:
+    row.values["amount_refunded"] = plain(Decimal(row.values["amount_refunded"]) + amount)
 
 
 def _payment(unit: Unit, row: InvoiceRow, app_id: str, amount: Decimal, state: str, origin: str) -> Row:

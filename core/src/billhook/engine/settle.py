@@ -22,8 +22,9 @@ from billhook.engine.numbers import Numbers
 from billhook.engine.settle_credit_note import CreditNoteOutcomes
 from billhook.engine.settle_customer import CustomerOutcomes
 from billhook.engine.settle_invoice import InvoiceOutcomes
-from billhook.engine.settle_payment import PaymentOutcomes, RefundOutcomes
-from billhook.engine.settled import Outcomes, Settled
+from billhook.engine.settle_payment import PaymentOutcomes
+from billhook.engine.settle_refund import RefundOutcomes
+from billhook.engine.settled import GAVE_UP, Outcomes, Settled
 from billhook.engine.unit import Unit
 from billhook.engine.work import CLAIMED, READY, WorkRow
 
@@ -167,7 +168,7 @@ def check_of(app: AppHandle, capability: Capability) -> Capability:
 def gave_up(app_name: str, reason: str, external_id: str | None = None) -> Rejected:
     """What becomes of an item that was waited for as long as anybody allowed."""
     message = f"{app_name} did not finish in time ({reason}). Look there, then retry."
-    return Rejected.because("gave_up_waiting", message, external_id=external_id)
+    return Rejected.because(GAVE_UP, message, external_id=external_id)
 
 
 def _patience_ends_at(unit: Unit, settled: Settled) -> datetime | None:
@@ -195,7 +196,7 @@ _NAMES: dict[type, str] = {
     Doubt: "in_doubt",
 }
 
-LOOKS = frozenset({Capability.FETCH, Capability.CHECK_PAYMENT})
+LOOKS = frozenset({Capability.FETCH, Capability.CHECK_PAYMENT, Capability.CHECK_REFUND})
 """Operations that only look how something stands, and may be done as often as one likes."""
 _WITHOUT_END = LOOKS | {
     Capability.COLLECT_PAYMENT,
@@ -209,4 +210,5 @@ _CHECKS: dict[Capability, Capability] = {
     Capability.COLLECT_PAYMENT: Capability.CHECK_PAYMENT,
     Capability.CAPTURE_PAYMENT: Capability.CHECK_PAYMENT,
     Capability.CANCEL_PAYMENT: Capability.CHECK_PAYMENT,
+    Capability.REFUND: Capability.CHECK_REFUND,
 }

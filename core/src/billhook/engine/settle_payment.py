@@ -1,4 +1,4 @@
-"""What outcomes mean for payments and refunds, and for the books that note a payment which came another way."""
+"""What outcomes mean for payments, and for the books that note a payment which came another way."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from datetime import timedelta
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Pending
-from billhook.contract.results import PaymentResult, RefundResult
+from billhook.contract.results import PaymentResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.engine import open_payments, payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.money import Money, taken_back
-from billhook.engine.settled import Settled
+from billhook.engine.settle_refund import tell_books
+from billhook.engine.settled import GAVE_UP, Settled
 from billhook.engine.unit import Row, Unit
 from billhook.engine.work import READY, WorkRow
 
-GAVE_UP = "gave_up_waiting"
 REFUSED_LOOK_AGAIN = timedelta(hours=1)
 _CHANGES_WHAT_STANDS = frozenset({Capability.CAPTURE_PAYMENT, Capability.CANCEL_PAYMENT})
 _LEAVES_THE_PAYMENT = _CHANGES_WHAT_STANDS | {Capability.CHECK_PAYMENT, Capability.RECORD_PAYMENT}
@@ -68,6 +68,8 @@ class PaymentOutcomes:
         payment = unit.get_record("payment", settled.work.item_id)
         if payment["state"] != "succeeded":
             _tell_books(unit, row, payment)
+        if row.values["amount_refunded"] != "0":
+            tell_books(unit, row, payment)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The money is under way."""
@@ -120,49 +122,6 @@ class PaymentOutcomes:
         settled.remember(unit, None)
         row = unit.invoice(settled.work.subject_id)
         unit.record(row, f"{settled.capability}.in_doubt", operation_id=settled.work.operation_id, note=reason)
-
-
-class RefundOutcomes:
-    """Outcomes of refunds."""
-
-    def done(self, unit: Unit, settled: Settled, result: RefundResult) -> None:
-        """The provider says how a refund stands."""
-        row = unit.invoice(settled.work.subject_id)
-        refund = unit.get_record("refund", settled.work.item_id)
-        payments.take_refund(unit, row, refund, result)
-        unit.record(row, f"refund.{result.status}", operation_id=settled.work.operation_id)
-
-    def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
-        """The refund is under way."""
-        refund = unit.get_record("refund", settled.work.item_id)
-        refund |= {"state": "processing", "external_id": outcome.external_id or refund["external_id"]}
-        unit.save_record("refund", refund)
-        unit.record(
-            unit.invoice(settled.work.subject_id),
-            "refund.pending",
-            operation_id=settled.work.operation_id,
-            note=outcome.reason,
-        )
-
-    def rejected(
-        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
-    ) -> None:
-        """The provider refuses the refund."""
-        refund = unit.get_record("refund", settled.work.item_id)
-        refund |= {"state": "failed", "message": issues[0].message if issues else None}
-        unit.save_record("refund", refund)
-        unit.record(
-            unit.invoice(settled.work.subject_id),
-            "refund.rejected",
-            operation_id=settled.work.operation_id,
-            note=refund["message"],
-        )
-
-    def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
-        """Nobody knows. The work is held; nothing else changes."""
-        settled.remember(unit, None)
-        row = unit.invoice(settled.work.subject_id)
-        unit.record(row, "refund.in_doubt", operation_id=settled.work.operation_id, note=reason)
 
 
 def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:

@@ -15,6 +15,9 @@ from billhook.engine.effects import Settlement
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
 
+GAVE_UP = "gave_up_waiting"
+"""The code of an item that was waited for as long as anybody allowed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:

@@ -24,14 +24,19 @@ from billhook.errors import BillhookError, WebhookRefused
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
-_inbox, _link, _payment = schema.inbox, schema.document_link, schema.payment
+_inbox, _link = schema.inbox, schema.document_link
 
 LONGEST_NAME = 255
 """How long an id or a name may be that comes with a webhook."""
 UNMATCHED, WORKED = "unmatched", "worked"
 
 # What an event leads to: always a read, never a fact.
-_READS: dict[str, Capability] = {"document": Capability.FETCH, "payment": Capability.CHECK_PAYMENT}
+_READS: dict[str, Capability] = {
+    "document": Capability.FETCH,
+    "payment": Capability.CHECK_PAYMENT,
+    "refund": Capability.CHECK_REFUND,
+}
+_MONEY: dict[str, sa.Table] = {"payment": schema.payment, "refund": schema.refund}
 
 
 class Webhooks:
@@ -131,11 +136,12 @@ def _check(app: AppHandle, event: WebhookEvent) -> None:
 
 
 def find_subject(tx: Transaction, app_id: str, event: WebhookEvent) -> tuple[str, str] | None:
-    """The item and subject that an event is about: (payment id, invoice id) or (invoice id, invoice id)."""
-    if event.kind == "payment":
+    """The item and subject that an event is about: (payment or refund id, invoice id) or (invoice id, invoice id)."""
+    table = _MONEY.get(event.kind)
+    if table is not None:
         row = tx.first(
-            sa.select(_payment.c.id, _payment.c.invoice_id).where(
-                _payment.c.app_id == app_id, _payment.c.external_id == event.external_id
+            sa.select(table.c.id, table.c.invoice_id).where(
+                table.c.app_id == app_id, table.c.external_id == event.external_id
             )
         )
         return None if row is None else (row.id, row.invoice_id)
@@ -177,7 +183,7 @@ def _match_app(unit: Unit, app_id: str, known: Mapping[str, tuple[str, str]]) ->
         if row.external_id not in known:
             continue
         item_id, kind = known[row.external_id]
-        subject_id = unit.get_record("payment", item_id)["invoice_id"] if kind == "payment" else item_id
+        subject_id = unit.get_record(kind, item_id)["invoice_id"] if kind in _MONEY else item_id
         unit.tx.execute(
             sa.update(_inbox)
             .where(_inbox.c.app_id == app_id, _inbox.c.event_id == row.event_id)

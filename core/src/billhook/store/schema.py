@@ -378,6 +378,7 @@ refund = _table(
     _int("updated_at"),
     sa.PrimaryKeyConstraint("id"),
     sa.Index("billhook_refund_invoice", "invoice_id"),
+    sa.Index("billhook_refund_external", "app_id", "external_id"),
     sa.Index("billhook_refund_client_key", "namespace", "client_key", unique=True),
 )
 

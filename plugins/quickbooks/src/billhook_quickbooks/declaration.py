@@ -88,6 +88,7 @@ DECLARATION = Declaration(
         Capability.CANCEL_PAYMENT: Unsupported(reason=_NO_MONEY),
         Capability.CHECK_PAYMENT: Unsupported(reason="a payment in QuickBooks shows on its invoice, which is read"),
         Capability.REFUND: Unsupported(reason=_NO_MONEY),
+        Capability.CHECK_REFUND: Unsupported(reason=_NO_MONEY),
         Capability.CALCULATE_TAX: Unsupported(reason="QuickBooks computes tax only on documents that it posts"),
     },
     operations=_OPERATIONS,

@@ -49,6 +49,9 @@ _NO_CUSTOMER = Rejected.because(
 _NO_PAYMENT = Rejected.because(
     "payment_not_there", "Stripe has no payment of this attempt. Look there, then start a new one."
 )
+_NO_REFUND = Rejected.because(
+    "refund_not_there", "Stripe shows no such refund among those of its payment. Look there, then start a new one."
+)
 _OF_AN_INVOICE = Rejected.because(
     "payment_of_invoice",
     "Stripe lets the payment of one of its own invoices end only with that invoice. Wait for its end, or void the invoice at Stripe.",
@@ -119,6 +122,23 @@ class Collecting(StripeRequests):
             params, sample = encoding.refund_params(item), _refund_sample(item, "re_sample")
             reply = yield self.post(batch, "refund", "/v1/refunds", params, find, sample)
         return {item.id: reading.read_refund(reply.json()) if reading.is_success(reply) else reading.refused(reply)}
+
+    @hookimpl
+    def check_refund(self, batch: Batch[RefundItem, StripeSettings]) -> Steps[RefundResult]:
+        """How a refund stands; the bank can send it back for days (docs.stripe.com/refunds, failed refunds)."""
+        item, known = batch.only, remote_id(batch.only)
+        if known is not None:
+            reply = yield self.get(batch, "refund", f"/v1/refunds/{known}", {}, _refund_sample(item, known))
+            found = [reply.json()] if reading.is_success(reply) else []
+        else:
+            params = {"payment_intent": item.payment_external_id, "limit": LONGEST_LIST}
+            sample = {"data": [{**_refund_sample(item, "re_sample"), "metadata": {REFUND_KEY: item.id}}]}
+            reply = yield self.get(batch, "refunds", "/v1/refunds", params, sample)
+            listed = reply.json()["data"] if reading.is_success(reply) else []
+            found = [each for each in listed if (each.get("metadata") or {}).get(REFUND_KEY) == item.id]
+        if not reading.is_success(reply):
+            return {item.id: reading.refused(reply)}
+        return {item.id: reading.read_refund(found[-1]) if found else _NO_REFUND}
 
     # Taking money.
 

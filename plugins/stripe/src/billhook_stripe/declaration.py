@@ -42,6 +42,7 @@ _OPERATIONS: Mapping[Capability, OperationRules] = {
     Capability.CHECK_PAYMENT: _FOUR,
     Capability.RECORD_PAYMENT: OperationRules(longest=_LONGEST),
     Capability.REFUND: _FOUR,
+    Capability.CHECK_REFUND: _FOUR,
     Capability.FETCH: _FOUR,
     Capability.CHECK_CONNECTION: OperationRules(longest=_LONGEST),
 }
@@ -85,6 +86,7 @@ _LIMITS = (
     _endpoint("credit_notes", "credit_note"),
     _endpoint("customer_balance", "balance"),
     _endpoint("refunds", "refund"),
+    _endpoint("list_refunds", "refunds", "look"),
 )
 
 DECLARATION = Declaration(

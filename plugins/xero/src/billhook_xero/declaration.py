@@ -85,6 +85,7 @@ DECLARATION = Declaration(
         Capability.CANCEL_PAYMENT: Unsupported(reason=_NO_MONEY),
         Capability.CHECK_PAYMENT: Unsupported(reason="a payment at Xero shows on its invoice, which is read"),
         Capability.REFUND: Unsupported(reason=_NO_MONEY),
+        Capability.CHECK_REFUND: Unsupported(reason=_NO_MONEY),
         Capability.CALCULATE_TAX: Unsupported(reason="Xero computes tax only on documents that stand there already"),
     },
     operations=_OPERATIONS,

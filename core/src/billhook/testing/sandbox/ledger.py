@@ -52,7 +52,8 @@ CREATE INDEX IF NOT EXISTS payments_by_invoice ON payments (invoice);
 CREATE INDEX IF NOT EXISTS payments_processing ON payments (settles_at) WHERE settles_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS refunds (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, reference TEXT NOT NULL,
-  payment TEXT NOT NULL REFERENCES payments (id), amount TEXT NOT NULL, currency TEXT NOT NULL
+  payment TEXT NOT NULL REFERENCES payments (id), amount TEXT NOT NULL, currency TEXT NOT NULL,
+  status TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS refunds_by_reference ON refunds (reference);
 """
@@ -116,9 +117,10 @@ class Ledger(Memory):
     def refunds(self, wanted: Filter = _ALL) -> tuple[Refund, ...]:
         """The refunds, oldest first."""
         clause, values = wanted.clause()
-        rows = self.read(f"SELECT id, reference, payment, amount, currency FROM refunds {clause}", values)
+        rows = self.read(f"SELECT id, reference, payment, amount, currency, status FROM refunds {clause}", values)
         return tuple(
-            Refund(id, reference, payment, Decimal(amount), cur) for id, reference, payment, amount, cur in rows
+            Refund(id, reference, payment, Decimal(amount), cur, status)
+            for id, reference, payment, amount, cur, status in rows
         )
 
     def duplicates(self) -> tuple[Duplicate, ...]:
@@ -132,7 +134,7 @@ class Ledger(Memory):
             " SELECT 'customer' AS kind, reference, id FROM customers"
             " UNION ALL SELECT kind, reference, id FROM documents WHERE status <> 'deleted'"
             f" UNION ALL SELECT 'payment', reference, id FROM payments WHERE status IN ({moved})"
-            " UNION ALL SELECT 'refund', reference, id FROM refunds"
+            " UNION ALL SELECT 'refund', reference, id FROM refunds WHERE status = 'succeeded'"
             ") GROUP BY kind, reference HAVING count(*) > 1 ORDER BY kind, reference"
         )
         return tuple(Duplicate(kind, reference, tuple(sorted(ids.split(",")))) for kind, reference, ids in rows)
@@ -199,10 +201,14 @@ class Ledger(Memory):
             tx.execute(f"INSERT INTO payments ({columns}) VALUES {_marks(row)} {update}", row)
 
     def put_refund(self, refund: Refund) -> None:
-        """Write a new refund."""
-        row = (refund.id, refund.reference, refund.payment, plain(refund.amount), refund.currency)
+        """Write a refund, new or changed."""
+        row = (refund.id, refund.reference, refund.payment, plain(refund.amount), refund.currency, refund.status)
         with self.transaction() as tx:
-            tx.execute(f"INSERT INTO refunds (id, reference, payment, amount, currency) VALUES {_marks(row)}", row)
+            tx.execute(
+                f"INSERT INTO refunds (id, reference, payment, amount, currency, status) VALUES {_marks(row)}"
+                " ON CONFLICT (id) DO UPDATE SET status = excluded.status",
+                row,
+            )
 
     # -- looking up -----------------------------------------------------------------------------------------------
 

@@ -174,7 +174,8 @@ class PaymentDesk:
                 raise NotAllowed(
                     f"Payment {payment.id} is {payment.status}; {plain(amount)} can't be refunded.", "not_refundable"
                 )
-            before = [refund.amount for refund in self._ledger.refunds(Filter({"payment": [payment.id]}))]
+            made = self._ledger.refunds(Filter({"payment": [payment.id], "status": ["succeeded"]}))
+            before = [refund.amount for refund in made]
             if added([*before, amount], exponent) > payment.amount:
                 raise NotAllowed(f"That is more than is left of payment {payment.id}.", "refund_exceeds_payment")
             refund = Refund(
@@ -183,6 +184,15 @@ class PaymentDesk:
             self._ledger.put_refund(refund)
             self._ledger.note_event("refund.succeeded", refund.reference, refund.id, ask.now)
         return SimReply.of(200, _shown_refund(refund))
+
+    def bounce(self, refund_id: str, now: datetime) -> Refund:
+        """The customer's bank sends a refund back."""
+        with self._ledger.transaction():
+            (refund,) = self._ledger.refunds(Filter({"id": [refund_id]}))
+            bounced = replace(refund, status="bounced")
+            self._ledger.put_refund(bounced)
+            self._ledger.note_event("refund.bounced", refund.reference, refund.id, now)
+        return bounced
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -257,5 +267,5 @@ def _shown_refund(refund: Refund) -> dict[str, Any]:
         "payment": refund.payment,
         "amount": plain(refund.amount),
         "currency": refund.currency,
-        "status": "succeeded",
+        "status": refund.status,
     }

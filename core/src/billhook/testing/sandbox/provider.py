@@ -77,6 +77,7 @@ _OPERATIONS: Mapping[Capability, OperationRules] = {
     Capability.CHECK_PAYMENT: _BATCH,
     Capability.RECORD_PAYMENT: _SINGLE,
     Capability.REFUND: _SINGLE,
+    Capability.CHECK_REFUND: _BATCH,
     Capability.FETCH: _BATCH,
     Capability.CHECK_CONNECTION: _SINGLE,
 }
@@ -254,6 +255,14 @@ class SandboxProvider(SandboxRequests):
             return {item.id: reading.read_refund_reply(reply)}
         reply = yield self.get_request(batch, "refund", f"/v1/refunds?id={known}", {"items": [money_sample(entry)]})
         return {item.id: reading.read_listed_refund(reply, known)}
+
+    @hookimpl
+    def check_refund(self, batch: Batch[RefundItem, SandboxSettings]) -> Steps[RefundResult]:
+        """How refunds stand, by our references."""
+        listed = yield from self._listed(batch, "/v1/refunds")
+        if not isinstance(listed, dict):
+            return dict.fromkeys((item.id for item in batch.items), listed)
+        return {item.id: reading.read_refunds(listed.get(item.id, []), item.id) for item in batch.items}
 
     def _paying(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -233,7 +233,15 @@ def read_listed_refund(reply: Reply, refund_id: str) -> Done[RefundResult] | Pen
     return _refund(found[0]) if found else not_there("refund", refund_id)
 
 
+def read_refunds(entries: Sequence[Entry], refund_id: str) -> Done[RefundResult] | Pending | Rejected:
+    """How a refund stands, of everything there under its reference."""
+    return _refund(entries[-1]) if entries else not_there("refund", refund_id)
+
+
 def _refund(entry: Entry) -> Done[RefundResult] | Pending:
+    if entry["status"] == "bounced":
+        message = "The customer's bank sent the money back."
+        return Done(RefundResult(RefundStatus.FAILED, Decimal(entry["amount"]), entry["id"], message))
     if entry["status"] != "succeeded":
         return unfinished(entry)
     return Done(RefundResult(RefundStatus.SUCCEEDED, Decimal(entry["amount"]), entry["id"]))

@@ -102,8 +102,11 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
+    """`status` is succeeded, or bounced where the customer's bank sent the money back."""
+
     id: str
     reference: str
     payment: str
     amount: Decimal
     currency: str
+    status: str = "succeeded"

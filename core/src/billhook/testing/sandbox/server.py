@@ -109,6 +109,10 @@ class SandboxSimulator(Simulator):
         """Do what the customer was asked to do: an unfinished payment ends as paid, failed or uncollectible."""
         return self._payments.finish(payment_id, status, self.clock.now())
 
+    def bounce_refund(self, refund_id: str) -> Refund:
+        """Let the customer's bank send the money of a refund back."""
+        return self._payments.bounce(refund_id, self.clock.now())
+
     # -- as a simulator -------------------------------------------------------------------------------------------
 
     def admit(self, request: SimRequest, now: datetime) -> SimReply | None:

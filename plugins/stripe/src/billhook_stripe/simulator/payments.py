@@ -140,6 +140,13 @@ class PaymentDesk:
         self._ledger.note_event("refund.created", reference, refund["id"], ask.now)
         return self._ledger.save(refund, parent=intent["id"])
 
+    def bounce(self, refund_id: str, now: datetime) -> None:
+        """The bank sends the money of a refund back (docs.stripe.com/refunds, failed refunds)."""
+        refund = self._ledger.get("refund", refund_id)
+        refund |= {"status": "failed", "failure_reason": "lost_or_stolen_card"}
+        self._ledger.save(refund, parent=refund["payment_intent"])
+        self._ledger.note_event("refund.failed", refund["metadata"].get("billhook_refund", ""), refund_id, now)
+
     def _given_back(self, intent_id: str) -> int:
         refunds = self._ledger.all_of("refund", intent_id)
         return sum(refund["amount"] for refund in refunds if refund["status"] == "succeeded")

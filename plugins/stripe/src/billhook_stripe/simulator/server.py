@@ -121,6 +121,11 @@ class StripeSimulator(Simulator):
             intent = self.ledger.get("payment_intent", payment_id)
             self._payments.finish(intent, self.clock.now(), succeeds=succeeds)
 
+    def bounce_refund(self, refund_id: str) -> None:
+        """The bank of the customer sends a refund back."""
+        with self.ledger.transaction():
+            self._payments.bounce(refund_id, self.clock.now())
+
     def pay_on_page(self, invoice_id: str) -> None:
         """The customer pays an open invoice on Stripe's own page."""
         with self.ledger.transaction():

@@ -591,6 +591,7 @@ def upgrade(op: Operations) -> None:
         sqlite_with_rowid=True,
     )
     op.create_index("billhook_refund_client_key", "billhook_refund", ["namespace", "client_key"], unique=True)
+    op.create_index("billhook_refund_external", "billhook_refund", ["app_id", "external_id"], unique=False)
     op.create_index("billhook_refund_invoice", "billhook_refund", ["invoice_id"], unique=False)
     op.create_table(
         "billhook_sequence",

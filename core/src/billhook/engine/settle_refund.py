@@ -1,0 +1,113 @@
+"""What outcomes mean for refunds: money that went back, or that came back because the payer's bank did not take it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from billhook.contract.declaration import Capability
+from billhook.contract.outcomes import Pending
+from billhook.contract.results import RefundResult
+from billhook.domain.issue import Severity, ValidationIssue
+from billhook.domain.money import plain
+from billhook.engine import payments
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.moments import to_micros
+from billhook.engine.settled import GAVE_UP, Settled
+from billhook.engine.unit import Row, Unit
+from billhook.engine.work import READY
+from billhook.store import schema
+
+REFUSED_LOOK_AGAIN = timedelta(hours=1)
+_UNDER_WAY = frozenset({"pending", "processing"})
+
+
+class RefundOutcomes:
+    """Outcomes of giving money back, and of looking how that stands."""
+
+    def done(self, unit: Unit, settled: Settled, result: RefundResult) -> None:
+        """The provider says how a refund stands."""
+        row = unit.invoice(settled.work.subject_id)
+        refund = unit.get_record("refund", settled.work.item_id)
+        before = refund["state"]
+        is_news = payments.take_refund(unit, row, refund, result)
+        unit.match_inbox(settled.app.id, refund["external_id"], refund["id"], "refund")
+        unit.record(row, f"{settled.capability}.{result.status}", operation_id=settled.work.operation_id)
+        if not is_news:
+            return
+        bounced = before == "succeeded" and refund["state"] == "failed"
+        unit.report(row.id, _told_of(refund), [_bounced(settled, refund)] if bounced else [])
+        tell_books(unit, row, unit.get_record("payment", refund["payment_id"]))
+
+    def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
+        """The refund is under way."""
+        refund = unit.get_record("refund", settled.work.item_id)
+        refund["state"] = "processing" if refund["state"] in _UNDER_WAY else refund["state"]
+        refund["external_id"] = outcome.external_id or refund["external_id"]
+        unit.save_record("refund", refund)
+        unit.match_inbox(settled.app.id, refund["external_id"], refund["id"], "refund")
+        self._record(unit, settled, "pending", outcome.reason)
+
+    def rejected(
+        self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
+    ) -> None:
+        """The provider refuses the refund, or lets nobody look at it, which says nothing of the money."""
+        note = issues[0].message if issues else None
+        self._record(unit, settled, "rejected", note)
+        refund = unit.get_record("refund", settled.work.item_id)
+        if settled.capability is Capability.CHECK_REFUND:
+            if refund["state"] in _UNDER_WAY and not any(issue.code == GAVE_UP for issue in issues):
+                due = to_micros(unit.now + REFUSED_LOOK_AGAIN)
+                unit.want(settled.work._replace(state=READY, due=due, operation_id=None))
+            return
+        refund |= {"state": "failed", "message": note}
+        unit.save_record("refund", refund)
+
+    def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
+        """Nobody knows. The work is held; nothing else changes."""
+        settled.remember(unit, None)
+        self._record(unit, settled, "in_doubt", reason)
+
+    def _record(self, unit: Unit, settled: Settled, ending: str, note: str | None) -> None:
+        row = unit.invoice(settled.work.subject_id)
+        unit.record(row, f"{settled.capability}.{ending}", operation_id=settled.work.operation_id, note=note)
+
+
+def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
+    """The books of another app may show a payment of which money went back; no operation takes it out of them, so a person has to."""
+    app = unit.app(row.values["invoicing_app_id"])
+    recorded = unit.link(payment["id"], app.id)["external_id"]
+    if payment["app_id"] == app.id or recorded is None:
+        return
+    refunded = _refunded_of(unit, payment)
+    message = (
+        f"{app.name} still shows payment {recorded} over {payment['amount']} {payment['currency']}, of which {plain(refunded)} went back to "
+        "the customer. Billhook can't undo a payment that it recorded: enter the refund there."
+    )
+    issue = ValidationIssue(severity=Severity.WARNING, code="refund_not_in_books", message=message)
+    unit.report(row.id, f"refunds.{payment['id']}", [issue] if refunded else [])
+
+
+def _refunded_of(unit: Unit, payment: Row) -> Decimal:
+    table = schema.refund
+    ids = [found.id for found in unit.tx.all(sa.select(table.c.id).where(table.c.payment_id == payment["id"]))]
+    unit.load_records("refund", ids)
+    refunds = [unit.get_record("refund", id) for id in ids]
+    return sum((Decimal(refund["amount"]) for refund in refunds if refund["state"] == "succeeded"), Decimal(0))
+
+
+def _told_of(refund: Row) -> str:
+    """The component that tells of one refund."""
+    return f"refund.{refund['id']}"
+
+
+def _bounced(settled: Settled, refund: Row) -> ValidationIssue:
+    why = f" ({refund['message']})" if refund["message"] else ""
+    message = (
+        f"{settled.app.name} paid back {refund['amount']} {refund['currency']}, and the money came back{why}. The customer does not have it: "
+        "refund it again, or pay it back another way."
+    )
+    return ValidationIssue(severity=Severity.WARNING, code="refund_bounced", message=message)
