@@ -17,7 +17,9 @@ SECRET = "gocardless-webhook-secret"
 
 def read(counter, headers, body, secrets=None):
     lowered = {name.lower(): value for name, value in headers}
-    return counter.handle.read_webhook(lowered, body, secrets or counter.credentials, counter.clock.now(), counter.settings)
+    return counter.handle.read_webhook(
+        lowered, body, secrets or counter.credentials, counter.clock.now(), counter.settings
+    )
 
 
 def signed(body: bytes, secret: str = SECRET):

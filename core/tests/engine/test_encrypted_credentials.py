@@ -79,6 +79,17 @@ def test_a_file_gets_a_key_beside_it_that_only_its_owner_reads(file_url: str):
     shop.close()
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666, 0o700])
+def test_a_key_file_that_others_may_use_is_refused_with_the_way_out(file_url: str, mode: int):
+    path = Path(f"{file_url}.keys")
+    KeyFile(path).make()
+    path.chmod(mode)
+    with pytest.raises(CredentialKeyError, match=f"{mode:04o}.*chmod 600 .*rotate-credentials"):
+        _ = KeyFile(path).ring
+    path.chmod(0o600)
+    assert KeyFile(path).ring is not None
+
+
 def test_a_database_without_secrets_gets_no_key_file(a_shop: OpenShop):
     shop = a_shop(a_provider(sync_draft=careful_draft), credential_keys=())
     shop.submit()

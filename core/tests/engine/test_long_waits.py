@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from engine_kit import NOON, Shop, a_provider, documents, put
+from engine_kit import NOON, Shop, a_provider, careful_draft, documents, put, repeat
 
-from billhook.contract import Batch, Done, OperationRules, PaymentResult, PaymentStatus, Pending, Request
+from billhook.contract import Batch, Done, OperationRules, PaymentResult, PaymentStatus, Pending, Rejected, Request
 from billhook.contract.results import Snapshot
 from billhook.engine.context import Policy
 from billhook.engine.standing import standing_of
@@ -154,3 +154,22 @@ def test_a_refund_that_is_left_pending_is_neither_given_up_nor_paid_out_again(a_
     assert len(shop.wire.to("refunds")) == 1
     [refund_row] = shop.rows(schema.refund)
     assert refund_row["state"] == "processing"
+
+
+# Money that the books don't take.
+
+
+def test_a_payment_that_the_books_refuse_needs_a_person(a_shop: OpenShop):
+    def note(self: Any, batch: Any) -> Any:
+        yield put("note", batch, "notes", recover=(repeat(),))
+        return {batch.only.id: Rejected.because("amount_exceeds_due", "It is more than is due.")}
+
+    shop = a_shop(a_provider(sync_draft=careful_draft, record_payment=note))
+    id = shop.submit()
+    shop.run()
+    assert not standing_of(shop.engine.context, shop.namespace).needs_a_person
+    shop.ns.invoices.record_payment(id, "12")
+    shop.run()
+    standing = standing_of(shop.engine.context, shop.namespace)
+    assert (standing.unrecorded, standing.failed, standing.needs_a_person) == (1, 0, True)
+    assert standing_of(shop.engine.context, "another").unrecorded == 0

@@ -35,6 +35,11 @@ PASS_OF_OPERATION = {
     "issue": "issued_revision",
     "send": "sent_revision",
 }
+CONFIRMED_BY = {
+    "delete": "delete_confirmed",
+    "void": "void_confirmed",
+    "mark_uncollectible": "write_off_confirmed",
+}
 
 BEFORE_VALIDATION = {
     State.DRAFT_CREATED,
@@ -97,8 +102,8 @@ class AnInvoice(RuleBasedStateMachine):
         work = work_needed(self.facts)
         if work is None or work.operation == "collect_payment":
             return
-        if work.operation in {"delete", "void"}:
-            self.facts = self.facts.replace(**{f"{work.operation}_confirmed": True})
+        if work.operation in CONFIRMED_BY:
+            self.facts = self.facts.replace(**{CONFIRMED_BY[work.operation]: True})
         else:
             self.facts = self.facts.replace(**{PASS_OF_OPERATION[work.operation]: self.facts.revision})
         self.take(decide(self.facts, Trigger.NEXT, self.now), Trigger.NEXT)

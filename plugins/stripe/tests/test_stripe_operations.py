@@ -622,3 +622,41 @@ def test_the_key_shows_whose_account_it_reaches(counter):
 
     (account,) = counter.run(Capability.CHECK_CONNECTION, ConnectionItem("app")).result.accounts
     assert account.id == "acct_simulated"
+
+
+# Nobody expects the money any more.
+
+
+def test_an_invoice_is_marked_uncollectible_once(counter, books):
+    item = counter.issued()
+    first, again = (counter.run(Capability.MARK_UNCOLLECTIBLE, item) for _ in range(2))
+    assert (first.result.external_id, first.steps) == (item.external_id, ["mark_uncollectible"])
+    assert (again.result, again.steps) == (first.result, ["mark_uncollectible", "invoice"])
+    assert [document.status for document in books.documents()] == ["uncollectible"]
+
+
+def test_what_is_paid_is_not_marked_uncollectible(counter, books):
+    item = counter.issued(**SENT)
+    books.pay_on_page(item.external_id)
+    assert counter.run(Capability.MARK_UNCOLLECTIBLE, item).codes == ["invoice_not_open"]
+
+
+def test_an_invoice_that_never_stood_at_stripe_needs_no_mark(counter):
+    run = counter.run(Capability.MARK_UNCOLLECTIBLE, counter.invoice_item())
+    assert (run.result.external_id, run.sent) == (None, [])
+
+
+# Refunds that come back.
+
+
+def test_a_refund_that_the_bank_sends_back_is_read_as_failed(counter, books):
+    _, paid = counter.charged()
+    item = counter.refund_item(paid.result.external_id)
+    made = counter.run(Capability.REFUND, item).result
+    for known in (replace(item, external_id=made.external_id), item):
+        assert counter.run(Capability.CHECK_REFUND, known).result.status is RefundStatus.SUCCEEDED
+    books.bounce_refund(made.external_id)
+    later = counter.run(Capability.CHECK_REFUND, item).result
+    assert (later.status, later.amount, later.external_id) == (RefundStatus.FAILED, item.amount, made.external_id)
+    nobodys = counter.refund_item(paid.result.external_id, number=701)
+    assert counter.run(Capability.CHECK_REFUND, nobodys).codes == ["refund_not_there"]

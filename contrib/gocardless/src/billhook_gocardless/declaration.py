@@ -67,6 +67,7 @@ DECLARATION = Declaration(
         Capability.ISSUE: _NO_INVOICES,
         Capability.SEND: _NO_INVOICES,
         Capability.VOID: _NO_INVOICES,
+        Capability.MARK_UNCOLLECTIBLE: _NO_INVOICES,
         Capability.DELETE: _NO_INVOICES,
         Capability.CREDIT: _NO_INVOICES,
         Capability.FETCH: _NO_INVOICES,

@@ -48,6 +48,7 @@ class ManualProvider(Provider[ManualSettings]):
             Capability.COLLECT_PAYMENT: Unsupported(
                 reason="a bank transfer is pushed by the payer; record it when it arrives"
             ),
+            Capability.MARK_UNCOLLECTIBLE: Unsupported(reason="nothing outside Billhook has to know"),
             Capability.CAPTURE_PAYMENT: Unsupported(reason="a transfer is never only authorized"),
             Capability.CANCEL_PAYMENT: Unsupported(reason="only the payer can leave a transfer undone"),
             Capability.REFUND: Unsupported(

@@ -70,6 +70,7 @@ from billhook.contract.results import (
     SendResult,
     Snapshot,
     TaxResult,
+    WriteOffResult,
 )
 from billhook.contract.verdict import (
     Answered,
@@ -166,6 +167,7 @@ __all__ = [
     "ValidationIssue",
     "Verdict",
     "WebhookEvent",
+    "WriteOffResult",
     "classify_by_status",
     "encode_json",
     "hookimpl",

@@ -24,6 +24,7 @@ class Capability(StrEnum):
     ISSUE = "issue"
     SEND = "send"
     VOID = "void"
+    MARK_UNCOLLECTIBLE = "mark_uncollectible"
     DELETE = "delete"
     CREDIT = "credit"
     CALCULATE_TAX = "calculate_tax"

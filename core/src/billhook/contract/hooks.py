@@ -39,6 +39,7 @@ from billhook.contract.results import (
     SendResult,
     Snapshot,
     TaxResult,
+    WriteOffResult,
 )
 from billhook.contract.verdict import Verdict
 from billhook.contract.webhooks import Refusal, WebhookEvent
@@ -80,6 +81,10 @@ class InvoicingSpec:
     @hookspec(firstresult=True)
     def void(self, batch: Batch[InvoiceItem, Any]) -> Steps[RemovalResult]:  # type: ignore[empty-body]
         """Operation. Make an issued invoice void. Already void is Done."""
+
+    @hookspec(firstresult=True)
+    def mark_uncollectible(self, batch: Batch[InvoiceItem, Any]) -> Steps[WriteOffResult]:  # type: ignore[empty-body]
+        """Operation. Note on an issued invoice that nobody expects its money any more; it may still come. Already noted is Done."""
 
     @hookspec(firstresult=True)
     def delete(self, batch: Batch[InvoiceItem, Any]) -> Steps[RemovalResult]:  # type: ignore[empty-body]
@@ -187,7 +192,10 @@ class ValidationSpec:
     def validate_invoice(
         self, invoice: InvoiceView, lines: Sequence[MappedLine], settings: Any
     ) -> Sequence[ValidationIssue] | None:
-        """Pure. Everything wrong with an invoice, all at once, before anything is written. Critical issues stop it."""
+        """Pure. Everything wrong with an invoice, all at once, before anything is written. Critical issues stop it.
+
+        An app that only collects is asked too, where the profile collects by itself: of an invoice that lives elsewhere, with no ``lines``.
+        """
 
 
 class ReadingSpec:

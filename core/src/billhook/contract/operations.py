@@ -50,6 +50,7 @@ _ROWS: tuple[OperationSpec, ...] = (
     OperationSpec(Capability.ISSUE, Family.INVOICING, items.InvoiceItem, results.DocumentResult, maps_lines=True),
     OperationSpec(Capability.SEND, Family.INVOICING, items.InvoiceItem, results.SendResult),
     OperationSpec(Capability.VOID, Family.INVOICING, items.InvoiceItem, results.RemovalResult),
+    OperationSpec(Capability.MARK_UNCOLLECTIBLE, Family.INVOICING, items.InvoiceItem, results.WriteOffResult),
     OperationSpec(Capability.DELETE, Family.INVOICING, items.InvoiceItem, results.RemovalResult),
     OperationSpec(Capability.CREDIT, Family.INVOICING, items.CreditNoteItem, results.DocumentResult, maps_lines=True),
     OperationSpec(Capability.CALCULATE_TAX, Family.TAX, items.InvoiceItem, results.TaxResult, maps_lines=True),

@@ -33,6 +33,7 @@ from billhook.contract.results import (
     SendResult,
     Snapshot,
     TaxResult,
+    WriteOffResult,
 )
 from billhook.contract.verdict import Verdict, classify_by_status
 from billhook.contract.webhooks import Refusal, WebhookEvent
@@ -104,6 +105,12 @@ class Provider(Generic[SettingsT]):
     def void(self, batch: Batch[InvoiceItem, SettingsT]) -> Steps[RemovalResult] | Outcomes[RemovalResult]:
         """See InvoicingSpec.void."""
         self._missing("void")
+
+    def mark_uncollectible(
+        self, batch: Batch[InvoiceItem, SettingsT]
+    ) -> Steps[WriteOffResult] | Outcomes[WriteOffResult]:
+        """See InvoicingSpec.mark_uncollectible."""
+        self._missing("mark_uncollectible")
 
     def delete(self, batch: Batch[InvoiceItem, SettingsT]) -> Steps[RemovalResult] | Outcomes[RemovalResult]:
         """See InvoicingSpec.delete."""

@@ -60,6 +60,13 @@ class RemovalResult:
     external_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WriteOffResult:
+    """The document counts as uncollectible at the provider (or never was there)."""
+
+    external_id: str | None = None
+
+
 class PaymentStatus(StrEnum):
     """How a payment stands at the provider. A status that you don't know is ``processing``, never success or failure."""
 

@@ -36,6 +36,7 @@ class InvoiceFacts:
     sent_revision: int | None = None
     delete_confirmed: bool = False
     void_confirmed: bool = False
+    write_off_confirmed: bool = False
 
     auto_advance: bool = True
     collection_method: CollectionMethod = "charge_automatically"

@@ -291,6 +291,11 @@ def _note_overdue(facts: InvoiceFacts, now: datetime) -> InvoiceFacts:
     return facts if facts.overdue_at is not None else facts.replace(overdue_at=now)
 
 
+def _ask_for_write_off(facts: InvoiceFacts, now: datetime) -> InvoiceFacts:
+    # It may have been written off before, and paid meanwhile.
+    return facts.replace(write_off_confirmed=False) if facts.write_off_confirmed else facts
+
+
 def _draft_until(facts: InvoiceFacts) -> datetime | None:
     if not facts.auto_advance:
         return None
@@ -307,6 +312,7 @@ _ON_ENTRY: dict[State, OnEntry] = {
     State.DRAFT_WAITING_FOR_COLLECTION: _set_draft_dates,
     State.ISSUING_SYNCING: _set_issue_dates,
     State.OVERDUE: _note_overdue,
+    State.UNCOLLECTIBLE: _ask_for_write_off,
 }
 
 

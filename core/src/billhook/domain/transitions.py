@@ -24,7 +24,17 @@ from billhook.domain.states import State, Trigger
 
 Guard = Callable[[InvoiceFacts, datetime], bool]
 Role = Literal["tax", "invoicing", "payment"]
-OperationName = Literal["calculate_tax", "validate", "sync_draft", "issue", "send", "delete", "collect_payment", "void"]
+OperationName = Literal[
+    "calculate_tax",
+    "validate",
+    "sync_draft",
+    "issue",
+    "send",
+    "delete",
+    "collect_payment",
+    "void",
+    "mark_uncollectible",
+]
 
 
 class Transition(NamedTuple):
@@ -150,6 +160,10 @@ def _collection_is_open(facts: InvoiceFacts) -> bool:
 
 def _void_is_open(facts: InvoiceFacts) -> bool:
     return not facts.void_confirmed
+
+
+def _write_off_is_open(facts: InvoiceFacts) -> bool:
+    return not facts.write_off_confirmed
 
 
 S = State
@@ -286,6 +300,7 @@ _ENTRY_OPERATIONS: dict[State, tuple[EntryOperation, ...]] = {
     ),
     S.PAYMENT_PENDING: (EntryOperation("payment", "collect_payment", _collection_is_open),),
     S.VOIDED: (EntryOperation("invoicing", "void", _void_is_open),),
+    S.UNCOLLECTIBLE: (EntryOperation("invoicing", "mark_uncollectible", _write_off_is_open),),
 }
 
 # OpenMeter does not count draft.invalid as failed, and counts uncollectible as final although money may still arrive.

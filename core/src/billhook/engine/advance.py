@@ -29,6 +29,7 @@ from billhook.domain.lifecycle import (
 from billhook.domain.mapping import MappedLine
 from billhook.engine import credit_notes, open_payments, payments
 from billhook.engine.apps import AppHandle
+from billhook.engine.collectable import Asked, ask_collector, collector_of
 from billhook.engine.freeze import Freezer, Thawer, needs_customer
 from billhook.engine.invoice_row import InvoiceRow, invoice_view
 from billhook.engine.limits import invoice_problems
@@ -109,6 +110,8 @@ class Advancer:
     ) -> None:
         if decision.hops[0].from_state in TIMED_STATES:
             unit.drop(row.id, ADVANCE, row.values["invoicing_app_id"])
+        if decision.hops[0].from_state is State.UNCOLLECTIBLE:
+            unit.drop_if_free(row.id, Capability.MARK_UNCOLLECTIBLE, row.values["invoicing_app_id"])
         was_before_issue = row.state in _BEFORE_ISSUE
         row.take(decision.facts)
         _stamp(unit, row)
@@ -147,9 +150,12 @@ class Advancer:
         issues, lines = self._validated(unit, row, app)
         if lines is not None:
             unit.keep_mapping(row.id, row.revision, app.id, lines)
+        asked = self._asked(unit, row)
         if issues or not row.is_new:
             row.values["critical_issues"] = unit.report(row.id, OWN, issues)
-        if any(issue.severity is Severity.CRITICAL for issue in issues):
+        if asked is not None and (asked.issues or not row.is_new):
+            row.values["critical_issues"] += unit.report(row.id, asked.component, asked.issues)
+        if any(issue.severity is Severity.CRITICAL for issue in (*issues, *(asked.issues if asked else ()))):
             self.fire(unit, row, Trigger.FAILED, "validation_failed")
             return
         row.values["validated_revision"] = row.revision
@@ -177,6 +183,18 @@ class Advancer:
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
             return [_provider_fault(app, error)], None
         return issues, lines
+
+    def _asked(self, unit: Unit, row: InvoiceRow) -> Asked | None:
+        """What the app finds that is to collect the invoice; None where there is none to ask."""
+        app = collector_of(unit, row)
+        if app is None:
+            return None
+        try:
+            return ask_collector(app, invoice_view(row.values, unit.content(row.id, row.revision)))
+        except StoreError:
+            raise
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
+            return Asked(app, (_provider_fault(app, error),))
 
     def _validated(
         self, unit: Unit, row: InvoiceRow, app: AppHandle
@@ -386,11 +404,21 @@ def _confirm(column: str) -> Callable[[Unit, InvoiceRow], None]:
 
 
 def _remove(capability: Capability, column: str) -> Callable[[Advancer, Unit, InvoiceRow], None]:
-    """Remove a document at its app; nothing to do where the app never had it."""
+    """Remove a document at its app, and let its number go."""
+    ask_where_it_stands = _where_it_stands(capability, column)
+
+    def ask(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
+        advancer.numbers.cancel(unit, row.id)
+        ask_where_it_stands(advancer, unit, row)
+
+    return ask
+
+
+def _where_it_stands(capability: Capability, column: str) -> Callable[[Advancer, Unit, InvoiceRow], None]:
+    """Have it done to a document at its app; nothing to do where the app never had it."""
 
     def ask(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
         app_id = row.values["invoicing_app_id"]
-        advancer.numbers.cancel(unit, row.id)
         link = unit.link(row.id, app_id)
         app = unit.app(app_id)
         local = app.handle.declaration.rules(capability).local
@@ -415,6 +443,7 @@ _NEEDS: dict[str, Callable[[Advancer, Unit, InvoiceRow], None]] = {
     "send": _operation(Capability.SEND, "invoicing_app_id", "sent_revision"),
     "delete": _remove(Capability.DELETE, "delete_confirmed"),
     "void": _remove(Capability.VOID, "void_confirmed"),
+    "mark_uncollectible": _where_it_stands(Capability.MARK_UNCOLLECTIBLE, "write_off_confirmed"),
     "collect_payment": Advancer.collect,
 }
 

@@ -6,6 +6,7 @@ The first key encrypts, every key decrypts. So a key is changed by putting a new
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -127,8 +128,9 @@ class KeyFile:
 
     @property
     def ring(self) -> KeyRing | None:
-        """The keys in the file, None without a file."""
+        """The keys in the file, None without a file. Raises CredentialKeyError for a file that others may read too."""
         try:
+            _refuse_shared(self.path)
             text = self.path.read_text(encoding="ascii")
         except FileNotFoundError:
             return None
@@ -206,6 +208,16 @@ def _opened(keys: Sequence[str], stored: bytes) -> bytes | None:
         return MultiFernet([Fernet(key) for key in keys]).decrypt(stored)
     except InvalidToken:
         return None
+
+
+def _refuse_shared(path: Path) -> None:
+    status = path.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISREG(status.st_mode) and mode & ~OWNER_ONLY:
+        raise CredentialKeyError(
+            f"The credential keys in {path} may be used by others (mode {mode:04o}), so they protect nothing. Run: chmod 600 {path} - and if "
+            "others could read them, make new ones afterwards: billhook db rotate-credentials"
+        )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -22,6 +22,7 @@ from billhook.contract.results import (
     RefundStatus,
     RemovalResult,
     SendResult,
+    WriteOffResult,
 )
 from billhook.engine.apps import AppHandle
 from billhook.engine.commands import Commands, awaited
@@ -287,6 +288,10 @@ def _removal(item: Any, finding: Finding, now: datetime) -> RemovalResult:
     return RemovalResult(finding.external_id)
 
 
+def _write_off(item: Any, finding: Finding, now: datetime) -> WriteOffResult:
+    return WriteOffResult(finding.external_id)
+
+
 _OF_RECORDS: dict[Capability, str] = {
     Capability.COLLECT_PAYMENT: "payment",
     Capability.CAPTURE_PAYMENT: "payment",
@@ -301,6 +306,7 @@ _RESULTS: dict[Capability, Callable[[Any, Finding, datetime], Any]] = {
     Capability.SEND: _sent,
     Capability.VOID: _removal,
     Capability.DELETE: _removal,
+    Capability.MARK_UNCOLLECTIBLE: _write_off,
     Capability.COLLECT_PAYMENT: _payment,
     Capability.CAPTURE_PAYMENT: _payment,
     Capability.CANCEL_PAYMENT: _canceled,

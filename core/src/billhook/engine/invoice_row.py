@@ -91,6 +91,7 @@ class InvoiceRow:
             sent_revision=values["sent_revision"],
             delete_confirmed=bool(values["delete_confirmed"]),
             void_confirmed=bool(values["void_confirmed"]),
+            write_off_confirmed=bool(values["write_off_confirmed"]),
             auto_advance=bool(values["auto_advance"]),
             collection_method=values["collection_method"],
             tax_required=bool(values["asks_tax"]) and values["taxed_revision"] != values["revision"],
@@ -114,6 +115,7 @@ class InvoiceRow:
         values["state"] = facts.state.value
         values["revision"] = facts.revision
         values["critical_issues"] = facts.critical_issues
+        values["write_off_confirmed"] = int(facts.write_off_confirmed)
         for name in _FACT_TIMES:
             values[name] = maybe_micros(getattr(facts, name))
 

@@ -11,7 +11,15 @@ from typing import Any
 from billhook.contract.declaration import Capability, NumberOwner
 from billhook.contract.items import InvoiceItem
 from billhook.contract.outcomes import Pending
-from billhook.contract.results import DocumentResult, LineTax, RemovalResult, SendResult, Snapshot, TaxResult
+from billhook.contract.results import (
+    DocumentResult,
+    LineTax,
+    RemovalResult,
+    SendResult,
+    Snapshot,
+    TaxResult,
+    WriteOffResult,
+)
 from billhook.domain.calculation import apply_taxes, tax_config_of
 from billhook.domain.invoice import InvoiceContent, Line, content_json, details_of, discounts_of
 from billhook.domain.issue import Severity, ValidationIssue
@@ -86,8 +94,8 @@ class InvoiceOutcomes:
         row.values["sent_revision"] = settled.item.invoice.revision
         self._advancer.go_on(unit, row, "send.done", operation_id=settled.work.operation_id)
 
-    def removed(self, unit: Unit, settled: Settled, result: RemovalResult) -> None:
-        """The document is void or gone there."""
+    def confirmed(self, unit: Unit, settled: Settled, result: RemovalResult | WriteOffResult) -> None:
+        """The document is void, gone or written off there."""
         row = unit.invoice(settled.work.subject_id)
         row.values[_CONFIRMED[settled.capability]] = 1
         link = unit.link(row.id, settled.app.id)
@@ -243,8 +251,9 @@ _DONE: Mapping[Capability, Callable[[InvoiceOutcomes, Unit, Settled, Any], None]
     Capability.SYNC_DRAFT: InvoiceOutcomes.documented,
     Capability.ISSUE: InvoiceOutcomes.documented,
     Capability.SEND: InvoiceOutcomes.sent,
-    Capability.VOID: InvoiceOutcomes.removed,
-    Capability.DELETE: InvoiceOutcomes.removed,
+    Capability.VOID: InvoiceOutcomes.confirmed,
+    Capability.DELETE: InvoiceOutcomes.confirmed,
+    Capability.MARK_UNCOLLECTIBLE: InvoiceOutcomes.confirmed,
     Capability.CALCULATE_TAX: InvoiceOutcomes.taxed,
     Capability.FETCH: InvoiceOutcomes.fetched,
 }
@@ -252,7 +261,11 @@ _PASSED: Mapping[Capability, Callable[[InvoiceOutcomes, Unit, Settled, InvoiceRo
     Capability.SYNC_DRAFT: InvoiceOutcomes.drafted,
     Capability.ISSUE: InvoiceOutcomes.issued,
 }
-_CONFIRMED: Mapping[Capability, str] = {Capability.VOID: "void_confirmed", Capability.DELETE: "delete_confirmed"}
+_CONFIRMED: Mapping[Capability, str] = {
+    Capability.VOID: "void_confirmed",
+    Capability.DELETE: "delete_confirmed",
+    Capability.MARK_UNCOLLECTIBLE: "write_off_confirmed",
+}
 # A refusal fails the invoice only while it waits for that very operation.
 _CAN_FAIL: Mapping[State, frozenset[Capability]] = {
     State.DRAFT_VALIDATING: frozenset({Capability.CALCULATE_TAX}),

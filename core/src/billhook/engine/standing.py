@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import State, is_failed
 from billhook.engine.context import Context
 from billhook.engine.moments import maybe_from_micros, to_micros
@@ -18,6 +19,7 @@ from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 _app, _invoice, _operation, _work = schema.app, schema.invoice, schema.operation, schema.work
+_issue = schema.validation_issue
 
 _PAUSES = tuple(state.value for state in (State.DRAFT_SYNCING, State.ISSUING_SYNCING, State.DELETE_SYNCING))
 
@@ -34,7 +36,8 @@ class HeldWork:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many invoices failed or are invalid, how many things are held or in doubt.
+    """How many invoices failed or are invalid, how many things are held or in doubt, and how many invoices have a payment that the books
+    do not take (``unrecorded``).
 
     ``waiting`` counts the invoices that go on only when a provider or a caller says so; the one that waits longest does so since
     ``waiting_since``.
@@ -45,13 +48,14 @@ class Standing:
     in_doubt: int
     held: int
     held_work: tuple[HeldWork, ...]
+    unrecorded: int = 0
     waiting: int = 0
     waiting_since: datetime | None = None
 
     @property
     def needs_a_person(self) -> bool:
         """Whether something will not go on by itself."""
-        return bool(self.failed or self.invalid or self.in_doubt or self.held)
+        return bool(self.failed or self.invalid or self.in_doubt or self.held or self.unrecorded)
 
 
 def standing_of(context: Context, namespace: str) -> Standing:
@@ -61,12 +65,14 @@ def standing_of(context: Context, namespace: str) -> Standing:
         work = _work_by_cause(context, tx, namespace)
         held = tuple(_held(context, tx, work))
         waiting = _waiting(tx, namespace)
+        unrecorded = _unrecorded(tx, namespace)
     return Standing(
         failed=sum(count for state, count in states.items() if state is not State.DRAFT_INVALID),
         invalid=states.get(State.DRAFT_INVALID, 0),
         in_doubt=sum(row.items for row in work if row.status == "in_doubt"),
         held=sum(entry.items for entry in held),
         held_work=held,
+        unrecorded=unrecorded,
         waiting=waiting.invoices,
         waiting_since=maybe_from_micros(waiting.since),
     )
@@ -80,6 +86,17 @@ def _invoices_by_state(tx: Transaction, namespace: str) -> dict[State, int]:
         .group_by(_invoice.c.state)
     )
     return {State(state): int(count) for state, count in tx.all(select)}
+
+
+def _unrecorded(tx: Transaction, namespace: str) -> int:
+    """Invoices with money that came in and that their books refuse to note, such as more than is due."""
+    refused = sa.and_(_issue.c.component.endswith(f".{Capability.RECORD_PAYMENT}"), _issue.c.superseded_at.is_(None))
+    select = (
+        sa.select(sa.func.count(sa.distinct(_issue.c.document_id)))
+        .join(_invoice, _invoice.c.id == _issue.c.document_id)
+        .where(_invoice.c.namespace == namespace, refused)
+    )
+    return int(tx.scalar(select))
 
 
 def _waiting(tx: Transaction, namespace: str) -> Any:

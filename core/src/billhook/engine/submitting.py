@@ -151,6 +151,7 @@ class Submitter:
             "critical_issues": 0,
             "delete_confirmed": 0,
             "void_confirmed": 0,
+            "write_off_confirmed": 0,
             **content_columns(content),
             "collection_at": maybe_micros(_collection_at(unit, draft, content.workflow)),
             "due_at": maybe_micros(draft.due_at),

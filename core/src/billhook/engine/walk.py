@@ -15,6 +15,7 @@ from billhook.domain.issue import Severity
 from billhook.domain.lifecycle import Decision, State, Trigger, WorkNeeded, decide, work_needed
 from billhook.engine.advance import validate_content
 from billhook.engine.apps import AppHandle
+from billhook.engine.collectable import ask_collector, collector_of
 from billhook.engine.freeze import needs_customer
 from billhook.engine.number_plan import NumberPlan, numbered_document, profile_names, wants_number
 from billhook.engine.rehearsal import Rehearsal, rehearse
@@ -86,6 +87,9 @@ class Walk:
     def _validate(self) -> None:
         app = self._unit.app(self._row.values["invoicing_app_id"])
         issues, lines = validate_content(self._unit, self._row, app)
+        collector = collector_of(self._unit, self._row)
+        if collector is not None:
+            issues = [*issues, *ask_collector(collector, self._supposed.view).issues]
         critical = [issue.message for issue in issues if issue.severity is Severity.CRITICAL]
         if critical or lines is None:
             raise Ended(f"The invoice would stop in validation: {' '.join(critical)}")
@@ -130,7 +134,7 @@ class Walk:
         return number
 
     def _has_nothing_to_remove(self, app: AppHandle, capability: Capability) -> bool:
-        if capability not in {Capability.DELETE, Capability.VOID} or app.handle.declaration.rules(capability).local:
+        if capability not in _WHERE_IT_STANDS or app.handle.declaration.rules(capability).local:
             return False
         return not self._supposed.knows_document(app)
 
@@ -202,7 +206,7 @@ class Walk:
         self._row.values[column] = self._row.revision
 
     def confirm(self, column: str) -> None:
-        """It is gone, or void."""
+        """It is gone, void or written off."""
         self._row.values[column] = 1
 
     def untax(self) -> None:
@@ -221,7 +225,9 @@ _PASSED: dict[Capability, Callable[[Walk], None]] = {
     Capability.SEND: lambda walk: walk.grant("sent_revision"),
     Capability.DELETE: lambda walk: walk.confirm("delete_confirmed"),
     Capability.VOID: lambda walk: walk.confirm("void_confirmed"),
+    Capability.MARK_UNCOLLECTIBLE: lambda walk: walk.confirm("write_off_confirmed"),
 }
+_WHERE_IT_STANDS = frozenset({Capability.DELETE, Capability.VOID, Capability.MARK_UNCOLLECTIBLE})
 _ASKED_BY_STATE = frozenset({*(capability.value for capability in _PASSED), Capability.COLLECT_PAYMENT.value, ADVANCE})
 # Where only a person or the clock moves an invoice on, the walk takes for granted that they do.
 _ASSUMED: dict[State, tuple[Trigger, str]] = {

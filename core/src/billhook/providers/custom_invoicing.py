@@ -61,6 +61,9 @@ class CustomInvoicingProvider(Provider[CustomInvoicingSettings]):
             Capability.COLLECT_PAYMENT: Unsupported(
                 reason="the system that listens collects the money, and calls back with the payment's status"
             ),
+            Capability.MARK_UNCOLLECTIBLE: Unsupported(
+                reason="the system that listens learns of it by the invoice's status"
+            ),
             Capability.CAPTURE_PAYMENT: Unsupported(reason="the system that listens captures what it authorized"),
             Capability.CANCEL_PAYMENT: Unsupported(reason="the system that listens cancels its own payments"),
         },

@@ -234,6 +234,7 @@ invoice = _table(
     _int("sent_revision", null=True),
     _int("delete_confirmed", default=0),
     _int("void_confirmed", default=0),
+    _int("write_off_confirmed", default=0),
     _int("period_start", null=True),
     _int("collection_at", null=True),
     _int("draft_until", null=True),

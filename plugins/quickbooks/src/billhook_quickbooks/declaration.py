@@ -79,6 +79,9 @@ DECLARATION = Declaration(
             reason="discounts are taken off the lines; what the invoice has no room for stays as credit of the customer"
         ),
         Capability.LIST_ACCOUNTS: Partial(reason="Intuit grants one company at a time, which comes back as realmId"),
+        Capability.MARK_UNCOLLECTIBLE: Unsupported(
+            reason="QuickBooks knows no such status: write the debt off there with a credit memo for a bad-debt item"
+        ),
         Capability.MAP_LINE: Full(),
         Capability.VALIDATE_INVOICE: Full(),
         Capability.READ_WEBHOOK: Full(),

@@ -21,6 +21,7 @@ from billhook.contract import (
     SendResult,
     Snapshot,
     Steps,
+    WriteOffResult,
     hookimpl,
     remote_id,
 )
@@ -123,6 +124,19 @@ class Invoicing(StripeRequests):
         now = yield self._read_one(batch, "invoice", known, {"id": known, "status": "void"})
         is_void = reading.body_of(now).get("status") == "void" or reading.is_missing(now)
         return {item.id: Done(RemovalResult(known)) if is_void else reading.refused(reply, known)}
+
+    @hookimpl
+    def mark_uncollectible(self, batch: Invoices) -> Steps[WriteOffResult]:
+        """Note that nobody expects the money any more. One that is marked already is done; one that never stood there too."""
+        item, known = batch.only, remote_id(batch.only)
+        if known is None:
+            return {item.id: Done(WriteOffResult())}
+        reply = yield self._moved(batch, known, "mark_uncollectible", "uncollectible")
+        if reading.is_success(reply):
+            return {item.id: Done(WriteOffResult(known))}
+        now = yield self._read_one(batch, "invoice", known, {"id": known, "status": "uncollectible"})
+        is_marked = reading.body_of(now).get("status") == "uncollectible"
+        return {item.id: Done(WriteOffResult(known)) if is_marked else reading.refused(reply, known)}
 
     @hookimpl
     def delete(self, batch: Invoices) -> Steps[RemovalResult]:

@@ -28,9 +28,11 @@ _LONGEST_TAX_NAME = 50
 
 
 def invoice_problems(invoice: InvoiceView, lines: Sequence[MappedLine]) -> tuple[ValidationIssue, ...]:
-    """Everything that stops an invoice."""
+    """Everything that stops an invoice; of one that lives elsewhere, which comes without lines, what stops its payment."""
     if invoice.currency not in CURRENCIES:
         return ()  # the declaration says so already, and no other rule means anything then
+    if not lines:
+        return tuple(_charge_problems(invoice))
     found = [*_total_problems(invoice), *_amount_problems(invoice), *_tax_problems(invoice)]
     return tuple(found or _unpredictable(invoice, lines))
 
@@ -45,6 +47,17 @@ def charge_problem(amount: Decimal, currency: str) -> Rejected | None:
         message = f"Stripe charges at least {smallest:f} {currency}, this payment is {amount:f}. Record it, or collect it elsewhere."
         return Rejected.because("amount_too_small", message)
     return Rejected.because("amount_too_large", _too_large(amount, currency)) if units > LARGEST_UNITS else None
+
+
+def _charge_problems(invoice: InvoiceView) -> Iterator[ValidationIssue]:
+    """What stops the payment of an invoice that lives elsewhere."""
+    if not is_whole(invoice.total, invoice.currency):
+        message = f"Stripe can't charge {invoice.total:f} {invoice.currency}: {finest(invoice.currency)}. Round the total, or collect it elsewhere."
+        yield _critical("amount_not_representable", message, "/totals/total")
+        return
+    problem = charge_problem(invoice.total, invoice.currency)
+    for issue in problem.issues if problem is not None else ():
+        yield issue.model_copy(update={"path": "/totals/total"})
 
 
 def _total_problems(invoice: InvoiceView) -> Iterator[ValidationIssue]:

@@ -77,6 +77,9 @@ DECLARATION = Declaration(
         Capability.RECORD_PAYMENT: Partial(
             reason="Xero takes no more than is due; record the rest as an overpayment there"
         ),
+        Capability.MARK_UNCOLLECTIBLE: Unsupported(
+            reason="Xero knows no such status: write the debt off there with a credit note against a bad-debt account"
+        ),
         Capability.MAP_LINE: Full(),
         Capability.VALIDATE_INVOICE: Full(),
         Capability.READ_WEBHOOK: Full(),

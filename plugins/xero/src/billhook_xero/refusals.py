@@ -18,7 +18,7 @@ _KNOWN: tuple[tuple[str, str, str, str], ...] = (
     (r"lock ?date|locked", "date_locked", "/issued_at", "Date the document after the lock date, or move the lock date at Xero."),
     (r"name must be unique|already assigned to another contact", "customer_name_taken", "/customer/name", "Rename one of the two, or let the app adopt or suffix names."),
     (r"not subscribed to currency|currency .* not", "currency_not_enabled", "/currency", "Add the currency at Xero."),
-    (r"exceeds the amount outstanding|greater than the amount", "amount_exceeds_due", "", "Record what is above the amount due as an overpayment at Xero."),
+    (r"exceeds the amount outstanding|greater than the amount", "amount_exceeds_due", "", "Xero noted nothing of it. Enter it there: what is due as a payment of the invoice, the rest as an overpayment."),
     (r"not of valid status|only be made against|only be allocated|status .* cannot|cannot be (voided|deleted|modified)", "document_state", "", "Look at how it stands at Xero: what is paid, allocated, void or deleted there can't be changed."),
     (r"contact is archived", "customer_archived", "/customer", "Restore the contact at Xero."),
     (r"account .*(archived|not active)", "account_inactive", "/lines", "Make the account active at Xero, or map the line to another."),

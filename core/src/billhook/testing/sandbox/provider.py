@@ -44,6 +44,7 @@ from billhook.contract import (
     Snapshot,
     Steps,
     TaxResult,
+    Unsupported,
     ValidationIssue,
     Verdict,
     WebhookEvent,
@@ -97,6 +98,9 @@ class SandboxProvider(SandboxRequests):
         description="A made-up provider with books of its own, for tests and demonstrations. Needs no account anywhere.",
         capabilities={
             **dict.fromkeys(_OPERATIONS, Full()),
+            Capability.MARK_UNCOLLECTIBLE: Unsupported(
+                reason="an invoice stays issued in the sandbox until it is paid or void"
+            ),
             Capability.MAP_LINE: Full(),
             Capability.VALIDATE_INVOICE: Full(),
             Capability.READ_WEBHOOK: Full(),

@@ -326,6 +326,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("sent_revision", sa.BigInteger(), nullable=True),
         sa.Column("delete_confirmed", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("void_confirmed", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("write_off_confirmed", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("period_start", sa.BigInteger(), nullable=True),
         sa.Column("collection_at", sa.BigInteger(), nullable=True),
         sa.Column("draft_until", sa.BigInteger(), nullable=True),
