@@ -46,8 +46,15 @@ YIELDS = frozenset({"send.before", "send.after", "reply.received"})
 """Where a step is about to leave, has left, and has come back."""
 MONEY = {Capability.SYNC_CUSTOMER, Capability.COLLECT_PAYMENT, Capability.CHECK_PAYMENT, Capability.REFUND}
 """What is asked of a provider that has the money alone."""
-UNREACHED = frozenset({("quickbooks", "delete")})
-"""QuickBooks has no drafts: what stands there is voided."""
+UNREACHED = frozenset(
+    {
+        ("quickbooks", "delete"),
+        *(("stripe", name) for name in ("capture_payment", "cancel_payment", "check_refund")),
+    }
+)
+"""QuickBooks has no drafts: what stands there is voided. Stripe is told to take all money at once, and its bank sends none back."""
+AUTHORIZED = {"openmeter.io/sandbox/target-payment-status": "authorized"}
+"""What makes the sandbox only authorize a payment."""
 
 
 def draft(
@@ -132,6 +139,20 @@ class Story:
         work()
         self._hear(engine)
         work()
+        if "sandbox" in self.pair:
+            self._end_what_is_authorized(engine)
+        if namespace.invoices.get(desk).status.startswith("payment_processing"):
+            namespace.invoices.payment_status(desk, "payment_uncollectible")
+        work()
+
+    def _end_what_is_authorized(self, engine: Engine) -> None:
+        invoices = engine.namespace().invoices
+        for key, end in (("vase", invoices.capture), ("bowl", invoices.cancel_payment)):
+            invoice_id = invoices.submit({**draft(key, "ada", CHARGED, "5.00"), "metadata": AUTHORIZED}).id
+            self._work(engine)
+            if invoices.get(invoice_id).status == "payment_processing.authorized":
+                end(invoice_id)
+            self._work(engine)
 
     def _if_draft(self, engine: Engine, invoice_id: str, act: Callable[[], object]) -> None:
         if engine.namespace().invoices.get(invoice_id).status.startswith("draft"):
