@@ -36,6 +36,14 @@ INSERT_EVENT = Insert(
     schema.notification_event,
     ("id", "namespace", "rule_id", "type", "document_id", "version", "hop", "link", "created_at"),
 )
+_IN_FORCE = (
+    sa.select(_rule.c.namespace, _rule.c.id, _rule.c.type, _channel.c.id, _channel.c.disabled)
+    .join(_subscription, _subscription.c.rule_id == _rule.c.id)
+    .join(_channel, _channel.c.id == _subscription.c.channel_id)
+    .where(_rule.c.namespace.in_(sa.bindparam("namespaces", expanding=True)))
+    .where(_rule.c.disabled == 0, _rule.c.deleted_at.is_(None))
+    .order_by(_rule.c.id, _subscription.c.place)
+)
 
 Link = Mapping[str, Any]
 
@@ -112,9 +120,14 @@ class Notices:
             yield from ((step, len(step.hops) - 1, one) for one in listeners)
 
     def _ask(self, namespaces: set[str]) -> None:
-        unknown = namespaces - self._listeners.keys()
-        if unknown:
-            self._listeners.update(dict.fromkeys(unknown, ()) | listeners_of(self._tx, unknown))
+        unknown = sorted(namespaces - self._listeners.keys())
+        if not unknown:
+            return
+        self._listeners.update(dict.fromkeys(unknown, ()))
+        # Most have no rule at all, and this is the cheapest way to know.
+        telling = {namespace for (namespace,) in self._tx.select_in(_rule, ("namespace",), "namespace", unknown)}
+        if telling:
+            self._listeners.update(listeners_of(self._tx, telling))
 
     def _complete(self, steps: Sequence[_Step]) -> None:
         """What nobody in this transaction has read, nobody in it has changed: the store still has it as it was."""
@@ -168,15 +181,8 @@ def told_hops(hops: Sequence[Hop]) -> list[int]:
 
 def listeners_of(tx: Transaction, namespaces: Iterable[str]) -> dict[str, tuple[Listener, ...]]:
     """The rules in force of these namespaces, the oldest first."""
-    select = (
-        sa.select(_rule.c.namespace, _rule.c.id, _rule.c.type, _channel.c.id, _channel.c.disabled)
-        .join(_subscription, _subscription.c.rule_id == _rule.c.id)
-        .join(_channel, _channel.c.id == _subscription.c.channel_id)
-        .where(_rule.c.namespace.in_(sorted(namespaces)), _rule.c.disabled == 0, _rule.c.deleted_at.is_(None))
-        .order_by(_rule.c.id, _subscription.c.place)
-    )
     rules: dict[tuple[str, str, str], list[tuple[str, bool]]] = defaultdict(list)
-    for namespace, rule_id, type, channel_id, disabled in tx.all(select):
+    for namespace, rule_id, type, channel_id, disabled in tx.all(_IN_FORCE, {"namespaces": sorted(namespaces)}):
         rules[namespace, rule_id, type].append((channel_id, bool(disabled)))
     found: dict[str, tuple[Listener, ...]] = {}
     for (namespace, rule_id, type), channels in rules.items():

@@ -15,12 +15,13 @@ from rich.console import Console
 from billhook.testing.bench import report
 from billhook.testing.bench.door import measure_door
 from billhook.testing.bench.fairness import Crowd, measure_fairness
+from billhook.testing.bench.fanout import measure_fanout
 from billhook.testing.bench.figures import Figure
 from billhook.testing.bench.growth import measure_growth
 from billhook.testing.bench.steps import measure_intake, measure_steps
 from billhook.testing.bench.stores import POSTGRES, SQLITE, Store, has_postgres, open_stores
 
-PARTS = ("steps", "intake", "growth", "fairness", "door")
+PARTS = ("steps", "intake", "growth", "fairness", "fanout", "door")
 DOOR_ROUNDS = 3
 """For each round of the others: a process starts quickly, and how quickly varies much."""
 
@@ -33,6 +34,7 @@ class Sizes:
     rounds: int
     rows: tuple[int, int]
     crowd: Crowd
+    channels: int
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,7 +74,7 @@ def sizes_of(wanted: argparse.Namespace) -> Sizes:
     rows = (10_000, 1_000_000) if wanted.full else (2_000, 50_000)
     crowd = Crowd(20_000, 400, 20) if wanted.full else Crowd(2_000, 40, 20)
     few, many = wanted.rows or rows
-    return Sizes(wanted.invoices, wanted.rounds, (few, many), crowd)
+    return Sizes(wanted.invoices, wanted.rounds, (few, many), crowd, wanted.channels)
 
 
 def _measure(part: str, store: Store, sizes: Sizes) -> list[Figure]:
@@ -83,6 +85,8 @@ def _measure(part: str, store: Store, sizes: Sizes) -> list[Figure]:
             return measure_intake(store, sizes.invoices, sizes.rounds)
         case "growth":
             return measure_growth(store, sizes.invoices, sizes.rounds, *sizes.rows)
+        case "fanout":
+            return measure_fanout(store, sizes.channels, sizes.rounds)
     return measure_fairness(store, sizes.crowd)
 
 
@@ -93,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--invoices", type=int, default=1_500, help="how many invoices a round carries (1500)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (5)")
     parser.add_argument("--rows", type=int, nargs=2, metavar=("FEW", "MANY"), help="table sizes to compare")
+    parser.add_argument("--channels", type=int, default=1_000, help="how many channels are told of an invoice (1000)")
     parser.add_argument("--full", action="store_true", help="10k against 1M rows and the whole crowd: hours, 60 GB")
     parser.add_argument("--folder", type=Path, help="where SQLite files are made; a disk, not memory")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
