@@ -24,6 +24,7 @@ IDLE_CONNECTIONS = 64
 IDLE_SECONDS = 20.0
 
 Seconds = Callable[[], float]
+MaybeSeconds = float | None
 
 
 class Courier(Protocol):
@@ -123,7 +124,7 @@ class _CheckedNetwork(httpcore.NetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: MaybeSeconds = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
@@ -147,17 +148,17 @@ class _TimedStream(httpcore.NetworkStream):
         self._inner = inner
         self._deadline = deadline
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def read(self, max_bytes: int, timeout: MaybeSeconds = None) -> bytes:
         return self._inner.read(max_bytes, self._deadline.left_seconds())
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def write(self, buffer: bytes, timeout: MaybeSeconds = None) -> None:
         self._inner.write(buffer, self._deadline.left_seconds())
 
     def close(self) -> None:
         self._inner.close()
 
     def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: MaybeSeconds = None
     ) -> httpcore.NetworkStream:
         secured = self._inner.start_tls(ssl_context, server_hostname, self._deadline.left_seconds())
         return _TimedStream(secured, self._deadline)
