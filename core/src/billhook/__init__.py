@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from billhook.domain.money import Money
     from billhook.engine.context import Policy
     from billhook.engine.engine import Engine, Namespace
-    from billhook.engine.queries import InvoiceDetails, InvoiceFilter
+    from billhook.engine.invoice_filter import InvoiceFilter
+    from billhook.engine.queries import InvoiceDetails
     from billhook.engine.running import RunningWorker
     from billhook.errors import BillhookError
     from billhook.plugins.catalog import ProviderCatalog

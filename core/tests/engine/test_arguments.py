@@ -11,7 +11,7 @@ import pytest
 from engine_kit import NOON, Shop, a_provider, careful_draft, put
 
 from billhook.contract import Batch, DocumentResult, Done, PaymentResult, PaymentStatus
-from billhook.engine.queries import InvoiceFilter
+from billhook.engine.invoice_filter import InvoiceFilter
 from billhook.errors import InvalidInput
 from billhook.providers.custom_invoicing import provider as custom_invoicing
 

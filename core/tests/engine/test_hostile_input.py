@@ -15,7 +15,7 @@ from engine_kit import Shop, a_provider, careful_draft
 from billhook.contract import Refusal, WebhookEvent
 from billhook.contract.requests import Reply
 from billhook.contract.verdict import is_readable, retry_after
-from billhook.engine.queries import InvoiceFilter
+from billhook.engine.invoice_filter import InvoiceFilter
 from billhook.errors import InvalidInput, NotFound, WebhookRefused
 from billhook.store import schema
 from billhook.testing.sandbox.incoming import _events

@@ -55,11 +55,11 @@ def list_invoices(
     deleted: Annotated[bool, typer.Option(help="Deleted ones too.")] = False,
 ) -> None:
     """Invoices, the newest first."""
-    from billhook.engine.queries import InvoiceFilter
+    from billhook.engine.invoice_filter import InvoiceFilter
 
     with session.billing() as billing:
         customer_id = billing.customers.get(customer).id if customer else None
-        wanted = InvoiceFilter(tuple(status), customer_id, include_deleted=deleted)
+        wanted = InvoiceFilter(tuple(status), (customer_id,) if customer_id else (), include_deleted=deleted)
         found = billing.invoices.list(wanted, page=page, page_size=page_size)
     answer = {"items": [invoice_json(view) for view in found.items], "total_count": found.total_count}
     columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")
@@ -203,7 +203,7 @@ def _give(session: Session, invoice: str, ask: Callable[[Namespace, str], Invoic
 
 def _failed(billing: Namespace) -> list[str]:
     from billhook.domain.lifecycle import State, is_failed
-    from billhook.engine.queries import InvoiceFilter
+    from billhook.engine.invoice_filter import InvoiceFilter
 
     wanted = [state.value for state in State if is_failed(state) or state is State.DRAFT_INVALID]
     failed = InvoiceFilter(tuple(wanted))

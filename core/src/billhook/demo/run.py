@@ -24,7 +24,7 @@ from billhook.domain.parsing import parse_draft
 from billhook.domain.states import State
 from billhook.engine.credential_keys import VARIABLE
 from billhook.engine.engine import Engine, Namespace
-from billhook.engine.queries import InvoiceFilter
+from billhook.engine.invoice_filter import InvoiceFilter
 from billhook.engine.wire_log import WireLog
 from billhook.errors import Conflict, InvalidInput
 from billhook.plugins.catalog import ProviderCatalog

@@ -122,14 +122,21 @@ def retrace(facts: InvoiceFacts, hops: Iterable[tuple[Trigger, State]], now: dat
         yield facts
 
 
-def available_actions(facts: InvoiceFacts, now: datetime) -> Mapping[Action, State]:
+def nothing_passes(need: WorkNeeded) -> bool:
+    """No work is done at once."""
+    return False
+
+
+def available_actions(
+    facts: InvoiceFacts, now: datetime, passes: Callable[[WorkNeeded], bool] = nothing_passes
+) -> Mapping[Action, State]:
     """The actions that are allowed now, each with the state it would lead to.
 
-    The outcome is foretold with issues ignored and no work done, so it ends where the next work is needed; for delete
-    it is always `deleted`.
+    The outcome is foretold with issues ignored, and ends where work is needed that does not pass at once; for delete it is
+    always `deleted`.
     """
     return {
-        action: State.DELETED if action is Action.DELETE else _foretold(facts, step, now)
+        action: State.DELETED if action is Action.DELETE else _foretold(facts, step, now, passes)
         for action, trigger in TRIGGER_OF_ACTION.items()
         if (step := _open_step(facts, trigger, now)) is not None
     }
@@ -221,8 +228,13 @@ def _run(facts: InvoiceFacts, first: _Step, now: datetime, stop_at: State | None
     return Decision(tuple(hops), facts, timers(facts))
 
 
-def _foretold(facts: InvoiceFacts, step: _Step, now: datetime) -> State:
-    return _run(facts.replace(critical_issues=0), step, now, None).facts.state
+def _foretold(facts: InvoiceFacts, step: _Step, now: datetime, passes: Callable[[WorkNeeded], bool]) -> State:
+    facts = _run(facts.replace(critical_issues=0), step, now, None).facts
+    while (need := work_needed(facts)) is not None and need.operation in _PASSES and passes(need):
+        facts = facts.replace(**{_PASSES[need.operation]: facts.revision})
+        decision = decide(facts, Trigger.NEXT, now)
+        facts = facts if isinstance(decision, Refused) else decision.facts
+    return facts.state
 
 
 def _is_payment_failure(state: State) -> bool:
@@ -344,6 +356,14 @@ _TIMER_OF_STATE: dict[State, Callable[[InvoiceFacts], datetime | None]] = {
 TIMED_STATES = frozenset(_TIMER_OF_STATE)
 """The states that time alone may end."""
 
+
+_PASSES: Mapping[OperationName, str] = {
+    "validate": "validated_revision",
+    "sync_draft": "synced_revision",
+    "issue": "issued_revision",
+    "send": "sent_revision",
+}
+"""Where the facts say that an operation is done for a revision."""
 
 # The table, laid out for looking up.
 

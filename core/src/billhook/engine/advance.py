@@ -262,13 +262,8 @@ class Advancer:
     def run_local(self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow) -> None:
         """Run an operation that does no I/O, inside this transaction."""
         unit.flush_midway()
-        spec = OPERATIONS[capability]
-        frozen = Freezer(unit.context, unit.tx, app.id).freeze(spec, [work], {})
-        items = Thawer(unit.context, unit.tx, app.id).items(spec, frozen)
-        operation_id = unit.context.new_id(unit.now)
-        batch = Batch(operation_id, items, app.settings, unit.now, app.id, app.namespace)
-        outcome = _local_outcome(app, capability, batch)
-        self._settle_local(unit, app, capability, work._replace(operation_id=operation_id), items[0], outcome)
+        item, outcome, operation_id = local_outcome_of(unit, app, capability, work)
+        self._settle_local(unit, app, capability, work._replace(operation_id=operation_id), item, outcome)
 
     def collect(self, unit: Unit, row: InvoiceRow) -> None:
         """Open a payment for what is due, and have the payment app collect it."""
@@ -281,6 +276,16 @@ class Advancer:
         payment = payments.open_payment(unit, row, app.id)
         work = WorkRow(payment["id"], Capability.COLLECT_PAYMENT, app.id, row.id, version=row.values["version"])
         self.want(unit, app, Capability.COLLECT_PAYMENT, work, row.values["customer_id"])
+
+
+def local_outcome_of(unit: Unit, app: AppHandle, capability: Capability, work: WorkRow) -> tuple[Any, Any, str]:
+    """The item that a local operation is given, what it returns, and the id it went under. Changes nothing."""
+    spec = OPERATIONS[capability]
+    frozen = Freezer(unit.context, unit.tx, app.id).freeze(spec, [work], {})
+    items = Thawer(unit.context, unit.tx, app.id).items(spec, frozen)
+    operation_id = unit.context.new_id(unit.now)
+    batch = Batch(operation_id, items, app.settings, unit.now, app.id, app.namespace)
+    return items[0], _local_outcome(app, capability, batch), operation_id
 
 
 def _local_outcome(app: AppHandle, capability: Capability, batch: Batch[Any, Any]) -> Any:

@@ -26,18 +26,31 @@ def cut_off(workflow: WorkflowConfig, now: datetime) -> datetime:
 
 def last_recurrence(recurring: RecurringPeriod, now: datetime) -> datetime:
     """The last time at or before now. An interval of nothing recurs always."""
-    length = _average(recurring.interval)
-    if not length:
+    if not _average(recurring.interval):
         return now
-    # Months differ by some days, so begin one or two late and step back.
-    count = (now - recurring.anchor) // length + 2
-    while _recurrence(recurring, count) > now:
-        count -= 1
-    return _recurrence(recurring, count)
+    return _recurrence(recurring, _count(recurring, now))
+
+
+def collection_due(workflow: WorkflowConfig, invoice_at: datetime) -> datetime:
+    """When a line that is due at that time is collected: then, or with an anchor at its next recurrence."""
+    anchor = workflow.collection_anchor
+    if workflow.collection_alignment is CollectionAlignment.SUBSCRIPTION or anchor is None:
+        return invoice_at
+    last = last_recurrence(anchor, invoice_at)
+    return last if last == invoice_at else _recurrence(anchor, _count(anchor, last) + 1)
 
 
 def _average(interval: Duration) -> timedelta:
     return interval if isinstance(interval, timedelta) else interval.months * AVERAGE_MONTH + interval.rest
+
+
+def _count(recurring: RecurringPeriod, now: datetime) -> int:
+    """How often it has come by then, the anchor itself not counted."""
+    # Months differ by some days, so begin one or two late and step back.
+    count = (now - recurring.anchor) // _average(recurring.interval) + 2
+    while _recurrence(recurring, count) > now:
+        count -= 1
+    return count
 
 
 def _recurrence(recurring: RecurringPeriod, count: int) -> datetime:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from billhook.clock import Clock, SystemClock
 from billhook.contract.results import ConnectionResult
 from billhook.domain.usage import UsageSource
+from billhook.engine.all_invoices import AllInvoices
 from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import NO_OVERRIDES, Apps
 from billhook.engine.callbacks import Callbacks
@@ -131,6 +132,11 @@ class Namespace:
     def callbacks(self) -> Callbacks:
         """What a system outside says of the invoices that it took over."""
         return Callbacks(self.engine.context, self.name, self.engine.settler)
+
+    @cached_property
+    def all_invoices(self) -> AllInvoices:
+        """Invoices, and pending lines as the invoices that they would make."""
+        return AllInvoices(self.engine.context, self.name, self.invoices, self.engine.usage)
 
     @cached_property
     def credit_notes(self) -> CreditNotes:

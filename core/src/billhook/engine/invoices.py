@@ -26,8 +26,11 @@ from billhook.engine.annotations import annotate
 from billhook.engine.commands import Commands, payment_arguments
 from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
+from billhook.engine.invoice_filter import InvoiceFilter
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.pending_lines import find_gathering
 from billhook.engine.preview import Preview, Previewer
-from billhook.engine.queries import InvoiceDetails, InvoiceFilter
+from billhook.engine.queries import InvoiceDetails
 from billhook.engine.records import Page
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import Submitter
@@ -35,7 +38,7 @@ from billhook.engine.timeline import TimelineEntry, timeline
 from billhook.engine.unit import Unit
 from billhook.engine.usage import UsageSnapshots
 from billhook.engine.work import Lane
-from billhook.errors import InvalidInput, KeyReused, StaleWrite
+from billhook.errors import InvalidInput, KeyReused, NotAllowed, NotFound, StaleWrite
 from billhook.store.database import refusing_texts
 from billhook.store.transaction import Transaction
 
@@ -81,6 +84,15 @@ class Invoices:
             return queries.view_of(unit, row)
 
         return self._write(act)
+
+    def simulate(self, draft: Draft, *, number: str) -> InvoiceDetails:
+        """What an invoice of that draft would be, under that number. Nothing is stored, and nobody is asked.
+
+        Raises InvalidInput that lists every problem, NotFound.
+        """
+        parsed = _parsed(draft)
+        with self._read() as tx:
+            return self._submitter().simulate(Unit(self._context, tx), parsed, number)
 
     def submit_many(self, drafts: Sequence[Draft]) -> Ids:
         """Store many invoices, some hundreds per transaction, and return their ids in order.
@@ -253,7 +265,7 @@ class Invoices:
 
         def act(tx: Transaction) -> InvoiceDetails:
             unit = self._unit(tx, Lane.INTERACTIVE)
-            row = unit.invoice(invoice_id, self._namespace)
+            row = self._row(unit, invoice_id)
             confirmations.confirm(unit, self._settler, row, capability, Done(result))
             unit.flush()
             return queries.details(unit, self._namespace, invoice_id)
@@ -263,12 +275,23 @@ class Invoices:
     def _give(self, invoice_id: str, name: str, arguments: Mapping[str, Any] | None = None) -> InvoiceDetails:
         def act(tx: Transaction) -> InvoiceDetails:
             unit = self._unit(tx, Lane.INTERACTIVE)
-            row = unit.invoice(invoice_id, self._namespace)
+            row = self._row(unit, invoice_id)
             self._commands.give(unit, row, name, arguments or {})
             unit.flush()
             return queries.details(unit, self._namespace, invoice_id)
 
         return self._write(act)
+
+    def _row(self, unit: Unit, invoice_id: str) -> InvoiceRow:
+        try:
+            return unit.invoice(invoice_id, self._namespace)
+        except NotFound:
+            if find_gathering(unit.tx, self._namespace, invoice_id) is None:
+                raise
+            raise NotAllowed(
+                f"{invoice_id} is a pool of pending lines and no invoice yet. Invoice its lines first.",
+                "invoice_action_not_available",
+            ) from None
 
     # Transactions.
 

@@ -127,6 +127,23 @@ def read_lines(tx: Transaction, namespace: str, customer_id: str) -> list[Pendin
     return [read_pending_line(row) for row in rows]
 
 
+def lines_of(tx: Transaction, gathering_id: str) -> list[PendingLine]:
+    """The lines of one pool, those that are due first in front."""
+    rows = tx.all(_LINES.where(_line.c.gathering_id == gathering_id).order_by(_line.c.invoice_at, _line.c.id))
+    return [read_pending_line(row) for row in rows]
+
+
+def find_gathering(tx: Transaction, namespace: str, gathering_id: str) -> Gathering | None:
+    """The pool of that id, or None."""
+    row = tx.first(sa.select(_gathering).where(_gathering.c.namespace == namespace, _gathering.c.id == gathering_id))
+    return None if row is None else read_gathering(row)
+
+
+def remove_lines_of(tx: Transaction, namespace: str, gathering_id: str) -> None:
+    """Take away every line of a pool."""
+    tx.execute(sa.delete(_line).where(_line.c.namespace == namespace, _line.c.gathering_id == gathering_id))
+
+
 def customers_with_due_lines(tx: Transaction, namespace: str, now: datetime) -> list[str]:
     """The customers that have a line to be invoiced by now."""
     due = sa.and_(_gathering.c.namespace == namespace, _line.c.invoice_at <= to_micros(now))

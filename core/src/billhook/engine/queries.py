@@ -15,16 +15,17 @@ import sqlalchemy as sa
 from billhook.domain.ids import Ulid
 from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import ValidationIssue
-from billhook.domain.lifecycle import Action, State, available_actions, is_failed, is_mutable
-from billhook.domain.parsing import argument
-from billhook.domain.period import UtcDatetime, utc
+from billhook.domain.lifecycle import Action, State, is_failed, is_mutable
+from billhook.domain.period import UtcDatetime
 from billhook.engine.annotations import annotations_of
+from billhook.engine.foretelling import Foretelling
+from billhook.engine.invoice_filter import InvoiceFilter, invoices_where
 from billhook.engine.invoice_row import COLUMNS, InvoiceRow, invoice_view
-from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
+from billhook.engine.moments import from_micros, maybe_from_micros
 from billhook.engine.paging import check_page
 from billhook.engine.records import Page
 from billhook.engine.unit import Unit
-from billhook.errors import InvalidInput, NotFound
+from billhook.errors import NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -35,31 +36,6 @@ _invoice, _issue, _command, _operation, _work = (
     schema.operation,
     schema.work,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class InvoiceFilter:
-    """Which invoices. ``statuses`` match the whole state or its part before the dot."""
-
-    statuses: tuple[str, ...] = ()
-    customer_id: str | None = None
-    created_from: datetime | None = None
-    created_before: datetime | None = None
-    include_deleted: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise InvalidInput for a status that no invoice can have, or a time without a zone."""
-        for name in ("created_from", "created_before"):
-            if getattr(self, name) is not None:
-                argument(name, utc, getattr(self, name))
-        known = list(dict.fromkeys(name for state in State for name in (state.short, state.value)))
-        unknown = [name for name in self.statuses if name not in known]
-        if unknown:
-            raise InvalidInput(
-                "status_unknown",
-                f"No invoice is ever {', '.join(unknown)}. Use one of {', '.join(known)}.",
-                "/statuses",
-            )
 
 
 class ReportedIssue(ValidationIssue):
@@ -140,15 +116,15 @@ def details_of(unit: Unit, rows: Sequence[InvoiceRow]) -> tuple[InvoiceDetails, 
     ids = [row.id for row in rows]
     _load(unit, rows)
     unit.load_payments_of(ids)
-    around = _Around(unit.tx, ids)
-    return tuple(_details(unit, row, around) for row in rows)
+    around, foretelling = _Around(unit.tx, ids), Foretelling(unit)
+    return tuple(_details(unit, row, around, foretelling) for row in rows)
 
 
-def _details(unit: Unit, row: InvoiceRow, around: _Around) -> InvoiceDetails:
+def _details(unit: Unit, row: InvoiceRow, around: _Around, foretelling: Foretelling) -> InvoiceDetails:
     pause = around.pauses.get(row.id)
     return InvoiceDetails(
         invoice=view_of(unit, row),
-        available_actions=available_actions(row.facts, unit.now),
+        available_actions=foretelling.actions(row),
         immutable=not is_mutable(row.state),
         failed=is_failed(row.state),
         profile_id=row.values["profile_id"],
@@ -240,7 +216,7 @@ def id_of_key(tx: Transaction, namespace: str, key: str) -> str | None:
 def page_of(unit: Unit, namespace: str, wanted: InvoiceFilter, page: int, page_size: int) -> Page[InvoiceView]:
     """Invoices, the newest first. Raises InvalidInput for a page that can't be."""
     check_page(page, page_size)
-    where = _where(namespace, wanted)
+    where = invoices_where(namespace, wanted)
     total = unit.tx.scalar(sa.select(sa.func.count()).select_from(_invoice).where(where))
     columns = [_invoice.c[name] for name in COLUMNS]
     rows = unit.tx.all(
@@ -249,22 +225,6 @@ def page_of(unit: Unit, namespace: str, wanted: InvoiceFilter, page: int, page_s
     found = [InvoiceRow(dict(zip(COLUMNS, row, strict=True))) for row in rows]
     _load(unit, found)
     return Page(tuple(view_of(unit, row) for row in found), int(total), page, page_size)
-
-
-def _where(namespace: str, wanted: InvoiceFilter) -> sa.ColumnElement[bool]:
-    conditions = [_invoice.c.namespace == namespace]
-    if wanted.statuses:
-        states = [state.value for state in State for name in wanted.statuses if name in (state.value, state.short)]
-        conditions.append(_invoice.c.state.in_(states))
-    if wanted.customer_id is not None:
-        conditions.append(_invoice.c.customer_id == wanted.customer_id)
-    if wanted.created_from is not None:
-        conditions.append(_invoice.c.created_at >= to_micros(wanted.created_from))
-    if wanted.created_before is not None:
-        conditions.append(_invoice.c.created_at < to_micros(wanted.created_before))
-    if not wanted.include_deleted:
-        conditions.append(_invoice.c.deleted_at.is_(None))
-    return sa.and_(*conditions)
 
 
 def _load(unit: Unit, rows: Sequence[InvoiceRow]) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.domain.calculation import NO_QUANTITIES, calculate
-from billhook.domain.invoice import DocumentType, InvoiceContent, InvoiceDraft, content_json, period_of
+from billhook.domain.invoice import DocumentType, InvoiceContent, InvoiceDraft, InvoiceView, content_json, period_of
 from billhook.domain.lifecycle import State, Trigger, collection_time
 from billhook.domain.money import plain
 from billhook.domain.period import format_duration
@@ -21,6 +21,7 @@ from billhook.engine.advance import Advancer
 from billhook.engine.invoice_row import COLUMNS, InvoiceRow
 from billhook.engine.moments import from_micros, maybe_micros
 from billhook.engine.numbers import NumberedDocument, Numbers
+from billhook.engine.queries import InvoiceDetails
 from billhook.engine.records import ResolvedProfile
 from billhook.engine.resolving import resolve
 from billhook.engine.unit import Unit
@@ -71,6 +72,33 @@ class Submitter:
             self._known[draft.key] = (row.id, digest)
         self._advancer.fire(unit, row, Trigger.NEXT, "created")
         return row
+
+    def simulate(self, unit: Unit, draft: InvoiceDraft, number: str) -> InvoiceDetails:
+        """The invoice of that draft as it would be before anything happens to it. Writes nothing.
+
+        Raises InvalidInput that lists every problem, NotFound for a customer or profile.
+        """
+        refuse_wrong_kind(draft, mirrored=False)
+        resolved = self.resolved(unit, draft)
+        content = self.content(unit, draft, resolved, NO_QUANTITIES)
+        profile = resolved.profile
+        view = InvoiceView(
+            id=unit.context.new_id(unit.now),
+            namespace=self._namespace,
+            status=State.DRAFT_CREATED.value,
+            revision=1,
+            version=0,
+            customer_id=resolved.customer.id,
+            content=content,
+            created_at=unit.now,
+            updated_at=unit.now,
+            number=number,
+            amount_due=content.totals.total,
+        )
+        apps = {"tax": profile.tax_app_id, "invoicing": profile.invoicing_app_id, "payment": profile.payment_app_id}
+        return InvoiceDetails(
+            invoice=view, available_actions={}, immutable=False, failed=False, profile_id=profile.id, apps=apps
+        )
 
     def look_up(self, unit: Unit, keys: Iterable[str]) -> None:
         """Read in one statement which of these keys were used. The keys of drafts that come next are best read together."""
