@@ -28,17 +28,20 @@ from billhook.server.v1 import (
     apps,
     customer_apps,
     customers,
+    invoices,
     marketplace,
     notification_channels,
     notification_events,
     notification_rules,
     overrides,
+    pending_lines,
     profiles,
 )
 from billhook.server.v3 import (
     apps as apps_v3,
     customer_billing as customer_billing_v3,
     customers as customers_v3,
+    invoices as invoices_v3,
     profiles as profiles_v3,
 )
 
@@ -50,17 +53,20 @@ V1_ROUTERS: tuple[APIRouter, ...] = (
     apps.router,
     customer_apps.router,
     customers.router,
+    invoices.router,
     marketplace.router,
     notification_channels.router,
     notification_rules.router,
     notification_events.router,
     overrides.router,
+    pending_lines.router,
     profiles.router,
 )
 V3_ROUTERS: tuple[APIRouter, ...] = (
     apps_v3.router,
     customer_billing_v3.router,
     customers_v3.router,
+    invoices_v3.router,
     profiles_v3.router,
 )
 OWN_ROUTERS: tuple[APIRouter, ...] = (own_apps.router, connections.router, issues.router)

@@ -49,9 +49,9 @@ def invoice_v1(
         status=invoice.status.partition(".")[0],
         statusDetails=_status_details(details),
         workflow=invoice_workflow_v1(invoice.content, details.profile_id, details.apps, apps),
-        lines=[line_v1(line, _frame(invoice)) for line in invoice.lines] if LINES in expand else None,
+        lines=[line_v1(line, frame_of(invoice)) for line in invoice.lines] if LINES in expand else None,
         validationIssues=[issue_v1(issue) for issue in details.issues],
-        externalIds=_external_ids(details),
+        externalIds=external_ids_of(details),
     )
 
 
@@ -108,13 +108,15 @@ def _status_details(details: InvoiceDetails) -> dict[str, Any]:
     }
 
 
-def _external_ids(details: InvoiceDetails) -> dict[str, Any]:
+def external_ids_of(details: InvoiceDetails) -> dict[str, Any]:
+    """How the outside calls the invoice and its payment."""
     known = details.invoice.external_ids
     paid_as = [payment.external_id for payment in details.payments if payment.external_id]
     return filled(invoicing=known.get("invoicing"), payment=known.get("payment") or (paid_as[-1] if paid_as else None))
 
 
-def _frame(invoice: InvoiceView) -> Frame:
+def frame_of(invoice: InvoiceView) -> Frame:
+    """What its lines take from the invoice."""
     return Frame(
         invoice=filled(id=invoice.id, number=invoice.number),
         currency=invoice.currency,
