@@ -133,6 +133,12 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
+def month_end(session: nox.Session) -> None:
+    """100,000 invoices under the limits of Xero, QuickBooks and Stripe, in simulated time. Hours; `-- --scale 100` minutes."""
+    session.run(workshop_python(session), "tests/month_end", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["workshop"], default=False)
 def docs(session: nox.Session) -> None:
     """Fail where a generated page of the reference is stale; `-- --write` writes them anew."""
     session.run(workshop_python(session), "docs/generate.py", *(session.posargs or ["--check"]))

@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -292,6 +292,34 @@ def test_a_check_renews_what_has_expired_and_says_when_the_grant_is_dead(office:
     with pytest.raises(ConfigError, match="The grant is gone"):
         office.engines[0].check_connection(app_id)
     assert set(office.statuses().values()) == {"unauthorized"}
+
+
+class CreepingClock(TurnedClock):
+    """Moves by itself whenever it is looked at, as real ones do."""
+
+    def now(self) -> datetime:
+        return self.advance(timedelta(microseconds=1))
+
+
+def test_what_waits_for_credentials_goes_on_when_somebody_else_has_renewed_them(store_url: str):
+    clock = CreepingClock(NOON)
+    office = Office(store_url, clock, GrantServer(clock))
+    office.set_up(("north",))
+    office.submit()
+    office.server.expire_access()
+    office.server.fault = lost("refresh")
+    office.run()
+    assert not office.server.documents
+
+    engine = office.engines[0]
+    with engine.database.read() as tx:
+        id = engine.context.apps.get(tx, office.billing.apps.list().items[0].id).credential_id
+    renewed = office.server.grant("main", "north")
+    engine.database.write(lambda tx: engine.credentials.replace(tx, str(id), renewed, clock.now() + TOKEN_LIFE))
+    clock.advance(timedelta(seconds=15))
+    office.run()
+    assert len(office.server.documents) == 1
+    engine.close()
 
 
 LONGEST_STORM = 4

@@ -107,6 +107,11 @@ class HeldApp:
         return min((opens_at for opens_at in self.blocked.values() if opens_at > now), default=None)
 
     @property
+    def goes_on_at(self) -> datetime | None:
+        """When the first of its parked operations goes on; one that waited for credentials is due at no time in the store."""
+        return min((operation.due for operation in self.operations.values() if operation.due is not None), default=None)
+
+    @property
     def in_flight(self) -> int:
         """How much of it waits for an answer right now: operations, and new credentials."""
         return sum(operation.in_flight for operation in self.operations.values()) + self.is_renewing
@@ -217,7 +222,7 @@ def read_open(context: Context, tx: Transaction, held: HeldApp) -> list[OpenOper
                 batch=batch,
                 driver=new_driver(context, held, spec, batch, journals[row.id]),
                 is_new=False,
-                due=maybe_from_micros(row.due) or context.clock.now(),
+                due=maybe_from_micros(row.due) or held.began_at,
                 faults=row.faults,
             )
         )

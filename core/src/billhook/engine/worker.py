@@ -212,7 +212,7 @@ class Worker:
         del self._held[held.app.id]
         self._keep_budget(held, now)
         # Parked for want of credentials, its operations are due at no time of their own.
-        again = now if held.is_refused else None if held.can_sign(now) else held.renew_at
+        again = now if held.is_refused else held.goes_on_at if held.can_sign(now) else held.renew_at
         self._context.database.write(lambda tx: leases.release(tx, held.lease, now, held.budget_opens_at(now), again))
         self._next_claim = None
 
