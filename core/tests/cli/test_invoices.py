@@ -112,6 +112,26 @@ def test_credit_notes_need_not_say_what_they_are(cli, shop, write):
     assert cli("credit-notes", "create", file, "--json").json["created"][0]["type"] == "credit_note"
 
 
+def test_a_credit_note_is_shown_with_its_lines_and_what_stands_in_its_way(cli, shop, write):
+    file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
+    cli("credit-notes", "create", file)
+    shown = cli("credit-notes", "show", "n", "--json").json
+    assert (shown["key"], shown["content"]["lines"][0]["name"], shown["issues"]) == ("n", "Tea", [])
+    assert "2.55 GBP" in cli("credit-notes", "show", shown["id"]).out
+
+
+def test_only_a_credit_note_that_failed_is_tried_again(cli, shop, write):
+    file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
+    cli("credit-notes", "create", file)
+    cli("worker", "--once")
+    assert cli("credit-notes", "retry", "n").code == 1
+    assert cli("credit-notes", "show", "unknown", "--json").error["code"] == "not_found"
+
+
+def test_help_shows_no_words_of_python(cli):
+    assert "class" not in cli("apps", "install", "--help").out
+
+
 def test_invoices_are_listed_by_status_and_customer(cli, invoice):
     invoice("i-1")
     cli("worker", "--once")

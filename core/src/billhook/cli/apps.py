@@ -22,21 +22,38 @@ group = typer.Typer(help="Installed providers: settings, credentials, switches."
 AppId = Annotated[str, typer.Argument(metavar="APP_ID", help="As in `apps list`.")]
 Set = Annotated[
     list[str],
-    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the provider. Repeatable.", default_factory=list),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting of the provider. Repeatable.",
+        show_default=False,
+        default_factory=list,
+    ),
 ]
 SettingsFile = Annotated[Path | None, typer.Option(help="Settings as a JSON object; --set wins.")]
 MappingFile = Annotated[Path | None, typer.Option(help="Mapping rules as JSON.")]
-Label = Annotated[list[str], typer.Option("--label", metavar="NAME=VALUE", help="Repeatable.", default_factory=list)]
+Label = Annotated[
+    list[str],
+    typer.Option("--label", metavar="NAME=VALUE", help="Repeatable.", show_default=False, default_factory=list),
+]
 Asked = Annotated[
     list[str],
     typer.Option(
-        "--credential", metavar="NAME=-", help="Ask for it, or read a line of standard input.", default_factory=list
+        "--credential",
+        metavar="NAME=-",
+        help="Ask for it, or read a line of standard input.",
+        show_default=False,
+        default_factory=list,
     ),
 ]
 FromEnvironment = Annotated[
     list[str],
     typer.Option(
-        "--credential-env", metavar="NAME=VARIABLE", help="Take it from the environment.", default_factory=list
+        "--credential-env",
+        metavar="NAME=VARIABLE",
+        help="Take it from the environment.",
+        show_default=False,
+        default_factory=list,
     ),
 ]
 

@@ -40,13 +40,23 @@ def connect(
     *,
     account: Annotated[
         list[str],
-        typer.Option("--account", metavar="ID", help="Which account to install. Repeatable.", default_factory=list),
+        typer.Option(
+            "--account",
+            metavar="ID",
+            help="Which account to install. Repeatable.",
+            show_default=False,
+            default_factory=list,
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="The account's own where none is given.")] = None,
     set: Annotated[
         list[str],
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="A setting of the provider. Repeatable.", default_factory=list
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the provider. Repeatable.",
+            show_default=False,
+            default_factory=list,
         ),
     ],
     settings_file: Annotated[Path | None, typer.Option(help="Settings as a JSON object; --set wins.")] = None,
@@ -54,13 +64,21 @@ def connect(
     credential: Annotated[
         list[str],
         typer.Option(
-            "--credential", metavar="NAME=-", help="Ask for it, or read a line of standard input.", default_factory=list
+            "--credential",
+            metavar="NAME=-",
+            help="Ask for it, or read a line of standard input.",
+            show_default=False,
+            default_factory=list,
         ),
     ],
     credential_env: Annotated[
         list[str],
         typer.Option(
-            "--credential-env", metavar="NAME=VARIABLE", help="Take it from the environment.", default_factory=list
+            "--credential-env",
+            metavar="NAME=VARIABLE",
+            help="Take it from the environment.",
+            show_default=False,
+            default_factory=list,
         ),
     ],
     browser: Annotated[

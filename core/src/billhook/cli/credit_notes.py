@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from billhook.cli.command import command
-from billhook.cli.invoice_text import invoice_json, invoice_row
+from billhook.cli.invoice_text import credit_note_page, invoice_json, invoice_row
 from billhook.cli.invoices import DraftFile, SkipBad
 from billhook.cli.output import table
 from billhook.cli.session import Session
 
+if TYPE_CHECKING:
+    from billhook.domain.invoice import InvoiceView
+    from billhook.engine.engine import Namespace
+
+Id = Annotated[str, typer.Argument(metavar="CREDIT_NOTE", help="Its id or its key.")]
 group = typer.Typer(help="What is owed back.", no_args_is_help=True)
 
 
@@ -32,3 +37,26 @@ def list_credit_notes(
         found = billing.credit_notes.list(limit=limit)
     columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")
     session.answer({"items": [invoice_json(view) for view in found]}, lambda: table(columns, map(invoice_row, found)))
+
+
+@command(group, "show")
+def show(session: Session, credit_note: Id) -> None:
+    """One credit note: its lines, and what stands in the way."""
+    with session.billing() as billing:
+        view = _found(billing, credit_note)
+        issues = billing.credit_notes.issues(view.id)
+    session.answer({**invoice_json(view, whole=True), "issues": issues}, lambda: credit_note_page(view, issues))
+
+
+@command(group, "retry")
+def retry(session: Session, credit_note: Id) -> None:
+    """Try again to issue a credit note that failed."""
+    with session.billing() as billing:
+        view = billing.credit_notes.retry(_found(billing, credit_note).id)
+        issues = billing.credit_notes.issues(view.id)
+    session.answer({**invoice_json(view, whole=True), "issues": issues}, lambda: credit_note_page(view, issues))
+
+
+def _found(billing: Namespace, credit_note: str) -> InvoiceView:
+    """The credit note with that key, or else that id. Raises NotFound."""
+    return billing.credit_notes.find(credit_note) or billing.credit_notes.get(credit_note)

@@ -25,11 +25,13 @@ AddressParts = Annotated[
         "--address",
         metavar="PART=TEXT",
         help="country, postal_code, state, city, line1, line2. Repeatable.",
+        show_default=False,
         default_factory=list,
     ),
 ]
 Metadata = Annotated[
-    list[str], typer.Option("--metadata", metavar="NAME=VALUE", help="Repeatable.", default_factory=list)
+    list[str],
+    typer.Option("--metadata", metavar="NAME=VALUE", help="Repeatable.", show_default=False, default_factory=list),
 ]
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from billhook.domain.invoice import InvoiceView
+    from billhook.domain.issue import ValidationIssue
     from billhook.engine.preview import Preview, PreviewStep
     from billhook.engine.queries import InvoiceDetails
     from billhook.engine.timeline import TimelineEntry
@@ -56,8 +57,7 @@ def invoice_page(details: InvoiceDetails, timeline: Sequence[TimelineEntry] = ()
 
     parts: list[RenderableType] = [fields(_head(details)), _lines(details.invoice)]
     if details.issues:
-        rows = [(issue.severity, issue.code, issue.message, issue.path) for issue in details.issues]
-        parts.append(table(("severity", "code", "issue", "where"), rows))
+        parts.append(_issues(details.issues))
     if details.payments:
         paid = [
             (entry.id, entry.status, entry.amount_received, entry.currency, entry.external_id)
@@ -67,6 +67,28 @@ def invoice_page(details: InvoiceDetails, timeline: Sequence[TimelineEntry] = ()
     if timeline:
         parts.append(table(("when", "what happened"), [(entry.at, entry.summary) for entry in timeline]))
     return Group(*parts)
+
+
+def credit_note_page(view: InvoiceView, issues: Sequence[ValidationIssue]) -> RenderableType:
+    """Everything about one credit note."""
+    from rich.console import Group
+
+    head = {
+        "credit note": view.id,
+        "key": view.key,
+        "number": view.number,
+        "status": view.status,
+        "customer": view.customer.name,
+        "total": f"{money(view.total, view.currency)} {view.currency}",
+        "credits invoice": view.content.credited_invoice_id,
+        "external ids": view.external_ids,
+    }
+    return Group(fields(head), _lines(view), *([_issues(issues)] if issues else []))
+
+
+def _issues(issues: Sequence[ValidationIssue]) -> RenderableType:
+    rows = [(issue.severity, issue.code, issue.message, issue.path) for issue in issues]
+    return table(("severity", "code", "issue", "where"), rows)
 
 
 def _head(details: InvoiceDetails) -> dict[str, object]:

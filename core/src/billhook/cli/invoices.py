@@ -47,7 +47,10 @@ def list_invoices(
     session: Session,
     *,
     status: Annotated[
-        list[str], typer.Option(help="Such as paid, draft or issuing.failed. Repeatable.", default_factory=list)
+        list[str],
+        typer.Option(
+            help="Such as paid, draft or issuing.failed. Repeatable.", show_default=False, default_factory=list
+        ),
     ],
     customer: Annotated[str | None, typer.Option(help="The customer's id or key.")] = None,
     page: Annotated[int, typer.Option()] = 1,

@@ -22,7 +22,9 @@ group = typer.Typer(help="Numbers of documents.", no_args_is_help=True)
 def audit(
     session: Session,
     *,
-    series: Annotated[list[str], typer.Option(help="Every gapless one when none is named.", default_factory=list)],
+    series: Annotated[
+        list[str], typer.Option(help="Every gapless one when none is named.", show_default=False, default_factory=list)
+    ],
 ) -> None:
     """Look for numbers that are missing or occur twice. Exit code 3 when there are any."""
     with session.engine() as engine:

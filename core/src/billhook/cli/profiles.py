@@ -27,6 +27,7 @@ WorkflowValues = Annotated[
         "--workflow",
         metavar="NAME=VALUE",
         help="Such as due_after=P14D or auto_advance=false. Repeatable.",
+        show_default=False,
         default_factory=list,
     ),
 ]

@@ -14,7 +14,7 @@ from billhook.contract.declaration import Capability
 from billhook.domain.base import Description, Key, Value
 from billhook.domain.calculation import NO_QUANTITIES
 from billhook.domain.invoice import DocumentType, InvoiceDraft, InvoiceView, content_json
-from billhook.domain.issue import Severity
+from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State
 from billhook.domain.money import amount, plain, to_minor
 from billhook.domain.parsing import argument, parse, parse_draft
@@ -27,6 +27,7 @@ from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.limits import invoice_problems
 from billhook.engine.numbers import NumberedDocument
 from billhook.engine.paging import check_limit
+from billhook.engine.queries import issues_of
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import DRAFT_SERIES, Submitter, draft_hash
 from billhook.engine.unit import Unit
@@ -73,6 +74,18 @@ class CreditNotes:
             unit = Unit(self._context, tx)
             record = unit.get_record("credit_note", credit_note_id, self._namespace)
             return credit_note_view(record, unit.content(credit_note_id, 1))
+
+    def find(self, key: str) -> InvoiceView | None:
+        """The credit note that was submitted under that key, or None."""
+        with self._context.database.read() as tx:
+            id = tx.scalar(sa.select(_note.c.id).where(_note.c.namespace == self._namespace, _note.c.client_key == key))
+        return None if id is None else self.get(id)
+
+    def issues(self, credit_note_id: str) -> tuple[ValidationIssue, ...]:
+        """What stands in the way of a credit note. Raises NotFound."""
+        with self._context.database.read() as tx:
+            Unit(self._context, tx).get_record("credit_note", credit_note_id, self._namespace)
+            return issues_of(tx, credit_note_id)
 
     def retry(self, credit_note_id: str) -> InvoiceView:
         """Try a failed one again."""
