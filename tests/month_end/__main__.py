@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tenants", nargs="+", choices=("one", "many"), default=["one", "many"])
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--scale", type=int, default=1, help="so many times smaller")
-    parser.add_argument("--connections", type=int, default=16, help="calls that the worker has under way at most")
+    parser.add_argument("--connections", type=int, default=32, help="calls that the worker has under way at most")
     parser.add_argument("--folder", type=Path, help="where SQLite files are made")
     return parser
 

@@ -19,7 +19,7 @@ from billhook.clock import TurnedClock
 from billhook.contract.requests import Outgoing
 from billhook.engine.context import Policy
 from billhook.engine.effects import Arrived, Transmission
-from billhook.engine.engine import SEND_THREADS, Namespace
+from billhook.engine.engine import Namespace
 from billhook.engine.queries import InvoiceFilter
 from billhook.testing.builders import CREDENTIAL_KEYS, a_supplier
 from billhook.testing.transport import SimulatorTransport
@@ -45,7 +45,7 @@ class Month:
     provider: str
     tenants: int
     invoices_each: int
-    connections: int = SEND_THREADS
+    connections: int = 32
     with_another: bool = True
     begins_at: datetime = BEGINS_AT
 

@@ -54,7 +54,7 @@ def test_what_it_can_t_do_has_a_reason():
 
 def test_no_endpoint_can_be_asked_more_often_than_it_takes():
     for limit in HANDLE.declaration.limits:
-        assert limit.calls == (25 if limit.steps else 100)
+        assert limit.calls == (25 if limit.steps else 97), "three of a hundred are left to others"
 
 
 @pytest.mark.parametrize(
