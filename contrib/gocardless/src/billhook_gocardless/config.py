@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 LIVE = "https://api.gocardless.com"
 SANDBOX = "https://api-sandbox.gocardless.com"
@@ -29,8 +29,10 @@ class GoCardlessSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base_url: Annotated[str, AfterValidator(_base_url)] = LIVE
-    received_when: Literal["confirmed", "paid_out"] = "confirmed"
+    base_url: Annotated[str, AfterValidator(_base_url)] = Field(LIVE, description="where the API listens")
+    received_when: Literal["confirmed", "paid_out"] = Field(
+        "confirmed", description="when money counts as received: after the bank's time to refuse, or with the payout"
+    )
 
 
 class GoCardlessCredentials(BaseModel):
@@ -38,5 +40,7 @@ class GoCardlessCredentials(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    access_token: SecretStr
-    webhook_secret: SecretStr | None = None
+    access_token: SecretStr = Field(description="the token of the account")
+    webhook_secret: SecretStr | None = Field(
+        None, description="what the endpoint's webhooks are signed with; without it every webhook is refused"
+    )

@@ -47,13 +47,13 @@ class ManualSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    account_holder: Text = Field(description="Whose account it is.")
+    account_holder: Text = Field(description="Whose account it is.", examples=["Acme Ltd"])
     iban: Annotated[str, AfterValidator(checked_iban)] | None = Field(
         None, description="The account's IBAN, where it has one."
     )
     account_number: Text | None = Field(None, description="The account's number, where its country uses no IBAN.")
     bic: Annotated[str, AfterValidator(checked_bic)] | None = Field(None, description="The bank's BIC.")
-    bank_name: Text = Field(description="The bank that keeps it.")
+    bank_name: Text = Field(description="The bank that keeps it.", examples=["First Bank"])
     currencies: tuple[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], ...] = Field(
         (), description="The currencies that the account takes; any where none is named."
     )

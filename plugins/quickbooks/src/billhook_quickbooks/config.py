@@ -60,20 +60,20 @@ class QuickBooksSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    account: Id
-    client_id: Annotated[str, Field(min_length=1, max_length=128)]
-    base_url: Address = PRODUCTION_URL
-    authorization_url: Address = AUTHORIZATION_URL
-    token_url: Address = TOKEN_URL
-    home_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
-    multicurrency: bool = False
-    tax_model: TaxModel = TaxModel.US
-    tax_codes: Mapping[str, TaxCode] = Field(default_factory=dict)
-    default_tax_code: str | None = None
-    items: Mapping[str, Id] = Field(default_factory=dict)
-    default_item: Id | None = None
-    deposit_account: Id | None = None
-    closed_until: date | None = None
+    account: Id = Field(description="the company's realm id")
+    client_id: str = Field(min_length=1, max_length=128, description="the app's id at Intuit")
+    base_url: Address = Field(PRODUCTION_URL, description="where the accounting API listens")
+    authorization_url: Address = Field(AUTHORIZATION_URL, description="where a person grants access")
+    token_url: Address = Field(TOKEN_URL, description="where tokens are given")
+    home_currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="the currency of the company's books")
+    multicurrency: bool = Field(False, description="whether the company bills in other currencies, too")
+    tax_model: TaxModel = Field(TaxModel.US, description="who computes tax, as it depends on the company's country")
+    tax_codes: Mapping[str, TaxCode] = Field(default_factory=dict, description="the company's tax codes for ours")
+    default_tax_code: str | None = Field(None, description="one of our codes, for lines without any")
+    items: Mapping[str, Id] = Field(default_factory=dict, description="the company's products for our item codes")
+    default_item: Id | None = Field(None, description="the product of every other line")
+    deposit_account: Id | None = Field(None, description="the account that recorded payments go to")
+    closed_until: date | None = Field(None, description="the company's closing date")
 
     def percentage_of(self, tax_code_id: str) -> Decimal | None:
         """The percentage of one of the company's tax codes, None for a code that is not among these settings."""
@@ -85,7 +85,9 @@ class QuickBooksCredentials(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    client_secret: SecretStr
-    access_token: SecretStr = SecretStr("")
-    refresh_token: SecretStr = SecretStr("")
-    verifier_token: SecretStr | None = None
+    client_secret: SecretStr = Field(description="the app's secret at Intuit")
+    access_token: SecretStr = Field(SecretStr(""), description="what Intuit lets in now; it is renewed")
+    refresh_token: SecretStr = Field(SecretStr(""), description="what the next access token is had for")
+    verifier_token: SecretStr | None = Field(
+        None, description="what Intuit signs its webhooks with; without it every webhook is refused"
+    )

@@ -29,12 +29,24 @@ class StripeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base_url: Annotated[str, AfterValidator(_base_url)] = "https://api.stripe.com"
-    account: Annotated[str, Field(pattern=r"^acct_\w+$")] | None = None
-    capture: Literal["automatic", "manual"] = "automatic"
-    unattached_credit_notes: Literal["customer_balance", "refuse"] = "customer_balance"
-    customer_id_key: Annotated[str, Field(min_length=1)] = "stripe_customer_id"
-    payment_method_key: Annotated[str, Field(min_length=1)] = "stripe_payment_method"
+    base_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        "https://api.stripe.com", description="where the API listens"
+    )
+    account: Annotated[str, Field(pattern=r"^acct_\w+$")] | None = Field(
+        None, description="the connected account that is acted for"
+    )
+    capture: Literal["automatic", "manual"] = Field(
+        "automatic", description="whether payments of invoices that live elsewhere are captured at once"
+    )
+    unattached_credit_notes: Literal["customer_balance", "refuse"] = Field(
+        "customer_balance", description="what becomes of credit that no open invoice takes"
+    )
+    customer_id_key: str = Field(
+        "stripe_customer_id", min_length=1, description="which of a customer's metadata names an existing customer"
+    )
+    payment_method_key: str = Field(
+        "stripe_payment_method", min_length=1, description="which of a customer's metadata names a payment method"
+    )
 
 
 class StripeCredentials(BaseModel):
@@ -42,8 +54,10 @@ class StripeCredentials(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    api_key: SecretStr
-    webhook_secret: SecretStr | None = None
+    api_key: SecretStr = Field(description="a secret or restricted API key")
+    webhook_secret: SecretStr | None = Field(
+        None, description="what the endpoint's webhooks are signed with; without it every webhook is refused"
+    )
 
 
 def existing_customer(item: CustomerItem, settings: StripeSettings) -> str | None:

@@ -138,7 +138,9 @@ class XeroCredentials(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    client_secret: SecretStr | None = None
-    access_token: SecretStr | None = None
-    refresh_token: SecretStr | None = None
-    webhook_key: SecretStr | None = None
+    client_secret: SecretStr | None = Field(default=None, description="the app's secret; an app with PKCE has none")
+    access_token: SecretStr | None = Field(default=None, description="what Xero lets in now; it is renewed")
+    refresh_token: SecretStr | None = Field(default=None, description="what the next access token is had for")
+    webhook_key: SecretStr | None = Field(
+        default=None, description="what Xero signs its webhooks with; without it every webhook is refused"
+    )

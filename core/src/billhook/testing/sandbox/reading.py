@@ -57,7 +57,7 @@ _IN_PROGRESS = frozenset({"draft_pending", "issue_pending", "processing"})
 
 def verdict_of(reply: Reply) -> Verdict | None:
     """What the sandbox documents beyond HTTP: a key in flight is busy, and a success is one JSON object."""
-    if reply.status == 409 and _body(reply).get("error", {}).get("code") == "request_in_flight":
+    if reply.status == 409 and _error(reply).get("code") == "request_in_flight":
         return Busy(timedelta(seconds=5))
     if 200 <= reply.status < 300:
         return Answered() if _body(reply) else OutcomeUnknown("the answer is no JSON object")
@@ -102,7 +102,7 @@ def is_success(reply: Reply) -> bool:
 
 def refused(reply: Reply) -> Rejected:
     """The refusal of a whole request."""
-    error = _body(reply).get("error", {})
+    error = _error(reply)
     code, message = error.get("code", "refused"), error.get("message", f"The sandbox answered {reply.status}.")
     return Rejected.because(code, message)
 
@@ -269,6 +269,11 @@ def _issue(error: Entry) -> ValidationIssue:
     return ValidationIssue(
         severity=Severity.CRITICAL, code=error["code"], message=error["message"], path=error.get("path", "")
     )
+
+
+def _error(reply: Reply) -> dict[str, Any]:
+    error = _body(reply).get("error")
+    return error if isinstance(error, dict) else {}
 
 
 def _body(reply: Reply) -> dict[str, Any]:
