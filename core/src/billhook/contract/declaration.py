@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 from billhook.contract.version import CURRENT
 
@@ -100,6 +100,10 @@ class RateLimit(_Frozen):
     operations: frozenset[Capability] = frozenset()
     steps: frozenset[str] = frozenset()
 
+    @field_serializer("operations", "steps", when_used="json")
+    def _in_order(self, named: frozenset[str]) -> list[str]:
+        return sorted(named)
+
     def counts(self, capability: Capability, step: str | None) -> bool:
         """Whether it counts a request of that step; of a step that nobody knows yet where it counts every step."""
         if self.operations and capability not in self.operations:
@@ -161,6 +165,10 @@ class MoneyRules(_Frozen):
     max_lines: int | None = None
     max_amount: str | None = None
     negative_lines: bool = True
+
+    @field_serializer("currencies", when_used="json")
+    def _currencies_in_order(self, currencies: frozenset[str] | None) -> list[str] | None:
+        return None if currencies is None else sorted(currencies)
 
 
 class KeyRules(_Frozen):
