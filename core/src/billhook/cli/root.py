@@ -10,6 +10,7 @@ import typer
 from billhook.cli import (
     apps,
     bench,
+    checking,
     connecting,
     credit_notes,
     customers,
@@ -84,6 +85,7 @@ app.add_typer(tokens.group, name="tokens")
 working.register(app)
 serving.register(app)
 simulation.register(app)
+checking.register(app)
 app.add_typer(database.group, name="db")
 bench.register(app)
 

@@ -223,14 +223,15 @@ def read_attempts(tx: Transaction, operation_ids: list[str]) -> dict[str, list[A
     """The journals of operations, each in order."""
     found: dict[str, list[Attempt]] = {id: [] for id in operation_ids}
     for row in tx.select_in(schema.attempt, COLUMNS, "operation_id", operation_ids):
-        attempt = _attempt(dict(zip(COLUMNS, row, strict=True)))
+        attempt = thaw_attempt(dict(zip(COLUMNS, row, strict=True)))
         found[attempt.operation_id].append(attempt)
     for attempts in found.values():
         attempts.sort(key=lambda attempt: attempt.ordinal)
     return found
 
 
-def _attempt(row: dict[str, Any]) -> Attempt:
+def thaw_attempt(row: dict[str, Any]) -> Attempt:
+    """The attempt that ``as_tuple`` wrote, from its columns."""
     looked = json.loads(row["looked"])
     return Attempt(
         id=row["id"],

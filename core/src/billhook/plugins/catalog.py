@@ -177,11 +177,15 @@ def _checked(name: str, provider: object) -> type[Provider[Any]]:
 
 
 def _status(sdk: Sdk, name: str, listing: ProviderListing) -> SdkStatus:
-    distribution = re.split(r"[^A-Za-z0-9._-]", sdk.requirement.strip(), maxsplit=1)[0]
     try:
-        return SdkStatus(sdk.requirement, version_of(distribution), None)
+        return SdkStatus(sdk.requirement, version_of(sdk_distribution(sdk.requirement)), None)
     except PackageNotFoundError:
         return SdkStatus(sdk.requirement, None, _sdk_command(sdk, name, listing))
+
+
+def sdk_distribution(requirement: str) -> str:
+    """The name alone of a requirement such as ``stripe>=16.1,<17``."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0]
 
 
 def _sdk_command(sdk: Sdk, name: str, listing: ProviderListing) -> str:

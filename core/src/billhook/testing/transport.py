@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from billhook.contract.requests import Outgoing, Reply
 from billhook.engine.effects import Arrived, Lost, NotSent, Transmission, Unsendable
 from billhook.engine.transport import refuse_unsendable
-from billhook.testing.simulator.base import Simulator
-from billhook.testing.simulator.messages import ConnectionRefused, Dropped, SimRequest
+from billhook.testing.simulator.messages import ConnectionRefused, Dropped, SimReply, SimRequest
+
+
+class Answering(Protocol):
+    """What a transport asks of a simulator."""
+
+    def handle(self, request: SimRequest) -> SimReply:
+        """Its answer. Raises Dropped where the connection closes without one."""
+        ...
 
 
 class SimulatorTransport:
@@ -18,7 +26,7 @@ class SimulatorTransport:
     An answer that would come later than the time allowed is lost at once; nobody's clock is turned. Safe between threads.
     """
 
-    def __init__(self, simulators: Mapping[str, Simulator]) -> None:
+    def __init__(self, simulators: Mapping[str, Answering]) -> None:
         self._simulators = {_origin(url): simulator for url, simulator in simulators.items()}
 
     def send(self, request: Outgoing, timeout_seconds: float) -> Transmission:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billhook.testing.simulator.base import Simulator
-from billhook.testing.simulator.books import BookedDocument, Connection, Duplicate, SimulatorFactory
+from billhook.testing.simulator.books import BookedDocument, BookedPayment, Connection, Duplicate, SimulatorFactory
 from billhook.testing.simulator.faults import FAULTS, ArmedFault, FaultKind
 from billhook.testing.simulator.memory import Memory
 from billhook.testing.simulator.messages import ConnectionRefused, Dropped, Event, Pairs, SimCall, SimReply, SimRequest
@@ -12,6 +12,7 @@ __all__ = [
     "FAULTS",
     "ArmedFault",
     "BookedDocument",
+    "BookedPayment",
     "Connection",
     "ConnectionRefused",
     "Dropped",

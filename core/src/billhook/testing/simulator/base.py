@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from billhook.clock import Clock, SystemClock
 from billhook.testing.simulator import page
-from billhook.testing.simulator.books import BookedDocument, Connection, Duplicate
+from billhook.testing.simulator.books import BookedDocument, BookedPayment, Connection, Duplicate
 from billhook.testing.simulator.faults import FAULTS, ArmedFault, Strike, arm
 from billhook.testing.simulator.memory import Memory, fingerprint
 from billhook.testing.simulator.messages import Dropped, Event, Pairs, SimCall, SimReply, SimRequest
@@ -79,7 +79,7 @@ class Simulator(ABC):
         """The invoices and credit notes in the books, oldest first."""
 
     @abstractmethod
-    def payments(self) -> Sequence[object]:
+    def payments(self) -> Sequence[BookedPayment]:
         """The payments in the books, oldest first; failed ones too."""
 
     @abstractmethod

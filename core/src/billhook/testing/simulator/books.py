@@ -17,6 +17,8 @@ class BookedDocument(Protocol):
     """An invoice or credit note as the books have it. ``reference`` is ours, ``kind`` is ``invoice`` or ``credit_note``."""
 
     @property
+    def id(self) -> str: ...
+    @property
     def reference(self) -> str: ...
     @property
     def kind(self) -> str: ...
@@ -26,6 +28,17 @@ class BookedDocument(Protocol):
     def total(self) -> Decimal: ...
     @property
     def is_issued(self) -> bool: ...
+
+
+class BookedPayment(Protocol):
+    """A payment as the books have it, in major units of its currency; failed ones too."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def reference(self) -> str | None: ...
+    @property
+    def amount(self) -> Decimal: ...
 
 
 @dataclass(frozen=True, slots=True)

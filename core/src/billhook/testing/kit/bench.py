@@ -1,0 +1,310 @@
+"""A bench: one app at one simulator, worked by the engine's own driver without a store, so that every request can be struck.
+
+What the engine would commit is written down and read again as its store does; a restart begins with that and with a fresh provider.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from billhook.clock import TurnedClock
+from billhook.contract import Batch, Call, Capability, Find, Outgoing, Provider, Rejected, Reply, Request, Retry
+from billhook.contract.operations import OPERATIONS
+from billhook.domain.ids import new_ulid
+from billhook.engine.driver import Driver, Rhythm
+from billhook.engine.effects import (
+    Alone,
+    Arrived,
+    Doubt,
+    Effect,
+    Fault,
+    Look,
+    Park,
+    Release,
+    Send,
+    Settle,
+    Transmission,
+    Unsendable,
+)
+from billhook.engine.journal import COLUMNS, SENDING, Attempt, thaw_attempt
+from billhook.engine.outgoing import outgoing
+from billhook.engine.telling import told
+from billhook.errors import BillhookError
+from billhook.plugins import ProviderHandle
+from billhook.testing.desk import Desk, Ran
+from billhook.testing.kit.subject import SimulatorProtocol, Subject
+from billhook.testing.transport import SimulatorTransport
+
+BEGINS_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+URL = "http://there.test"
+MOST_TURNS = 400
+MOST_ROUNDS = 6
+LONG_ENOUGH = timedelta(hours=1)
+"""When a story has come to rest: later than anything that was still under way."""
+
+
+class Stuck(AssertionError):
+    """An operation that comes to no end, or whose plugin failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """What is done to one request of an operation, counted from 1: a fault of the simulator, or a death of the engine.
+
+    ``then`` strikes the request after it as well. A death is before the request leaves, or once it was answered; with ``upgrade`` the
+    engine is started again with another release of the provider.
+    """
+
+    at: int
+    fault: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    then: str | None = None
+    dies: Literal["before", "after"] | None = None
+    downtime: timedelta = timedelta(seconds=5)
+    upgrade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request that left, or a look-up."""
+
+    request: Request
+    key: str | None
+    is_look_up: bool
+    signed: Outgoing
+
+
+@dataclass(slots=True)
+class Worked:
+    """An operation that came to an end, with everything that was sent for it."""
+
+    outcomes: dict[str, Any] = field(default_factory=dict)
+    leftovers: dict[str, dict[str, str]] = field(default_factory=dict)
+    calls: list[Sent] = field(default_factory=list)
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why outcomes are in doubt."""
+        return [outcome.reason for outcome in self.outcomes.values() if isinstance(outcome, Doubt)]
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why items were rejected."""
+        rejected = (outcome for outcome in self.outcomes.values() if isinstance(outcome, Rejected))
+        return [issue.message for outcome in rejected for issue in outcome.issues]
+
+
+class Bench(Desk):
+    """A desk whose operations are worked by the engine's driver. Everything in it is the same for the same seed."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        seed: int = 0,
+        currency: str | None = None,
+        url: str = URL,
+        first_operation: int = 10_000,
+    ) -> None:
+        self.subject = subject
+        clock = TurnedClock(BEGINS_AT)
+        currency = currency or subject.currency
+        self.books: SimulatorProtocol = subject.new_simulator(clock, currency)
+        self.turned = clock
+        self._dice = random.Random(seed)
+        connection = self.books.connection(url)
+        handle = ProviderHandle(subject.provider)
+        super().__init__(
+            handle,
+            SimulatorTransport({url: self.books}),
+            settings=handle.settings(connection.settings),
+            credentials=handle.credentials(connection.credentials),
+            clock=clock,
+            currency=currency,
+            first_operation=first_operation,
+        )
+
+    def close(self) -> None:
+        """Let go of the books."""
+        self.books.close()
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def can(self, capability: Capability) -> bool:
+        """Whether the provider does that."""
+        return self.subject.can(capability)
+
+    def run(self, capability: Capability, *items: Any) -> Ran:
+        """The whole operation, with nothing going wrong."""
+        worked = self.work(capability, *items)
+        return Ran(worked.outcomes, [call.request for call in worked.calls])
+
+    def work(self, capability: Capability, *items: Any, blow: Blow | None = None) -> Worked:
+        """Do it for all items, in as many operations as it takes. Raises Stuck where there is no end."""
+        worked, left = Worked(), list(items)
+        for _ in range(MOST_ROUNDS):
+            settled = _Round(self, capability, self.batch(*left), worked, blow).settle()
+            worked.outcomes.update(settled.outcomes)
+            worked.leftovers.update({id: dict(remote) for id, remote in settled.leftovers.items()})
+            left = [self._again(item, settled) for item in left if _goes_again(settled.outcomes[item.id])]
+            if not left:
+                return worked
+        raise Stuck(f"{capability} is begun again and again")
+
+    def _again(self, item: Any, settled: Settle) -> Any:
+        outcome = settled.outcomes[item.id]
+        if isinstance(outcome, Retry):
+            self.turned.advance(outcome.after)
+        known = settled.leftovers.get(item.id, {})
+        return replace(item, leftovers={**item.leftovers, **known}) if known else item
+
+    def rest(self) -> None:
+        """Let everything that is under way arrive."""
+        for _ in range(4):
+            self.turned.advance(LONG_ENOUGH / 4)
+            self.books.tick()
+
+    def random_bytes(self, length: int) -> bytes:
+        """The same for the same seed."""
+        return self._dice.randbytes(length)
+
+
+_NO_BLOW = Blow(at=0)
+
+
+def next_release(provider: type[Provider[Any]]) -> type[Provider[Any]]:
+    """Another release of a provider that sends the same: it is described in other words."""
+    said = f"{provider.declaration.description} (next release)"
+    return type(
+        provider.__name__, (provider,), {"declaration": provider.declaration.model_copy(update={"description": said})}
+    )
+
+
+def _goes_again(outcome: object) -> bool:
+    return isinstance(outcome, Release | Alone | Retry)
+
+
+class _Round:
+    """One operation from its first request to its settlement."""
+
+    def __init__(
+        self, bench: Bench, capability: Capability, batch: Batch[Any, Any], worked: Worked, blow: Blow | None
+    ) -> None:
+        self._bench = bench
+        self._spec = OPERATIONS[capability]
+        self._longest = bench.handle.declaration.rules(capability).longest
+        self._batch = batch
+        self._worked = worked
+        self._blow = blow or _NO_BLOW
+        self._has_died = False
+        self._driver = self._new_driver([])
+        self._refused_in_a_row = 0
+
+    def _new_driver(self, journal: list[Attempt]) -> Driver:
+        bench = self._bench
+        return Driver(
+            ProviderHandle(self._release()),
+            self._spec,
+            self._batch,
+            journal,
+            lambda: new_ulid(bench.turned.now(), bench.random_bytes(10)),
+            Rhythm(lambda tries: timedelta(seconds=2 ** min(tries, 8)), look_ups=12),
+            lambda error: told(error, bench.credentials),
+        )
+
+    def _release(self) -> type[Provider[Any]]:
+        provider = self._bench.subject.provider
+        return next_release(provider) if self._has_died and self._blow.upgrade else provider
+
+    def settle(self) -> Settle:
+        """Work until it is settled."""
+        if self._bench.handle.declaration.rules(self._spec.capability).local:
+            outcomes: Any = self._bench.handle.start(self._spec.capability, self._batch)
+            return Settle(outcomes, {})
+        effect = self._driver.resume(self._now())
+        for _ in range(MOST_TURNS):
+            match effect:
+                case Settle():
+                    return effect
+                case Fault(reason):
+                    raise Stuck(f"{self._spec.name} failed: {reason}")
+                case Park():
+                    effect = self._wait(effect)
+                case Send(attempt):
+                    effect = self._send(attempt)
+                case Look(attempt, place):
+                    effect = self._look(attempt, place)
+        raise Stuck(f"{self._spec.name} goes on after {MOST_TURNS} turns")
+
+    def _now(self) -> datetime:
+        return self._bench.turned.now()
+
+    def _wait(self, park: Park) -> Effect:
+        refused = park.until is None
+        self._refused_in_a_row = self._refused_in_a_row + 1 if refused else 0
+        if self._refused_in_a_row > 2:
+            raise Stuck(f"{self._spec.name} is refused whatever is tried: {park.reason}")
+        until = park.until or self._now() + timedelta(seconds=1)
+        self._bench.turned.advance(max(until - self._now(), timedelta()))
+        return self._driver.resume(self._now())
+
+    def _send(self, attempt: Attempt) -> Effect:
+        journal = [attempt.as_tuple() for attempt in self._driver.journal]
+        dies = self._blow.dies if self._blow.at == len(self._worked.calls) + 1 and not self._has_died else None
+        if dies == "before":
+            return self._restart(journal)
+        came = self._transmit(attempt.step, attempt.key, is_look_up=False)
+        if dies == "after":
+            return self._restart(journal)
+        return self._driver.take(attempt, came, self._now())
+
+    def _look(self, attempt: Attempt, place: int) -> Effect:
+        way = attempt.step.recover[place]
+        assert isinstance(way, Find)
+        came = self._transmit(way.request, None, is_look_up=True)
+        return self._driver.take_finding(attempt, place, came, self._now())
+
+    def _restart(self, journal: list[tuple[Any, ...]]) -> Effect:
+        """The engine died and is started again: what it committed is read, and everything else is gone."""
+        self._has_died = True
+        self._driver.close()
+        attempts = [thaw_attempt(dict(zip(COLUMNS, row, strict=True))) for row in journal]
+        for attempt in attempts:
+            if attempt.status == SENDING and attempt.step.effectful:
+                attempt.lost("the engine died and did not see the answer")
+        self._bench.turned.advance(self._blow.downtime)
+        self._driver = self._new_driver(attempts)
+        return self._driver.resume(self._now())
+
+    def _transmit(self, step: Request | Call, key: str | None, *, is_look_up: bool) -> Transmission:
+        bench = self._bench
+        if isinstance(step, Call):
+            return self._call(step)
+        signed = bench.handle.authenticate(outgoing(step, key), bench.credentials, self._now())
+        self._worked.calls.append(Sent(step, key, is_look_up, signed))
+        self._arm(len(self._worked.calls))
+        try:
+            return bench.transport.send(signed, self._longest.total_seconds())
+        finally:
+            bench.books.clear_faults()
+
+    def _arm(self, number: int) -> None:
+        if self._blow.fault is not None and number == self._blow.at:
+            self._bench.books.fault(self._blow.fault, **self._blow.params)
+        if self._blow.then is not None and number == self._blow.at + 1:
+            self._bench.books.fault(self._blow.then)
+
+    def _call(self, step: Call) -> Transmission:
+        try:
+            function = self._bench.handle.registered_function(step.function.name)
+            return Arrived(Reply.of(function(self._bench.credentials, **step.function.args)))
+        except BillhookError as error:
+            return Unsendable(str(error))

@@ -1,0 +1,81 @@
+"""One examination of one provider: what its checks share, so that each scene and each strike is played once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel
+
+from billhook.plugins import ProviderHandle
+from billhook.testing.kit.bench import URL, Bench, Blow
+from billhook.testing.kit.check import Place
+from billhook.testing.kit.scenes import SCENES, Scene
+from billhook.testing.kit.strikes import Played, play
+from billhook.testing.kit.subject import Subject, connection_of
+
+
+@dataclass
+class Examination:
+    """A subject under a seed. ``only_fault`` (such as ``issue/lost_response``) and ``only_step`` strike at one place alone."""
+
+    subject: Subject
+    seed: int = 0
+    only_fault: str | None = None
+    only_step: int | None = None
+    _played: dict[str, Played] = field(default_factory=dict, init=False)
+    _struck: dict[tuple[str, str, int], Played] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def scenes(self) -> tuple[Scene, ...]:
+        """What the provider can play."""
+        return tuple(scene for scene in SCENES if scene.fits(self.subject))
+
+    @cached_property
+    def handle(self) -> ProviderHandle:
+        """The provider behind its typed methods."""
+        return ProviderHandle(self.subject.provider)
+
+    @cached_property
+    def settings(self) -> BaseModel:
+        """Settings of an app. Raises ConfigError where they can't be made up."""
+        if self.subject.simulator is None:
+            return self.handle.settings(connection_of(self.subject, None, URL))
+        with self.bench() as bench:
+            settings: BaseModel = bench.settings
+            return settings
+
+    def dice(self, name: str) -> random.Random:
+        """Randomness of one check: the same for the same seed."""
+        return random.Random(f"{self.seed}/{name}")
+
+    def bench(self, **changes: Any) -> Bench:
+        """A fresh bench."""
+        return Bench(self.subject, **{"seed": self.seed, **changes})
+
+    def alone(self, scene: Scene) -> Played:
+        """The scene with nothing going wrong."""
+        if scene.name not in self._played:
+            self._played[scene.name] = play(self.subject, scene, self.seed)
+        return self._played[scene.name]
+
+    def sound(self) -> Iterator[tuple[Scene, Played]]:
+        """The scenes that come to a good end by themselves; what does not is told by the checks of that operation."""
+        for scene in self.scenes:
+            played = self.alone(scene)
+            if played.is_sound:
+                yield scene, played
+
+    def struck(self, scene: Scene, fault: str, blow: Blow) -> Played:
+        """The scene with that blow, which ``fault`` names."""
+        key = (scene.name, fault, blow.at)
+        if key not in self._struck:
+            self._struck[key] = play(self.subject, scene, self.seed, blow)
+        return self._struck[key]
+
+    def wants(self, place: Place) -> bool:
+        """Whether to strike there."""
+        return self.only_fault in {None, f"{place.scene}/{place.fault}"} and self.only_step in {None, place.step}

@@ -1,0 +1,181 @@
+"""The scenes: one operation each, with what has to stand at the provider before it. A provider plays those that it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from billhook.contract import Capability, ConnectionItem, Done, InvoiceItem, PaymentItem, PaymentStatus
+from billhook.testing.builders import an_invoice
+from billhook.testing.kit.bench import Bench, Stuck
+from billhook.testing.kit.subject import Subject
+
+FIRST = 1
+REFUNDED = "1.00"
+LOOKS = 40
+LONGEST_LOOK = timedelta(days=2)
+
+Items = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One operation. ``prepare`` brings about what it begins with, and gives its items."""
+
+    name: str
+    capability: Capability
+    prepare: Callable[[Bench], Items]
+    needs: tuple[Capability, ...] = ()
+
+    def fits(self, subject: Subject) -> bool:
+        """Whether the provider can play it, and asks somebody outside."""
+        return self.capability in subject.remote_operations and all(map(subject.can, self.needs))
+
+
+def _edited(item: Any, bench: Bench) -> InvoiceItem:
+    """The same draft, with one line instead of three."""
+    shorter = an_invoice(lines=1, currency=bench.currency)
+    return replace(bench.invoice_item(FIRST, shorter), external_id=item.external_id, number=None)
+
+
+def a_draft(bench: Bench) -> Items:
+    """A new invoice, of a customer who stands there."""
+    return (bench.invoice_item(FIRST),)
+
+
+def an_edited_draft(bench: Bench) -> Items:
+    """A draft that stands there, edited."""
+    return (_edited(bench.drafted(FIRST), bench),)
+
+
+def to_be_issued(bench: Bench) -> Items:
+    """A draft that stands there, or a new invoice where there are no drafts."""
+    if bench.can(Capability.SYNC_DRAFT):
+        return (bench.drafted(FIRST),)
+    return (replace(bench.invoice_item(FIRST), number=f"INV-{FIRST}"),)
+
+
+def issued(bench: Bench) -> Items:
+    """An invoice that is final there."""
+    return (bench.issued(FIRST),)
+
+
+def removable(bench: Bench) -> Items:
+    """A draft that stands there; an issued invoice where there are no drafts."""
+    return (bench.drafted(FIRST),) if bench.can(Capability.SYNC_DRAFT) else issued(bench)
+
+
+def a_customer_alone(bench: Bench) -> Items:
+    """A new customer."""
+    return (bench.customer_item(FIRST),)
+
+
+def an_edited_customer(bench: Bench) -> Items:
+    """A customer who stands there under an older name."""
+    item = bench.customer_item(FIRST)
+    renamed = item.customer.model_copy(update={"name": "Customer Renamed"})
+    return (replace(item, customer=renamed, revision=2, external_id=bench.link(FIRST).external_id),)
+
+
+def a_credit_note(bench: Bench) -> Items:
+    """A credit note on an invoice that is final there."""
+    invoice = bench.issued(FIRST)
+    return (bench.credit_item(50, applies_to=invoice.external_id),)
+
+
+def to_be_paid(bench: Bench) -> PaymentItem:
+    """The payment of an invoice that is final there, or lives elsewhere where the provider issues none."""
+    issues = bench.can(Capability.ISSUE) and Capability.ISSUE in bench.subject.remote_operations
+    return bench.payment_item(bench.issued(FIRST) if issues else bench.invoice_item(FIRST))
+
+
+def a_payment(bench: Bench) -> Items:
+    """A payment to collect or to note."""
+    return (to_be_paid(bench),)
+
+
+def a_payment_that_is_there(bench: Bench) -> Items:
+    """A payment that was collected."""
+    return (collected(bench),)
+
+
+def collected(bench: Bench) -> PaymentItem:
+    """Collect it: the payment as the engine knows it afterwards."""
+    item = to_be_paid(bench)
+    outcome = bench.run(Capability.COLLECT_PAYMENT, item).outcome
+    known = outcome.result.external_id if isinstance(outcome, Done) else outcome.external_id
+    return replace(item, external_id=known)
+
+
+def settled_payment(bench: Bench) -> PaymentItem:
+    """Collect it, and look until the money is there. Raises Stuck when it never comes."""
+    item = to_be_paid(bench)
+    outcome = bench.run(Capability.COLLECT_PAYMENT, item).outcome
+    for _ in range(LOOKS):
+        if isinstance(outcome, Done) and outcome.result.status is PaymentStatus.SUCCEEDED:
+            return replace(item, external_id=outcome.result.external_id)
+        known = outcome.result.external_id if isinstance(outcome, Done) else outcome.external_id
+        item = replace(item, external_id=known or item.external_id)
+        bench.turned.advance(getattr(outcome, "check_after", None) or timedelta(hours=12))
+        outcome = bench.run(Capability.CHECK_PAYMENT, item).outcome
+    raise Stuck(f"the money does not come: {outcome}")
+
+
+def a_refund(bench: Bench) -> Items:
+    """A part of a payment that came in."""
+    payment = settled_payment(bench)
+    assert payment.external_id is not None
+    return (bench.refund_item(payment.external_id, REFUNDED),)
+
+
+def the_app(bench: Bench) -> Items:
+    """The app itself."""
+    return (ConnectionItem("app"),)
+
+
+SCENES: tuple[Scene, ...] = (
+    Scene("sync_customer", Capability.SYNC_CUSTOMER, a_customer_alone),
+    Scene("sync_customer.edited", Capability.SYNC_CUSTOMER, an_edited_customer),
+    Scene("sync_draft", Capability.SYNC_DRAFT, a_draft),
+    Scene("sync_draft.edited", Capability.SYNC_DRAFT, an_edited_draft),
+    Scene("issue", Capability.ISSUE, to_be_issued),
+    Scene("send", Capability.SEND, issued, (Capability.ISSUE,)),
+    Scene("void", Capability.VOID, issued, (Capability.ISSUE,)),
+    Scene("delete", Capability.DELETE, removable, (Capability.ISSUE,)),
+    Scene("credit", Capability.CREDIT, a_credit_note, (Capability.ISSUE,)),
+    Scene("calculate_tax", Capability.CALCULATE_TAX, a_draft),
+    Scene("collect_payment", Capability.COLLECT_PAYMENT, a_payment),
+    Scene("check_payment", Capability.CHECK_PAYMENT, a_payment_that_is_there, (Capability.COLLECT_PAYMENT,)),
+    Scene("record_payment", Capability.RECORD_PAYMENT, a_payment, (Capability.ISSUE,)),
+    Scene("refund", Capability.REFUND, a_refund, (Capability.COLLECT_PAYMENT, Capability.CHECK_PAYMENT)),
+    Scene("fetch", Capability.FETCH, issued, (Capability.ISSUE,)),
+    Scene("check_connection", Capability.CHECK_CONNECTION, the_app),
+)
+BY_NAME: Mapping[str, Scene] = {scene.name: scene for scene in SCENES}
+
+
+def two_of(scene: Scene, bench: Bench) -> Items:
+    """Two items of one operation that takes several; empty where there is no second."""
+    second = _SECONDS.get(scene.name)
+    return (*scene.prepare(bench), second(bench)) if second is not None else ()
+
+
+def _second_to_be_issued(bench: Bench) -> Any:
+    if bench.can(Capability.SYNC_DRAFT):
+        return bench.drafted(2)
+    return replace(bench.invoice_item(2), number="INV-2")
+
+
+def _second_payment(bench: Bench) -> Any:
+    return bench.payment_item(bench.issued(2), 502)
+
+
+_SECONDS: Mapping[str, Callable[[Bench], Any]] = {
+    "sync_customer": lambda bench: bench.customer_item(2),
+    "sync_draft": lambda bench: bench.invoice_item(2),
+    "issue": _second_to_be_issued,
+    "credit": lambda bench: bench.credit_item(51, applies_to=bench.issued(2).external_id),
+    "record_payment": _second_payment,
+}

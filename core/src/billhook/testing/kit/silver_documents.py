@@ -1,0 +1,350 @@
+"""Silver: what is billed stands at the provider, to the cent, once, and is read back as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from billhook.contract import Capability, Done, InvoiceItem
+from billhook.domain.invoice import InvoiceDraft
+from billhook.domain.issue import Severity
+from billhook.testing.builders import a_line, an_invoice
+from billhook.testing.kit.bench import Bench
+from billhook.testing.kit.check import Check, Tier, Verdict
+from billhook.testing.kit.examination import Examination
+from billhook.testing.kit.rules import Rule
+from billhook.testing.kit.scenes import an_edited_customer, issued, removable, to_be_issued, two_of
+from billhook.testing.kit.trying import Refused, tried
+from billhook.testing.simulator.books import BookedDocument
+
+C = Capability
+AWKWARD_CURRENCIES = ("JPY", "KRW", "KWD", "BHD")
+MANY_LINES = 120
+TEXTS = (
+    "Zażółć gęślą jaźń",
+    "漢字とかな 🎉",
+    "عربى",
+    "A \"quoted\" & <tagged> \\ name; -- 'x'",
+    "%s {0} ${x}",
+    "L" * 250,
+)
+VAT = {"rates": [{"name": "VAT", "percentage": "20"}]}
+INCLUDED = {"behavior": "inclusive", **VAT}
+PERCENT_OFF = ({"type": "percentage", "percentage": "12.5"},)
+MONEY_OFF = ({"type": "amount", "amount": "1"},)
+
+
+def arrives_to_the_cent(examination: Examination) -> Verdict:
+    """The total at the provider is ours, in currencies with no, two and three decimals."""
+    subject = examination.subject
+    currencies = [subject.currency, *(each for each in AWKWARD_CURRENCIES if subject.takes(each))]
+    attempts = (partial(_in_currency, examination, currency) for currency in currencies)
+    return tried("the total at the provider is the invoice's", "currencies", attempts)
+
+
+def _in_currency(examination: Examination, currency: str) -> str | None:
+    dice = examination.dice(f"arrives/{currency}")
+    lines = tuple(a_line(dice.randint(1, 40), currency) for _ in range(3))
+    with examination.bench(currency=currency) as bench:
+        draft = an_invoice(currency=currency).model_copy(update={"lines": lines})
+        return _carried(bench, draft, may_refuse=currency != examination.subject.currency)
+
+
+def _carried(bench: Bench, draft: InvoiceDraft, *, may_refuse: bool = False) -> str | None:
+    """Issue an invoice. What its totals differ in there; raises Refused where it is refused beforehand, or may be refused at all."""
+    try:
+        return _issued_to_the_cent(bench, bench.invoice_item(1, draft))
+    except AssertionError as error:
+        if may_refuse:
+            raise Refused(str(error)) from error
+        raise
+
+
+def _issued_to_the_cent(bench: Bench, item: InvoiceItem) -> str | None:
+    _refuse_if_told(bench, item)
+    if bench.can(C.SYNC_DRAFT):
+        told = bench.run(C.SYNC_DRAFT, item)
+        problem = _total_told(told.result.totals, item)
+        item = replace(item, external_id=told.result.external_id)
+        if problem is not None:
+            return problem
+    final = replace(item, number="INV-1")
+    return _total_told(bench.run(C.ISSUE, final).result.totals, item) or _total_in_books(bench, item)
+
+
+def _refuse_if_told(bench: Bench, item: InvoiceItem) -> None:
+    if len(item.lines) < len(item.invoice.lines):
+        raise Refused("some line is not mapped")
+    if not bench.can(C.VALIDATE_INVOICE):
+        return
+    issues = bench.handle.validate_invoice(item.invoice, item.lines, bench.settings)
+    refused = [issue.message for issue in issues if issue.severity is Severity.CRITICAL]
+    if refused:
+        raise Refused(refused[0])
+
+
+def _total_told(totals: Any, item: InvoiceItem) -> str | None:
+    told = None if totals is None else totals.total
+    if told is None or told == item.invoice.total:
+        return None
+    return f"the answer to an invoice of {item.invoice.total} {item.invoice.currency} is a total of {told}"
+
+
+def _total_in_books(bench: Bench, item: InvoiceItem) -> str | None:
+    document = booked(bench, item.id)
+    if document is None:
+        return f"the invoice {item.id} does not stand in the books"
+    if document.total != item.invoice.total:
+        return f"an invoice of {item.invoice.total} {item.invoice.currency} stands there with {document.total}"
+    return None if document.is_issued else "it stands in the books, and is not issued"
+
+
+def booked(bench: Bench, reference: str) -> BookedDocument | None:
+    """The document of that reference of ours, as the books have it."""
+    return next((each for each in bench.books.documents() if each.reference == reference), None)
+
+
+def discounts_and_taxes_arrive(examination: Examination) -> Verdict:
+    """Discounts and taxes, added or included, come to the same total there."""
+    shapes: tuple[dict[str, Any], ...] = (
+        {"discounts": PERCENT_OFF},
+        {"discounts": MONEY_OFF},
+        {"tax_config": VAT},
+        {"tax_config": INCLUDED},
+        {"tax_config": VAT, "discounts": PERCENT_OFF},
+    )
+    attempts = (partial(_shaped, examination, shape) for shape in shapes)
+    return tried("a discount or a tax is in the provider's total as it is in ours", "shapes", attempts)
+
+
+def _shaped(examination: Examination, shape: dict[str, Any]) -> str | None:
+    with examination.bench() as bench:
+        line = a_line(3, bench.currency).model_dump(mode="json", exclude_none=True) | shape
+        draft = InvoiceDraft.model_validate(
+            {"currency": bench.currency, "customer_key": "customer-1", "lines": [line, a_line(1, bench.currency)]}
+        )
+        return _carried(bench, draft)
+
+
+def any_text_arrives(examination: Examination) -> Verdict:
+    """Names in any script, with any sign, are carried or refused beforehand."""
+    attempts = (partial(_named, examination, text) for text in TEXTS)
+    return tried("a name in any script is carried", "texts", attempts)
+
+
+def _named(examination: Examination, text: str) -> str | None:
+    with examination.bench() as bench:
+        line = a_line(1, bench.currency, name=text)
+        return _carried(bench, an_invoice(currency=bench.currency).model_copy(update={"lines": (line,)}))
+
+
+def many_lines_arrive(examination: Examination) -> Verdict:
+    """An invoice of many lines is carried whole."""
+    most = examination.subject.declaration.money.max_lines or MANY_LINES
+
+    def carried() -> str | None:
+        with examination.bench() as bench:
+            return _carried(bench, an_invoice(lines=min(most, MANY_LINES), currency=bench.currency))
+
+    return tried(f"an invoice of {min(most, MANY_LINES)} lines is carried whole", "invoice", [carried])
+
+
+def each_item_has_its_own_outcome(examination: Examination) -> Verdict:
+    """Of several in one request each gets its own id and its own total."""
+    batched = [scene for scene in examination.scenes if _batch_of(examination, scene.capability) > 1]
+    attempts = (partial(_own_outcomes, examination, scene) for scene in batched)
+    return tried("each item's outcome is its own", "operations", attempts)
+
+
+def _batch_of(examination: Examination, capability: Capability) -> int:
+    return examination.subject.declaration.rules(capability).batch
+
+
+def _own_outcomes(examination: Examination, scene: Any) -> str | None:
+    with examination.bench() as bench:
+        items = two_of(scene, bench)
+        if len(items) < 2:
+            raise Refused(f"there is no second item of {scene.name}")
+        outcomes = bench.run(scene.capability, *items).outcomes
+        known = {each.reference: each.id for each in (*bench.books.documents(), *_customers(bench))}
+        for item in items:
+            told = getattr(getattr(outcomes.get(item.id), "result", None), "external_id", None)
+            if item.id in known and told is not None and told != known[item.id]:
+                return f"{scene.name} says {told} of {item.id}, which is {known[item.id]} in the books"
+    return None
+
+
+def _customers(bench: Bench) -> Iterator[Any]:
+    return (each for each in bench.books.customers() if hasattr(each, "reference") and hasattr(each, "id"))
+
+
+def stands_as_it_is_read_back(examination: Examination) -> Verdict:
+    """Fetching an invoice shows what was sent."""
+    return tried("what is fetched is what was issued", "invoice", [partial(_read_back, examination)])
+
+
+def _read_back(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        (item,) = issued(bench)
+        known = bench.run(C.FETCH, item).result
+        if not known.found:
+            return "an invoice that was issued is not found"
+        if known.external_id != item.external_id:
+            return f"{item.external_id} was issued, and {known.external_id} is fetched"
+        return _total_told(known.totals, item)
+
+
+def keeps_the_given_number(examination: Examination) -> Verdict:
+    """An issued invoice has the number that it was given, and whoever gives it gives it once."""
+    return tried("the number is the one that was given", "invoice", [partial(_numbered, examination)])
+
+
+def _numbered(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        first, second = to_be_issued(bench)[0], _another(bench)
+        told = [bench.run(C.ISSUE, item).result.number for item in (first, second)]
+    if examination.subject.declaration.numbers.owner != "engine":
+        return None if len(set(told)) == 2 else f"two invoices have the number {told[0]}"
+    for item, number in zip((first, second), told, strict=True):
+        if number not in {None, item.number}:
+            return f"{item.number} was given, and the answer says {number}"
+    return None
+
+
+def _another(bench: Bench) -> InvoiceItem:
+    return bench.drafted(2) if bench.can(C.SYNC_DRAFT) else replace(bench.invoice_item(2), number="INV-2")
+
+
+def a_second_push_changes_nothing(examination: Examination) -> Verdict:
+    """Bringing the same draft again leaves one, under the same id."""
+    return tried("the draft that stands there is taken", "draft", [partial(_pushed_again, examination)])
+
+
+def _pushed_again(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        item = replace(bench.drafted(1), number=None)
+        again = bench.run(C.SYNC_DRAFT, item).result.external_id
+        if again not in {None, item.external_id}:
+            return f"{item.external_id} became {again}"
+        return _only_one(bench, item.id)
+
+
+def _only_one(bench: Bench, reference: str) -> str | None:
+    count = sum(each.reference == reference for each in bench.books.documents())
+    return None if count == 1 else f"the draft stands there {count} times"
+
+
+def an_edit_replaces_what_stood(examination: Examination) -> Verdict:
+    """An edited draft has its new total there."""
+    return tried("the edited draft replaces the older one", "draft", [partial(_edited, examination)])
+
+
+def _edited(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        standing = bench.drafted(1)
+        shorter = bench.invoice_item(1, an_invoice(lines=1, currency=bench.currency), external_id=standing.external_id)
+        bench.run(C.SYNC_DRAFT, shorter)
+        document = booked(bench, shorter.id)
+    if document is None:
+        return "the draft is gone"
+    return None if document.total == shorter.invoice.total else f"it still stands there with {document.total}"
+
+
+def an_edited_customer_stays_one(examination: Examination) -> Verdict:
+    """An edited customer is changed, not made a second time."""
+    return tried("the customer who stands there is changed", "customer", [partial(_renamed, examination)])
+
+
+def _renamed(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        items = an_edited_customer(bench)
+        before = len(bench.books.customers())
+        bench.run(C.SYNC_CUSTOMER, *items)
+        after = len(bench.books.customers())
+    return None if before == after else f"there were {before} customers, and are {after}"
+
+
+def credit_arrives_to_the_cent(examination: Examination) -> Verdict:
+    """A credit note stands there with our total."""
+    return tried("the total of the credit note is ours", "credit note", [partial(_credited, examination)])
+
+
+def _credited(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        invoice = bench.issued(1) if bench.can(C.ISSUE) else None
+        item = bench.credit_item(50, applies_to=invoice.external_id if invoice else None)
+        bench.run(C.CREDIT, item)
+        document = booked(bench, item.id)
+    if document is None:
+        return "the credit note does not stand in the books"
+    expected = item.credit_note.total
+    return None if document.total == expected else f"a credit note of {expected} stands there with {document.total}"
+
+
+def removes_what_it_is_told_to(examination: Examination) -> Verdict:
+    """What is voided or deleted counts no more."""
+    return tried("it counts no more in the books", "operations", _removals(examination, _removed))
+
+
+def _removals(
+    examination: Examination, attempt: Callable[[Examination, Capability], str | None]
+) -> Iterator[Callable[[], str | None]]:
+    for capability in (C.VOID, C.DELETE):
+        if examination.subject.can(capability) and examination.subject.can(C.ISSUE):
+            yield partial(attempt, examination, capability)
+
+
+def _to_remove(bench: Bench, capability: Capability) -> InvoiceItem:
+    (item,) = issued(bench) if capability is C.VOID else removable(bench)
+    found: InvoiceItem = item
+    return found
+
+
+def _removed(examination: Examination, capability: Capability) -> str | None:
+    with examination.bench() as bench:
+        item = _to_remove(bench, capability)
+        before = _counted(bench, item.id)
+        bench.run(capability, item)
+        after = _counted(bench, item.id)
+    return None if before != after and after[1] is False else f"after {capability} it still stands there"
+
+
+def _counted(bench: Bench, reference: str) -> tuple[object, bool]:
+    document = booked(bench, reference)
+    return (getattr(document, "status", document), document is not None and document.is_issued)
+
+
+def removing_again_is_done(examination: Examination) -> Verdict:
+    """Voiding or deleting what is void or gone already is done."""
+    return tried("already void or gone is Done", "operations", _removals(examination, _removed_again))
+
+
+def _removed_again(examination: Examination, capability: Capability) -> str | None:
+    with examination.bench() as bench:
+        item = _to_remove(bench, capability)
+        bench.run(capability, item)
+        outcome = bench.run(capability, item).outcome
+    return None if isinstance(outcome, Done) else f"a second {capability} comes to {outcome}"
+
+
+def _check(run: Callable[[Examination], Verdict], rule: Rule, *needs: Capability) -> Check:
+    return Check(run.__name__, Tier.SILVER, rule, (run.__doc__ or "").splitlines()[0], run, needs)
+
+
+CHECKS: tuple[Check, ...] = (
+    _check(arrives_to_the_cent, Rule.EXACT, C.ISSUE),
+    _check(discounts_and_taxes_arrive, Rule.EXACT, C.ISSUE),
+    _check(any_text_arrives, Rule.EXACT, C.ISSUE),
+    _check(many_lines_arrive, Rule.EXACT, C.ISSUE),
+    _check(each_item_has_its_own_outcome, Rule.BATCHES),
+    _check(stands_as_it_is_read_back, Rule.EXACT, C.FETCH),
+    _check(keeps_the_given_number, Rule.EXACT, C.ISSUE),
+    _check(a_second_push_changes_nothing, Rule.EXACT, C.SYNC_DRAFT),
+    _check(an_edit_replaces_what_stood, Rule.EXACT, C.SYNC_DRAFT),
+    _check(an_edited_customer_stays_one, Rule.EXACT, C.SYNC_CUSTOMER),
+    _check(credit_arrives_to_the_cent, Rule.EXACT, C.CREDIT),
+    _check(removes_what_it_is_told_to, Rule.EXACT, C.VOID, C.DELETE),
+    _check(removing_again_is_done, Rule.EXACT, C.VOID, C.DELETE),
+)

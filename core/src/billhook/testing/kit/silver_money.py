@@ -1,0 +1,202 @@
+"""Silver: money is taken and given back as asked, webhooks are believed only when they are signed, and a preview shows what is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from billhook.contract import Capability, Done, Pending, Refusal, Request, WebhookEvent
+from billhook.contract.requests import Call
+from billhook.engine.rehearsal import rehearse
+from billhook.testing.kit.bench import Bench
+from billhook.testing.kit.check import Check, Exempt, Tier, Verdict
+from billhook.testing.kit.examination import Examination
+from billhook.testing.kit.rules import Rule
+from billhook.testing.kit.scenes import Scene, a_payment, collected, settled_payment, to_be_paid
+from billhook.testing.kit.trying import Refused, tried
+
+C = Capability
+REFUNDS = (Decimal("1.00"), Decimal("0.50"))
+
+
+def collects_what_is_due(examination: Examination) -> Verdict:
+    """What is collected is what is due."""
+    return tried("the amount that is due is collected, once", "payment", [partial(_collected, examination)])
+
+
+def _collected(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        item = to_be_paid(bench)
+        outcome = bench.run(C.COLLECT_PAYMENT, item).outcome
+        taken = [payment.amount for payment in bench.books.payments()]
+    if taken != [item.amount]:
+        return f"{item.amount} is due, and the books show {', '.join(map(str, taken)) or 'nothing'}"
+    if isinstance(outcome, Done) and outcome.result.amount not in {item.amount, Decimal(0)}:
+        return f"{item.amount} is due, and the outcome says {outcome.result.amount}"
+    return None
+
+
+def a_payment_reads_as_it_stands(examination: Examination) -> Verdict:
+    """Looking at a payment shows the one that was collected."""
+    return tried(
+        "the payment that is looked at is the one that was made", "payment", [partial(_looked_at, examination)]
+    )
+
+
+def _looked_at(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        item = collected(bench)
+        bench.rest()
+        outcome = bench.run(C.CHECK_PAYMENT, item).outcome
+        taken = {payment.amount for payment in bench.books.payments()}
+    if not isinstance(outcome, Done):
+        return None if isinstance(outcome, Pending) else f"it is answered with {outcome}"
+    if outcome.result.external_id not in {None, item.external_id}:
+        return f"{item.external_id} was collected, and {outcome.result.external_id} is shown"
+    amount = outcome.result.amount
+    return None if amount in taken or not amount else f"it shows {amount}, and the books {taken}"
+
+
+def gives_back_what_is_asked(examination: Examination) -> Verdict:
+    """A part that is refunded is that part, and no more."""
+    return tried("each refund is of the amount that was asked", "refunds", [partial(_given_back, examination)])
+
+
+def _given_back(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        payment = settled_payment(bench)
+        for number, amount in enumerate(REFUNDS):
+            item = bench.refund_item(str(payment.external_id), str(amount), 700 + number)
+            outcome = bench.run(C.REFUND, item).outcome
+            if isinstance(outcome, Done) and outcome.result.amount != amount:
+                return f"{amount} was asked, and {outcome.result.amount} is given back"
+            if not isinstance(outcome, Done) and not isinstance(outcome, Pending):
+                return f"a refund of {amount} is answered with {outcome}"
+    return None
+
+
+def a_recorded_payment_stands_in_the_books(examination: Examination) -> Verdict:
+    """A payment that came another way is noted at the provider."""
+    return tried("the books show the payment", "payment", [partial(_recorded, examination)])
+
+
+def _recorded(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        (item,) = a_payment(bench)
+        bench.run(C.RECORD_PAYMENT, item)
+        shown = [payment.amount for payment in bench.books.payments()]
+    return None if item.amount in shown else f"{item.amount} was recorded, and the books show {shown or 'nothing'}"
+
+
+# Webhooks.
+
+
+def told_by(examination: Examination, bench: Bench) -> list[tuple[dict[str, str], bytes]]:
+    """What the provider tells of an invoice and its payment: header names in lower case, and the body."""
+    sound = {scene.capability: scene for scene, _ in examination.sound()}
+    telling = [sound[each] for each in (C.COLLECT_PAYMENT, C.RECORD_PAYMENT, C.ISSUE) if each in sound]
+    for scene in telling[:1]:
+        bench.run(scene.capability, *scene.prepare(bench))
+    return [
+        ({name.lower(): value for name, value in headers}, body) for headers, body in bench.books.pending_webhooks()
+    ]
+
+
+def _read(bench: Bench, headers: dict[str, str], body: bytes, secrets: Any) -> tuple[WebhookEvent, ...] | Refusal:
+    return bench.handle.read_webhook(headers, body, secrets, bench.clock.now(), bench.settings)
+
+
+def forged_webhooks_are_refused(examination: Examination) -> Verdict:
+    """A webhook whose body was changed, or whose signature is missing, is refused."""
+    with examination.bench() as bench:
+        told = told_by(examination, bench)
+        if not told:
+            return Exempt("its simulator tells nothing by webhook")
+        attempts = (partial(_forged, bench, headers, body) for headers, body in told)
+        return tried("a forged webhook is refused, and the real one taken", "webhooks", attempts)
+
+
+def _forged(bench: Bench, headers: dict[str, str], body: bytes) -> str | None:
+    genuine = _read(bench, headers, body, bench.credentials)
+    if isinstance(genuine, Refusal):
+        return f"a real webhook is refused: {genuine.reason}"
+    if not isinstance(_read(bench, headers, body + b" ", bench.credentials), Refusal):
+        return "a webhook whose body was changed is taken"
+    without = {name: value for name, value in headers.items() if "signature" not in name}
+    if not isinstance(_read(bench, without, body, bench.credentials), Refusal):
+        return "a webhook without a signature is taken"
+    return None
+
+
+def a_webhook_names_what_changed(examination: Examination) -> Verdict:
+    """The id in a webhook's event is one by which the thing is known here."""
+    with examination.bench() as bench:
+        told = told_by(examination, bench)
+        known = _known_ids(bench)
+        events = [event for headers, body in told for event in _events(_read(bench, headers, body, bench.credentials))]
+    ours = [event for event in events if event.kind in {"document", "payment"}]
+    if not ours:
+        return Exempt("its simulator tells of no document and no payment")
+    attempts = (partial(_is_known, event, known) for event in ours)
+    return tried("an event names the remote id", "events", attempts)
+
+
+def _events(read: tuple[WebhookEvent, ...] | Refusal) -> tuple[WebhookEvent, ...]:
+    return () if isinstance(read, Refusal) else read
+
+
+def _known_ids(bench: Bench) -> set[str]:
+    things: list[Any] = [*bench.books.documents(), *bench.books.payments()]
+    return {str(each.id) for each in things}
+
+
+def _is_known(event: WebhookEvent, known: set[str]) -> str | None:
+    return (
+        None if event.external_id in known else f"the event {event.type} names {event.external_id}, which nobody knows"
+    )
+
+
+# Previews.
+
+
+def a_preview_asks_what_is_sent(examination: Examination) -> Verdict:
+    """Driven by its samples an operation comes to its end, and begins with the request that is sent."""
+    attempts = (partial(_previewed, examination, scene) for scene, _ in examination.sound())
+    return tried("a preview shows the requests that are sent, to the end", "operations", attempts)
+
+
+def _previewed(examination: Examination, scene: Scene) -> str | None:
+    with examination.bench() as bench:
+        items = scene.prepare(bench)
+        batch = bench.batch(*items)
+        rehearsal = rehearse(bench.handle, scene.capability, batch)
+        if rehearsal.stopped is not None:
+            if "calls" in rehearsal.stopped:
+                raise Refused(rehearsal.stopped)
+            return f"{scene.name}: {rehearsal.stopped}"
+        steps: Any = bench.handle.start(scene.capability, batch)
+        first = next(steps, None)
+    if not rehearsal.requests or first is None:
+        return None
+    return None if _same(rehearsal.requests[0], first) else f"{scene.name} begins with another request than its preview"
+
+
+def _same(shown: Request, sent: Request | Call) -> bool:
+    return isinstance(sent, Request) and (shown.method, shown.url, shown.body) == (sent.method, sent.url, sent.body)
+
+
+def _check(run: Callable[[Examination], Verdict], rule: Rule, *needs: Capability) -> Check:
+    return Check(run.__name__, Tier.SILVER, rule, (run.__doc__ or "").splitlines()[0], run, needs)
+
+
+CHECKS: tuple[Check, ...] = (
+    _check(collects_what_is_due, Rule.EXACT, C.COLLECT_PAYMENT),
+    _check(a_payment_reads_as_it_stands, Rule.EXACT, C.CHECK_PAYMENT),
+    _check(gives_back_what_is_asked, Rule.EXACT, C.REFUND),
+    _check(a_recorded_payment_stands_in_the_books, Rule.EXACT, C.RECORD_PAYMENT),
+    _check(forged_webhooks_are_refused, Rule.EVENTS, C.READ_WEBHOOK),
+    _check(a_webhook_names_what_changed, Rule.EVENTS, C.READ_WEBHOOK),
+    _check(a_preview_asks_what_is_sent, Rule.PREVIEW),
+)

@@ -1,0 +1,119 @@
+"""Strikes: a scene played with one blow at one request, and compared with the same scene left alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from billhook.contract import Done, Pending
+from billhook.testing.kit.bench import Bench, Blow, Stuck, Worked
+from billhook.testing.kit.scenes import Scene
+from billhook.testing.kit.subject import SimulatorProtocol, Subject
+
+Books = Counter[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How a scene ended. ``problem``: why it did not come to its end. ``books``: what stands at the provider afterwards."""
+
+    scene: Scene
+    worked: Worked
+    books: Books
+    problem: str | None = None
+
+    @property
+    def has_diverged(self) -> bool:
+        """A replay asked something else: told by the check of replays, and nowhere else."""
+        return any(reason.startswith("diverged") for reason in self.worked.doubts)
+
+    @property
+    def is_sound(self) -> bool:
+        """It came to its end, and nothing was refused or left in doubt."""
+        return self.problem is None and not self.worked.doubts and not self.worked.refusals
+
+
+def play(subject: Subject, scene: Scene, seed: int, blow: Blow | None = None) -> Played:
+    """Play a scene on a fresh bench, and let everything come to rest."""
+    with Bench(subject, seed=seed) as bench:
+        try:
+            items = scene.prepare(bench)
+            worked = bench.work(scene.capability, *items, blow=blow)
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is what is reported
+            return Played(scene, Worked(), Counter(), _told(error))
+        bench.rest()
+        return Played(scene, worked, standing(bench.books))
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, Stuck) else f"{type(error).__name__}: {error}"
+
+
+def standing(books: SimulatorProtocol) -> Books:
+    """What counts of the books: documents, payments and customers by our references, and how often each is there."""
+    found: Books = Counter({("customers",): len(books.customers())})
+    found.update(_documents(books))
+    found.update(("payment", payment.reference, payment.amount) for payment in books.payments())
+    found.update(("twice", each.kind, each.reference) for each in books.duplicates())
+    return found
+
+
+def _documents(books: SimulatorProtocol) -> Iterator[tuple[Any, ...]]:
+    for each in books.documents():
+        yield (each.kind, each.reference, each.currency, each.total, "issued" if each.is_issued else "not issued")
+
+
+def difference(struck: Played, alone: Played) -> str | None:
+    """What a blow changed, in one sentence; None when it changed nothing."""
+    if struck.problem is not None:
+        return struck.problem
+    for doubt in struck.worked.doubts:
+        return f"it ended in doubt: {doubt}"
+    if struck.worked.refusals and not alone.worked.refusals:
+        return f"it was refused: {'; '.join(struck.worked.refusals)}"
+    return books_differ(struck.books, alone.books) or _of_outcomes(struck.worked, alone.worked)
+
+
+def books_differ(found: Books, expected: Books) -> str | None:
+    """What the books have too much or too little, in one sentence."""
+    more, less = found - expected, expected - found
+    if more:
+        return f"the books have {_shown(more)} too much" + (f", and lack {_shown(less)}" if less else "")
+    return f"the books lack {_shown(less)}" if less else None
+
+
+def _shown(books: Books) -> str:
+    return ", ".join(" ".join(map(str, each)) + (f" x{count}" if count > 1 else "") for each, count in books.items())
+
+
+def _of_outcomes(found: Worked, expected: Worked) -> str | None:
+    for id, outcome in expected.outcomes.items():
+        after = found.outcomes.get(id)
+        # Time passes while a blow is got over, and what was pending may be done by then.
+        if isinstance(outcome, Pending) or isinstance(after, Pending):
+            continue
+        if _figures(outcome) != _figures(after):
+            return f"the outcome says {_figures(after)}, and without it {_figures(outcome)}"
+    return None
+
+
+def _figures(outcome: Any) -> dict[str, Any]:
+    """What of an outcome must not depend on how it was learnt."""
+    if not isinstance(outcome, Done):
+        return {"kind": type(outcome).__name__}
+    totals = getattr(outcome.result, "totals", None)
+    told: dict[str, Any] = {
+        "number": getattr(outcome.result, "number", None),
+        "total": getattr(totals, "total", None),
+        "tax": getattr(totals, "tax", None),
+        "amount": getattr(outcome.result, "amount", None),
+        "found": getattr(outcome.result, "found", None),
+    }
+    return {name: _plain(value) for name, value in told.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    return value.normalize() if isinstance(value, Decimal) else value

@@ -1,0 +1,29 @@
+"""Trying a promise on several things, and telling the first that breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from billhook.testing.kit.bench import Stuck
+from billhook.testing.kit.check import Exempt, Failed, Passed, Verdict
+
+
+class Refused(Exception):
+    """The provider refuses this one, and says so before anything is sent: that is honest."""
+
+
+def tried(expected: str, what: str, attempts: Iterable[Callable[[], str | None]]) -> Verdict:
+    """Passed when no attempt finds a problem; exempt when each of them is honestly refused. Whatever is raised is a problem."""
+    count, refusal = 0, "there is nothing to try it on"
+    for attempt in attempts:
+        try:
+            problem = attempt()
+        except Refused as refused:
+            refusal = str(refused)
+            continue
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is what is reported
+            problem = str(error) if isinstance(error, Stuck) else f"{type(error).__name__}: {error}"
+        if problem is not None:
+            return Failed(expected, problem)
+        count += 1
+    return Passed(count, what) if count else Exempt(refusal)

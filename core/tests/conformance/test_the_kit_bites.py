@@ -1,0 +1,78 @@
+"""The kit is worth what it finds: a perfect provider passes everything, and each broken one fails exactly the check of its mistake."""
+
+from __future__ import annotations
+
+import pytest
+from broken_providers import BROKEN, PERFECT, subject_of
+
+from billhook.providers.custom_invoicing import provider as all_local
+from billhook.testing.kit import CHECKS, Exempt, Failed, Passed, Subject, Tier, check_named, examine
+from billhook.testing.kit.examination import Examination
+from billhook.testing.kit.examine import find
+
+
+def failing(name: str, *checks: str) -> set[str]:
+    """Which of these checks the broken provider of that check fails, those apart that were not tried."""
+    report = examine(subject_of(BROKEN[name]), checks=[check_named(each) for each in checks])
+    verdicts = ((finding.check.name, finding.verdict) for finding in report.findings)
+    return {check for check, verdict in verdicts if isinstance(verdict, Failed) and not verdict.unproven}
+
+
+def with_neighbours(name: str) -> list[str]:
+    """The check and those beside it; a gold one alone, because striking everywhere takes its time."""
+    names = [check.name for check in CHECKS if check.tier is not Tier.GOLD]
+    if name not in names:
+        return [name]
+    place = names.index(name)
+    return names[max(place - 1, 0) : place + 2]
+
+
+@pytest.fixture(scope="module")
+def perfect() -> Examination:
+    return Examination(subject_of(PERFECT))
+
+
+@pytest.mark.parametrize("name", [check.name for check in CHECKS])
+def test_the_perfect_provider_passes(perfect, name):
+    verdict = find(perfect, check_named(name)).verdict
+    assert isinstance(verdict, Passed), verdict
+    assert verdict.count > 0
+
+
+@pytest.mark.parametrize("name", [check.name for check in CHECKS])
+def test_every_check_has_a_provider_that_fails_it_and_not_its_neighbours(name):
+    assert name in BROKEN, f"{name} has no broken provider: a check that nothing fails proves nothing"
+    assert failing(name, *with_neighbours(name)) == {name}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [check.name for check in CHECKS])
+def test_a_broken_provider_fails_its_own_check_and_no_other(name):
+    assert failing(name, *(check.name for check in CHECKS)) == {name}
+
+
+def test_every_broken_provider_names_the_rule_that_it_breaks():
+    for name, provider in BROKEN.items():
+        rule = check_named(name).rule
+        assert (provider.__doc__ or "").startswith(f"Rule {rule.name}: "), provider
+    assert BROKEN.keys() == {check.name for check in CHECKS}
+
+
+def test_checks_are_told_apart_and_come_in_the_order_of_their_tiers():
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
+    ranks = [check.tier.rank for check in CHECKS]
+    assert ranks == sorted(ranks)
+    assert all(check.promise.endswith(".") for check in CHECKS)
+
+
+def test_without_a_simulator_nothing_beyond_bronze_is_proven():
+    report = examine(subject_of(PERFECT).without_simulator())
+    assert report.tier is Tier.BRONZE
+    beyond = [finding.verdict for finding in report.findings if finding.check.tier is not Tier.BRONZE]
+    assert all(isinstance(verdict, Failed) and verdict.unproven for verdict in beyond)
+
+
+def test_where_everything_is_local_there_is_nobody_to_let_it_down():
+    report = examine(Subject.of(all_local))
+    assert report.tier is Tier.GOLD
+    assert all(isinstance(finding.verdict, Passed | Exempt) for finding in report.findings)

@@ -1,0 +1,224 @@
+"""Providers with one small mistake each, which a gold check must find, and only that check."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from broken.parts import asking, handed, with_body, with_header
+
+from billhook.contract import (
+    Answered,
+    Find,
+    Finding,
+    Refusal,
+    Repeat,
+    Reply,
+    Request,
+    Verdict,
+    WebhookEvent,
+    hookimpl,
+    registered,
+)
+from billhook.testing.sandbox import findings
+from billhook.testing.sandbox.provider import SandboxProvider
+
+FOR_EVER = timedelta(days=30)
+
+
+def repeating(request: Request) -> tuple[Any, ...]:
+    return tuple(way for way in request.recover if isinstance(way, Repeat))
+
+
+def looking(request: Request) -> tuple[Any, ...]:
+    return tuple(way for way in request.recover if isinstance(way, Find))
+
+
+class Careless(SandboxProvider):
+    """Rule RECOVERY: whether something was made void nobody can say when the answer is lost."""
+
+    void = asking("void", lambda request, _: replace(request, recover=()))
+
+
+class Keyless(SandboxProvider):
+    """Rule KEYS: it repeats a charge without a key, and the sandbox charges twice."""
+
+    collect_payment = asking("collect_payment", lambda request, _: replace(request, key=None))
+
+
+class Believing(SandboxProvider):
+    """Rule CLASSIFY: it believes an error 500."""
+
+    @hookimpl
+    def classify(self, request: Request, reply: Reply) -> Verdict | None:
+        return Answered() if reply.status == 500 else SandboxProvider.classify(self, request, reply)
+
+
+class Stubborn(SandboxProvider):
+    """Rule RECOVERY: it can only repeat, and an error that is kept under the key comes back for ever."""
+
+    send = asking("send", lambda request, _: replace(request, recover=repeating(request)))
+
+
+class Impatient(SandboxProvider):
+    """Rule LATE: it looks at once, sees nothing, and sends again without a key."""
+
+    refund = asking("refund", lambda request, _: replace(request, recover=looking(request), key=None))
+
+
+class Unwelcome(SandboxProvider):
+    """Rule CLASSIFY: it takes a 429 for a refusal of the thing."""
+
+    @hookimpl
+    def classify(self, request: Request, reply: Reply) -> Verdict | None:
+        return Answered() if reply.status == 429 else SandboxProvider.classify(self, request, reply)
+
+
+class Offended(SandboxProvider):
+    """Rule CLASSIFY: it takes a 401 for a refusal of the thing."""
+
+    @hookimpl
+    def classify(self, request: Request, reply: Reply) -> Verdict | None:
+        return Answered() if reply.status == 401 else SandboxProvider.classify(self, request, reply)
+
+
+class FirstPage(SandboxProvider):
+    """Rule RECOVERY: what is not on the first page is not there, it says."""
+
+    @registered
+    def match_content(self, reply: Reply, marks: Mapping[str, str], ids: Mapping[str, str]) -> Mapping[str, Finding]:
+        whole = Reply.of({**reply.json(), "has_more": False}) if reply.status == 200 else reply
+        return findings.find_content(whole, marks, ids)
+
+
+class Boastful(SandboxProvider):
+    """Rule KEYS: it says that the sandbox honours a key for a month. It does so for a day."""
+
+    collect_payment = asking(
+        "collect_payment", lambda request, _: replace(request, recover=(Repeat(FOR_EVER), *looking(request)))
+    )
+
+
+class Amnesiac(SandboxProvider):
+    """Rule LEFTOVERS: it begins anew beside what an unfinished operation left behind."""
+
+    sync_draft = handed("sync_draft", lambda item: replace(item, leftovers={}))
+
+
+class Hurried(SandboxProvider):
+    """Rule BATCHES: it repeats a batch that may be partly done."""
+
+    sync_customer = asking(
+        "sync_customer", lambda request, _: replace(request, recover=(*repeating(request), *looking(request)))
+    )
+
+
+class Fickle(SandboxProvider):
+    """Rule REPLAY: every run asks under another mark."""
+
+    sync_draft = asking("sync_draft", lambda request, _: with_header(request, "X-Mark", str(uuid.uuid4())))
+
+
+class Branded(SandboxProvider):
+    """Rule REPLAY: each request tells the release, so that a new one can't go on where the old one stopped."""
+
+    issue = asking("issue", lambda request, self: with_header(request, "X-Made-By", self.declaration.description))
+
+
+def in_the_order_of_a_set(body: Any) -> Any:
+    by_reference = {item["reference"]: item for item in body["items"]}
+    return {**body, "items": [by_reference[reference] for reference in set(by_reference)]}
+
+
+class Unordered(SandboxProvider):
+    """Rule REPLAY: its customers are sent in the order of a set."""
+
+    sync_customer = asking("sync_customer", lambda request, _: with_body(request, in_the_order_of_a_set))
+
+
+class Sharing(SandboxProvider):
+    """Rule PARKING: all operations share one place for what they work on."""
+
+    current: ClassVar[Any] = None
+
+    @hookimpl
+    def void(self, batch: Any) -> Any:
+        type(self).current = batch.only
+        outcomes = yield from SandboxProvider.void(self, batch)
+        (outcome,) = outcomes.values()
+        return {type(self).current.id: outcome}
+
+
+class Sticky(SandboxProvider):
+    """Rule PARKING: it keeps the address of the first app that it meets on a host, and sends all others there."""
+
+    addresses: ClassVar[dict[str, str]] = {}
+
+    def kept(self, request: Request) -> Request:
+        parts = urlsplit(request.url)
+        if not str(parts.hostname).endswith(".test"):
+            return request
+        first = self.addresses.setdefault(str(parts.hostname), parts.netloc)
+        return replace(request, url=parts._replace(netloc=first).geturl())
+
+    check_connection = asking("check_connection", lambda request, self: self.kept(request))
+
+
+class Miscounting(SandboxProvider):
+    """Rule EXACT: it states the length of a body as it was before it was encoded, which only a real connection minds."""
+
+    sync_draft = asking("sync_draft", lambda request, _: with_header(request, "Content-Length", "7"))
+
+
+class Restless(SandboxProvider):
+    """Rule EVENTS: the same event has another id whenever it is told."""
+
+    @hookimpl
+    def read_webhook(
+        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
+    ) -> Sequence[WebhookEvent] | Refusal:
+        read = SandboxProvider.read_webhook(self, headers, body, secrets, now, settings)
+        if isinstance(read, Refusal):
+            return read
+        return tuple(replace(event, id=f"{event.id} at {now.isoformat()}") for event in read)
+
+
+class Indiscreet(SandboxProvider):
+    """Rule NO_CREDENTIALS: it tells with each event by which secret it was signed."""
+
+    @hookimpl
+    def read_webhook(
+        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
+    ) -> Sequence[WebhookEvent] | Refusal:
+        read = SandboxProvider.read_webhook(self, headers, body, secrets, now, settings)
+        if isinstance(read, Refusal):
+            return read
+        details = {"signed_with": secrets.webhook_secret.get_secret_value()}
+        return tuple(replace(event, details={**event.details, **details}) for event in read)
+
+
+BROKEN: Mapping[str, type[SandboxProvider]] = {
+    "every_effect_says_how_it_is_learnt": Careless,
+    "a_lost_answer_is_recovered": Keyless,
+    "an_error_is_no_answer": Believing,
+    "a_kept_error_is_got_over": Stubborn,
+    "a_late_request_does_no_harm": Impatient,
+    "a_refusal_for_now_is_waited_out": Unwelcome,
+    "an_expired_token_is_no_answer": Offended,
+    "a_short_page_is_not_the_whole": FirstPage,
+    "keys_are_believed_as_long_as_they_hold": Boastful,
+    "starts_from_what_was_left_behind": Amnesiac,
+    "of_a_batch_only_the_rest_is_done_again": Hurried,
+    "a_restart_goes_on_where_it_stopped": Fickle,
+    "an_upgrade_that_changes_nothing_goes_on": Branded,
+    "asks_the_same_under_every_hash_seed": Unordered,
+    "two_operations_do_not_meet": Sharing,
+    "two_apps_do_not_meet": Sticky,
+    "a_story_adds_up_over_http": Miscounting,
+    "webhooks_count_once_in_any_order": Restless,
+    "no_secret_is_stored": Indiscreet,
+}

@@ -1,0 +1,252 @@
+"""Providers with one small mistake each, which a silver check must find, and only that check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from broken.parts import asking, each_result, ending, handed, with_body
+
+from billhook.contract import (
+    DocumentResult,
+    Done,
+    PaymentResult,
+    PaymentStatus,
+    Refusal,
+    Rejected,
+    RemovalResult,
+    WebhookEvent,
+    hookimpl,
+)
+from billhook.testing.sandbox.incoming import _events
+from billhook.testing.sandbox.provider import SandboxProvider
+
+
+def in_hundredths(item: Any, result: DocumentResult) -> DocumentResult:
+    return _with_total(result, lambda totals: totals.total.quantize(Decimal("0.01")))
+
+
+def before_discounts(item: Any, result: DocumentResult) -> DocumentResult:
+    return _with_total(result, lambda totals: totals.total + (totals.discounts or 0))
+
+
+def _with_total(result: Any, total: Callable[[Any], Decimal]) -> Any:
+    """The result with another total; one that was made up for a preview has none."""
+    totals = result.totals
+    return result if totals is None else replace(result, totals=replace(totals, total=total(totals)))
+
+
+class Hundredths(SandboxProvider):
+    """Rule EXACT: it reads every total in hundredths, and dinars have thousandths."""
+
+    issue = ending("issue", each_result(in_hundredths))
+
+
+class Undiscounted(SandboxProvider):
+    """Rule EXACT: it takes the total before discounts for the total."""
+
+    issue = ending("issue", each_result(before_discounts))
+
+
+def western(item: Any) -> Any:
+    for line in item.invoice.lines:
+        line.name.encode("latin-1")
+    return item
+
+
+class Western(SandboxProvider):
+    """Rule EXACT: it can write only what Latin letters can."""
+
+    sync_draft = handed("sync_draft", western)
+
+
+def first_hundred(body: Any) -> Any:
+    return {**body, "items": [{**item, "lines": item["lines"][:100]} for item in body["items"]]}
+
+
+class FirstHundred(SandboxProvider):
+    """Rule EXACT: it sends a hundred lines, however many there are."""
+
+    sync_draft = asking("sync_draft", lambda request, _: with_body(request, first_hundred))
+
+
+def by_position(batch: Any, outcomes: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(zip(outcomes, reversed(outcomes.values()), strict=True))
+
+
+class ByPosition(SandboxProvider):
+    """Rule BATCHES: it pairs answers with items by their place, and the answers come the other way round."""
+
+    sync_customer = ending("sync_customer", by_position)
+
+
+class Forgetful(SandboxProvider):
+    """Rule EXACT: what it reads back has another total than was sent."""
+
+    fetch = ending("fetch", each_result(lambda item, held: _with_total(held, lambda totals: totals.total + 1)))
+
+
+class Renumbering(SandboxProvider):
+    """Rule EXACT: it tells the number in small letters."""
+
+    issue = ending(
+        "issue", each_result(lambda item, result: replace(result, number=(result.number or "").lower() or None))
+    )
+
+
+def renamed(item: Any, result: DocumentResult) -> DocumentResult:
+    return replace(result, external_id=f"{result.external_id}/2") if item.external_id else result
+
+
+class Renaming(SandboxProvider):
+    """Rule EXACT: a draft that is brought again gets another id."""
+
+    sync_draft = ending("sync_draft", each_result(renamed))
+
+
+class Unediting(SandboxProvider):
+    """Rule EXACT: a draft that stands there is left as it is."""
+
+    @hookimpl
+    def sync_draft(self, batch: Any) -> Any:
+        if all(item.external_id for item in batch.items):
+            return {item.id: Done(DocumentResult(item.external_id)) for item in batch.items}
+        return (yield from SandboxProvider.sync_draft(self, batch))
+
+
+class Doubling(SandboxProvider):
+    """Rule EXACT: an edited customer is made a second time."""
+
+    sync_customer = handed("sync_customer", lambda item: replace(item, external_id=None))
+
+
+def one_line(body: Any) -> Any:
+    items = [{**item, "lines": item["lines"][:0], "total": "0"} for item in body["items"]]
+    return {**body, "items": items}
+
+
+class Uncredited(SandboxProvider):
+    """Rule EXACT: its credit notes arrive without their lines."""
+
+    credit = asking("credit", lambda request, _: with_body(request, one_line))
+
+
+class Unvoiding(SandboxProvider):
+    """Rule EXACT: it says void, and does nothing."""
+
+    @hookimpl
+    def void(self, batch: Any) -> Any:
+        if batch.only.external_id is None:
+            yield from SandboxProvider.void(self, batch)
+        return {batch.only.id: Done(RemovalResult(batch.only.external_id))}
+
+
+class Strict(SandboxProvider):
+    """Rule EXACT: what is gone already it refuses to delete."""
+
+    @hookimpl
+    def delete(self, batch: Any) -> Any:
+        outcomes = yield from self._deleted(batch)
+        return outcomes
+
+    def _deleted(self, batch: Any) -> Any:
+        known = batch.only.external_id
+        reply = yield self.move_request(batch, "DELETE", known, "delete", {"id": known})
+        if reply.source != "found" and reply.status == 404:
+            return {batch.only.id: Rejected.because("not_there", "There is nothing to delete.")}
+        return {batch.only.id: Done(RemovalResult(known))}
+
+
+def hundredfold(body: Any) -> Any:
+    return {**body, "amount": str(Decimal(body["amount"]) * 100)}
+
+
+class InCents(SandboxProvider):
+    """Rule EXACT: it takes the money in cents where the sandbox counts in pounds."""
+
+    collect_payment = asking("collect_payment", lambda request, _: with_body(request, hundredfold))
+
+
+class Misreading(SandboxProvider):
+    """Rule EXACT: it reads a payment's amount in hundredths when it looks at it."""
+
+    check_payment = ending(
+        "check_payment", each_result(lambda item, result: replace(result, amount=result.amount / 100))
+    )
+
+
+class Generous(SandboxProvider):
+    """Rule EXACT: it gives back twice what was asked."""
+
+    refund = asking(
+        "refund",
+        lambda request, _: with_body(request, lambda body: {**body, "amount": str(Decimal(body["amount"]) * 2)}),
+    )
+
+
+class Silent(SandboxProvider):
+    """Rule EXACT: it says recorded, and tells the books nothing."""
+
+    @hookimpl
+    def record_payment(self, batch: Any) -> Any:
+        if batch.only.invoice_external_id is None:
+            yield from SandboxProvider.record_payment(self, batch)
+        return {batch.only.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount))}
+
+
+class Gullible(SandboxProvider):
+    """Rule EVENTS: it looks whether there is a signature, and not whose."""
+
+    @hookimpl
+    def read_webhook(
+        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
+    ) -> Sequence[WebhookEvent] | Refusal:
+        if "sandbox-signature" not in headers:
+            return Refusal("it carries no signature")
+        return _events(body)
+
+
+class Ours(SandboxProvider):
+    """Rule EVENTS: its events name our reference, by which nobody finds anything there."""
+
+    @hookimpl
+    def read_webhook(
+        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
+    ) -> Sequence[WebhookEvent] | Refusal:
+        read = SandboxProvider.read_webhook(self, headers, body, secrets, now, settings)
+        if isinstance(read, Refusal):
+            return read
+        return tuple(replace(event, external_id=event.details["reference"]) for event in read)
+
+
+class Unsampled(SandboxProvider):
+    """Rule PREVIEW: one of its requests has no sample, so its preview ends there."""
+
+    send = asking("send", lambda request, _: replace(request, sample=None))
+
+
+BROKEN: Mapping[str, type[SandboxProvider]] = {
+    "arrives_to_the_cent": Hundredths,
+    "discounts_and_taxes_arrive": Undiscounted,
+    "any_text_arrives": Western,
+    "many_lines_arrive": FirstHundred,
+    "each_item_has_its_own_outcome": ByPosition,
+    "stands_as_it_is_read_back": Forgetful,
+    "keeps_the_given_number": Renumbering,
+    "a_second_push_changes_nothing": Renaming,
+    "an_edit_replaces_what_stood": Unediting,
+    "an_edited_customer_stays_one": Doubling,
+    "credit_arrives_to_the_cent": Uncredited,
+    "removes_what_it_is_told_to": Unvoiding,
+    "removing_again_is_done": Strict,
+    "collects_what_is_due": InCents,
+    "a_payment_reads_as_it_stands": Misreading,
+    "gives_back_what_is_asked": Generous,
+    "a_recorded_payment_stands_in_the_books": Silent,
+    "forged_webhooks_are_refused": Gullible,
+    "a_webhook_names_what_changed": Ours,
+    "a_preview_asks_what_is_sent": Unsampled,
+}

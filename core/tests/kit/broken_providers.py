@@ -1,0 +1,29 @@
+"""Every broken provider by the check that must find it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from broken import bronze, gold, silver
+from broken.heavy import Heavy
+
+from billhook.contract import Provider
+from billhook.testing.kit import Subject
+from billhook.testing.sandbox import provider as perfect, simulator
+
+PERFECT: type[Provider[Any]] = perfect
+BROKEN: Mapping[str, type[Provider[Any]]] = {
+    **bronze.BROKEN,
+    **silver.BROKEN,
+    **gold.BROKEN,
+    "imports_lightly": Heavy,
+}
+
+
+def subject_of(provider: type[Provider[Any]]) -> Subject:
+    """A variation of the sandbox, with the sandbox as its system."""
+    return Subject.of(provider, simulator)
+
+
+__all__ = ["BROKEN", "PERFECT", "subject_of"]
