@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,12 +57,16 @@ class Month:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What it came to. ``share``: of what the limit named by ``bound_by`` allows, the other consumer's calls left out."""
+    """What it came to. ``share``: of what the limit named by ``bound_by`` allows, the other consumer's calls left out.
+
+    ``refused_by_our_own``: 429s that our own calls alone would have brought about; the others took somebody else to happen.
+    """
 
     month: Month
     store: str
     calls: Counter[str]
     refused: int
+    refused_by_our_own: int
     another_made: int
     another_was_refused: int
     seconds: float
@@ -86,16 +90,34 @@ class CountingTransport(SimulatorTransport):
         super().__init__(place.simulators)
         self._clock = clock
         self.kinds: Counter[str] = Counter()
-        self.refused = 0
+        self.refused = self.refused_by_our_own = 0
         self.last_at = clock.now()
+        self._limits = place.limits
+        self._taken: defaultdict[tuple[str, str], deque[datetime]] = defaultdict(deque)
 
     def send(self, request: Outgoing, timeout_seconds: float) -> Transmission:
         """What became of it."""
         came = super().send(request, timeout_seconds)
-        self.kinds[kind_of(request.method, urlsplit(request.url).path)] += 1
-        self.refused += isinstance(came, Arrived) and came.reply.status == 429
-        self.last_at = self._clock.now()
+        kind, self.last_at = kind_of(request.method, urlsplit(request.url).path), self._clock.now()
+        self.kinds[kind] += 1
+        counted = [self._taken_of(limit, request) for limit in self._limits if limit.counts(kind)]
+        if isinstance(came, Arrived) and came.reply.status == 429:
+            self.refused += 1
+            self.refused_by_our_own += any(len(taken) >= limit.calls for limit, taken in counted)
+        else:
+            for _, taken in counted:
+                taken.append(self.last_at)
         return came
+
+    def _taken_of(self, limit: Limit, request: Outgoing) -> tuple[Limit, deque[datetime]]:
+        """Our own calls of the limit's last stretch."""
+        tenant = (
+            "" if limit.is_common else f"{urlsplit(request.url).netloc} {dict(request.headers).get('xero-tenant-id')}"
+        )
+        taken = self._taken[limit.name, tenant]
+        while taken and taken[0] <= self.last_at - limit.per:
+            taken.popleft()
+        return limit, taken
 
 
 class Another:
@@ -136,6 +158,7 @@ def end_of(month: Month, store_url: str, seed: int = 1) -> Outcome:
         store=store_url.partition(":")[0] if "://" in store_url else "sqlite",
         calls=transport.kinds,
         refused=transport.refused,
+        refused_by_our_own=transport.refused_by_our_own,
         another_made=statuses.total(),
         another_was_refused=statuses[429],
         seconds=took.total_seconds(),
@@ -191,7 +214,7 @@ def _tightest(
 
 
 def _share(limit: Limit, month: Month, kinds: Counter[str], another: Counter[int], took: timedelta) -> float:
-    calls = sum(number for kind, number in kinds.items() if not limit.kinds or kind in limit.kinds)
+    calls = sum(number for kind, number in kinds.items() if limit.counts(kind))
     others = another[200] if limit.others_count else 0
     tenants = 1 if limit.is_common else month.tenants
     allowed = limit.calls * (took / limit.per) * tenants - others

@@ -34,6 +34,10 @@ class Limit:
     is_common: bool = False
     others_count: bool = True
 
+    def counts(self, kind: str) -> bool:
+        """Whether calls of that kind count."""
+        return not self.kinds or kind in self.kinds
+
 
 @dataclass(frozen=True)
 class Least:
