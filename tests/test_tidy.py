@@ -29,7 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "engine": INNER | TIME_AND_FAULTS | {"plugins", "store"},
     "runners": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine"},
     "server": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine", "runners"},
-    "testing": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine", "runners", "providers"},
+    "testing": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine", "runners", "server", "providers"},
     "demo": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine", "runners", "testing"},
     "cli": INNER | TIME_AND_FAULTS | {"plugins", "store", "engine", "runners", "server", "testing", "demo"},
     "__main__": {"cli"},

@@ -11,6 +11,7 @@ import pytest
 
 from billhook.testing.bench import main, stores
 from billhook.testing.bench.baskets import drafts, line_counts
+from billhook.testing.bench.callbacks import CLIENTS, measure_callbacks
 from billhook.testing.bench.command import PARTS
 from billhook.testing.bench.fairness import BIG, Crowd, Run, let_loose, measure_fairness
 from billhook.testing.bench.growth import fill
@@ -146,3 +147,13 @@ def test_without_postgresql_the_rest_is_measured(capsys, monkeypatch, tmp_path):
     printed = json.loads(capsys.readouterr().out)
     assert {figure["store"] for figure in printed["figures"]} == {"sqlite"}
     assert "PostgreSQL" in printed["skipped"][0]
+
+
+def test_callbacks_are_measured_against_a_handler_that_makes_the_same_commits(store):
+    figures = {figure.name: figure for figure in measure_callbacks(store, 4, 1)}
+    for clients in CLIENTS:
+        ratio = figures[f"callbacks per second, {clients} clients"]
+        ours, bare = figures[f"billhook serve, {clients} clients"], figures[f"bare handler, {clients} clients"]
+        assert ratio.n == 12
+        assert ratio.values == (ours.values[0] / bare.values[0],)
+        assert f"p99, {clients} clients" in figures

@@ -420,7 +420,7 @@ def test_nothing_is_reported_where_nobody_waits(served):
     for issues in ([{"severity": "critical"}], [{**SMALL, "severity": "fatal"}], [SMALL] * 101, "text", None):
         report(served, id, issues, 400)
     with pytest.raises(NotFound):
-        served.engine.namespace(ELSEWHERE).callbacks.report_issues(id, [SMALL])
+        served.engine.namespace(ELSEWHERE).callbacks.report_issues(id, [SMALL]).result()
     assert served.shop.get(id).issues == ()
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from billhook.contract.declaration import Capability
 from billhook.contract.items import Batch
-from billhook.contract.operations import OPERATIONS
 from billhook.contract.outcomes import Done, Pending, Rejected, Retry
 from billhook.domain.facts import InvoiceFacts
 from billhook.domain.issue import Severity, ValidationIssue
@@ -30,9 +29,10 @@ from billhook.domain.mapping import MappedLine
 from billhook.engine import credit_notes, open_payments, payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.collectable import Asked, ask_collector, collector_of
-from billhook.engine.freeze import Freezer, Thawer, needs_customer
+from billhook.engine.freeze import needs_customer
 from billhook.engine.invoice_row import InvoiceRow, invoice_view
 from billhook.engine.limits import invoice_problems
+from billhook.engine.local_items import is_in_memory, item_of
 from billhook.engine.numbers import Numbers
 from billhook.engine.telling import told
 from billhook.engine.unit import Unit
@@ -261,7 +261,8 @@ class Advancer:
 
     def run_local(self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow) -> None:
         """Run an operation that does no I/O, inside this transaction."""
-        unit.flush_midway()
+        if not is_in_memory(capability):
+            unit.flush_midway()
         item, outcome, operation_id = local_outcome_of(unit, app, capability, work)
         self._settle_local(unit, app, capability, work._replace(operation_id=operation_id), item, outcome)
 
@@ -280,12 +281,10 @@ class Advancer:
 
 def local_outcome_of(unit: Unit, app: AppHandle, capability: Capability, work: WorkRow) -> tuple[Any, Any, str]:
     """The item that a local operation is given, what it returns, and the id it went under. Changes nothing."""
-    spec = OPERATIONS[capability]
-    frozen = Freezer(unit.context, unit.tx, app.id).freeze(spec, [work], {})
-    items = Thawer(unit.context, unit.tx, app.id).items(spec, frozen)
+    item = item_of(unit, capability, work)
     operation_id = unit.context.new_id(unit.now)
-    batch = Batch(operation_id, items, app.settings, unit.now, app.id, app.namespace)
-    return items[0], _local_outcome(app, capability, batch), operation_id
+    batch = Batch(operation_id, (item,), app.settings, unit.now, app.id, app.namespace)
+    return item, _local_outcome(app, capability, batch), operation_id
 
 
 def _local_outcome(app: AppHandle, capability: Capability, batch: Batch[Any, Any]) -> Any:

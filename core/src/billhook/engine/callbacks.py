@@ -1,11 +1,13 @@
 """What a system outside says of the invoices that it took over: synchronized, paid, or something is wrong with them.
 
-These answer nothing: who wants to know where the invoice rests reads it afterwards.
+Each gives a future that is resolved once it is committed, and that raises what it is refused with. They answer nothing: who wants to know
+where the invoice rests reads it afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,39 +17,35 @@ from billhook.contract.outcomes import Done
 from billhook.contract.results import DocumentResult
 from billhook.domain.issue import ValidationIssue
 from billhook.engine import confirmations, reported_issues
+from billhook.engine.callback_queue import Call, CallbackQueue, Change
 from billhook.engine.commands import Commands, payment_arguments
 from billhook.engine.conformity import misfit
-from billhook.engine.context import Context
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.settle import Settler
 from billhook.engine.unit import Unit
-from billhook.engine.work import Lane
-from billhook.engine.writing import write_afresh
 from billhook.errors import InvalidInput, NotAllowed, NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
-
-Change = Callable[[Unit, InvoiceRow], None]
 
 
 class Callbacks:
     """Callbacks about the invoices of one namespace. Each is one transaction; every id of another namespace is not found."""
 
-    def __init__(self, context: Context, namespace: str, settler: Settler) -> None:
-        self._context = context
+    def __init__(self, queue: CallbackQueue, namespace: str, settler: Settler) -> None:
+        self._queue = queue
         self._namespace = namespace
         self._settler = settler
         self._commands = Commands(settler)
 
-    def draft_synchronized(self, invoice_id: str, result: DocumentResult) -> None:
+    def draft_synchronized(self, invoice_id: str, result: DocumentResult) -> Future[None]:
         """The outside has the draft. Repeating it with the same content is accepted, with other content refused."""
-        self._confirm(invoice_id, Capability.SYNC_DRAFT, result)
+        return self._confirm(invoice_id, Capability.SYNC_DRAFT, result)
 
-    def issuing_synchronized(self, invoice_id: str, result: DocumentResult) -> None:
+    def issuing_synchronized(self, invoice_id: str, result: DocumentResult) -> Future[None]:
         """The outside has issued the invoice. Repeating it with the same content is accepted, with other content refused."""
-        self._confirm(invoice_id, Capability.ISSUE, result)
+        return self._confirm(invoice_id, Capability.ISSUE, result)
 
-    def payment_status(self, invoice_id: str, trigger: str) -> None:
+    def payment_status(self, invoice_id: str, trigger: str) -> Future[None]:
         """What the outside says of the payment. Saying again what already is changes nothing.
 
         Raises NotAllowed where the invoice's payment app collects itself, or where its state does not allow it.
@@ -58,11 +56,11 @@ class Callbacks:
             _refuse_collecting_app(unit, row)
             self._commands.give(unit, row, "payment_status", arguments)
 
-        self._change(invoice_id, change)
+        return self._submit(invoice_id, change)
 
     def report_issues(
         self, invoice_id: str, issues: Sequence[ValidationIssue | Mapping[str, Any]], *, component: str | None = None
-    ) -> None:
+    ) -> Future[None]:
         """Replace what that component found wrong with an invoice that waits to be synchronized.
 
         A critical issue fails the synchronization; a retry comes back to it. Without a component the issues belong to the
@@ -70,24 +68,22 @@ class Callbacks:
         """
         found = reported_issues.parsed(issues)
         reported_issues.check_component(component)
-        self._change(
+        return self._submit(
             invoice_id, lambda unit, row: reported_issues.report(unit, self._settler.advancer, row, found, component)
         )
 
-    def _confirm(self, invoice_id: str, capability: Capability, result: DocumentResult) -> None:
+    def _confirm(self, invoice_id: str, capability: Capability, result: DocumentResult) -> Future[None]:
         problem = misfit(result, DocumentResult, "result")
         if problem is not None:
             raise InvalidInput("confirmation_invalid", f"{problem}. Nothing was stored.", "/result")
         outcome = Done(result)
-        self._change(invoice_id, lambda unit, row: confirmations.confirm(unit, self._settler, row, capability, outcome))
+        return self._submit(
+            invoice_id, lambda unit, row: confirmations.confirm(unit, self._settler, row, capability, outcome)
+        )
 
-    def _change(self, invoice_id: str, change: Change) -> None:
-        def act(tx: Transaction) -> None:
-            unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
-            change(unit, self._invoice(unit, invoice_id))
-            unit.flush()
-
-        write_afresh(self._context, act)
+    def _submit(self, invoice_id: str, change: Change) -> Future[None]:
+        call = Call(invoice_id, lambda unit: self._invoice(unit, invoice_id), change)
+        return self._queue.submit(call)
 
     def _invoice(self, unit: Unit, invoice_id: str) -> InvoiceRow:
         try:

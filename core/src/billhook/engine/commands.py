@@ -72,13 +72,14 @@ class Commands:
 
         An operation of which every send was refused does not hold it: it is given up, and prepared anew.
         """
-        dissolved = dissolve_of_subject(unit, row.id)
-        if is_held(unit, row.id):
-            self._record(unit, row, name, arguments)
-            return False
-        if name == "retry" and dissolved:
-            unit.record(row, "retry", note="What was refused every time is prepared anew.")
-            return True
+        if unit.has_claimed(row.id):
+            dissolved = dissolve_of_subject(unit, row.id)
+            if is_held(unit, row.id):
+                self._record(unit, row, name, arguments)
+                return False
+            if name == "retry" and dissolved:
+                unit.record(row, "retry", note="What was refused every time is prepared anew.")
+                return True
         self.apply(unit, row, name, arguments)
         return True
 

@@ -21,6 +21,7 @@ from billhook.domain.usage import UsageSource
 from billhook.engine.all_invoices import AllInvoices
 from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import NO_OVERRIDES, Apps
+from billhook.engine.callback_queue import CallbackQueue
 from billhook.engine.callbacks import Callbacks
 from billhook.engine.checking import check_connection
 from billhook.engine.commands import Commands
@@ -131,7 +132,7 @@ class Namespace:
     @cached_property
     def callbacks(self) -> Callbacks:
         """What a system outside says of the invoices that it took over."""
-        return Callbacks(self.engine.context, self.name, self.engine.settler)
+        return Callbacks(self.engine.callback_queue, self.name, self.engine.settler)
 
     @cached_property
     def all_invoices(self) -> AllInvoices:
@@ -246,6 +247,7 @@ class Engine:
         self.connections = Connections(self.context, transport, wire_log)
         self.usage_snapshots = UsageSnapshots(self.context, usage)
         self.tokens = Tokens(self.context)
+        self.callback_queue = CallbackQueue(self.context)
         self._commands = Commands(self.settler)
         self._webhooks = Webhooks(self.context, self.credentials)
 

@@ -32,6 +32,8 @@ INSERT_ISSUE = Insert(
     schema.validation_issue,
     ("id", "document_id", "component", "severity", "code", "message", "path", "metadata", "created_at"),
 )
+CONFIRMATION_KEY = ("invoice_id", "stage", "revision")
+UPSERT_CONFIRMATION = Upsert(schema.confirmation, key=CONFIRMATION_KEY, columns=(*CONFIRMATION_KEY, "content", "at"))
 SUPERSEDE_ISSUES = Update(
     schema.validation_issue, key=("document_id", "component"), set=("superseded_at",), where="superseded_at IS NULL"
 )

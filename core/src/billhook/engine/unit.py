@@ -22,12 +22,14 @@ from billhook.engine.context import Context
 from billhook.engine.invoice_row import COLUMNS, MUTABLE, InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.notifications.notices import Notices
-from billhook.engine.work import ADVANCE, EVERYTHING, READY, Lane, WorkRow
+from billhook.engine.work import ADVANCE, CLAIMED, EVERYTHING, READY, Lane, WorkRow
 from billhook.errors import NotFound, StaleWrite
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 Row = dict[str, Any]
+ConfirmationKey = tuple[str, str, int]
+"""An invoice, what was confirmed of it, and for which of its revisions."""
 
 OPEN_CREDIT_STATES = frozenset({"draft", "issuing"})
 
@@ -71,6 +73,10 @@ class Unit:
         self._dirty_links: set[tuple[str, str]] = set()
         self._dirty_customer_links: set[tuple[str, str]] = set()
         self._events: list[tuple[Any, ...]] = []
+        self._confirmations: dict[ConfirmationKey, str] = {}
+        self._confirmations_read: set[str] = set()
+        self._confirmed: dict[ConfirmationKey, None] = {}
+        self._claimed: dict[str, bool] = {}
         self._issues: list[tuple[Any, ...]] = []
         self._superseded: list[tuple[Any, ...]] = []
         self._bodies: list[tuple[Any, ...]] = []
@@ -132,9 +138,14 @@ class Unit:
     def mapping(self, document_id: str, revision: int, app_id: str) -> tuple[MappedLine, ...]:
         """Where the lines of a revision go at an app, as validated."""
         key = (document_id, revision, app_id)
-        if key not in self.mappings:
-            self.mappings.update(self.context.documents.mappings(self.tx, [key]))
+        self.load_mappings([key])
         return self.mappings.get(key, ())
+
+    def load_mappings(self, wanted: Sequence[tuple[str, int, str]]) -> None:
+        """Read the mappings that are not here yet."""
+        missing = [key for key in wanted if key not in self.mappings]
+        if missing:
+            self.mappings.update(self.context.documents.mappings(self.tx, missing))
 
     def keep_mapping(self, document_id: str, revision: int, app_id: str, lines: tuple[MappedLine, ...]) -> None:
         """Freeze where the lines go: what is sent later is what was validated now."""
@@ -231,6 +242,30 @@ class Unit:
             .where(issue.c.document_id == document_id, issue.c.superseded_at.is_(None))
             .values(superseded_at=self.now_micros)
         )
+
+    # Confirmations of callers.
+
+    def load_confirmations(self, invoice_ids: Iterable[str]) -> None:
+        """Read what callers confirmed of these invoices."""
+        missing = [id for id in dict.fromkeys(invoice_ids) if id not in self._confirmations_read]
+        if not missing:
+            return
+        self._confirmations_read.update(missing)
+        columns = (*tables.CONFIRMATION_KEY, "content")
+        for invoice_id, stage, revision, content in self.tx.select_in(
+            schema.confirmation, columns, "invoice_id", missing
+        ):
+            self._confirmations.setdefault((invoice_id, stage, revision), content)
+
+    def confirmation(self, key: ConfirmationKey) -> str | None:
+        """What a caller confirmed, None where nobody did."""
+        self.load_confirmations([key[0]])
+        return self._confirmations.get(key)
+
+    def keep_confirmation(self, key: ConfirmationKey, content: str) -> None:
+        """A caller confirms it."""
+        self._confirmations[key] = content
+        self._confirmed[key] = None
 
     # Documents as apps know them.
 
@@ -381,6 +416,20 @@ class Unit:
         stored = [other for other in tables.read_item_work(self.tx, work.item_id) if other.key == work.key]
         return any(other.is_claimed for other in stored)
 
+    def load_claimed(self, subject_ids: Iterable[str]) -> None:
+        """Read which of these invoices have work that an operation holds."""
+        missing = [id for id in dict.fromkeys(subject_ids) if id not in self._claimed]
+        if not missing:
+            return
+        self._claimed.update(dict.fromkeys(missing, False))
+        for subject_id, state in self.tx.select_in(schema.work, ("subject_id", "state"), "subject_id", missing):
+            self._claimed[subject_id] |= state == CLAIMED
+
+    def has_claimed(self, subject_id: str) -> bool:
+        """Whether an operation held work of that invoice when this was first asked."""
+        self.load_claimed([subject_id])
+        return self._claimed[subject_id]
+
     def release_waiting(self, name: str, app_id: str, operations: Iterable[str] = (EVERYTHING,)) -> None:
         """What waited for this can be done now at that app."""
         self._released.append((name, READY, self.now_micros))
@@ -440,6 +489,7 @@ class Unit:
         self._flush_documents()
         self._flush_records()
         self._flush_issues()
+        self._flush_confirmations()
         self._flush_work()
         self._announce()
 
@@ -492,6 +542,11 @@ class Unit:
         if self._issues:
             self.tx.insert_many(tables.INSERT_ISSUE, self._issues)
         self._superseded, self._issues = [], []
+
+    def _flush_confirmations(self) -> None:
+        rows = [(*key, self._confirmations[key], self.now_micros) for key in self._confirmed]
+        self.tx.upsert_many(tables.UPSERT_CONFIRMATION, rows)
+        self._confirmed = {}
 
     def _flush_work(self) -> None:
         self._flush_freed_work()

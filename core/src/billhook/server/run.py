@@ -14,6 +14,7 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from billhook.engine.engine import Engine
 from billhook.engine.notifications.running import RunningDispatcher
@@ -44,18 +45,18 @@ def run(
     """
     app = create_app(engine, oauth2_clients=oauth2_clients)
     with (
-        _listening(host, port) as listener,
+        listening(host, port) as listener,
         _working(app, engine, worker_threads),
         _notifying(app, engine),
         _signals_taken(),
     ):
-        _Server(app, lambda: on_ready(_url(host, listener))).run(sockets=[listener])
+        Server(app, lambda: on_ready(_url(host, listener))).run(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Tells when it is ready."""
 
-    def __init__(self, app: FastAPI, on_started: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, on_started: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -77,7 +78,8 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket at that place; port 0 takes a free one. Raises InvalidInput where there can be none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)

@@ -55,7 +55,7 @@ class Standing(WireModel):
 def report_issues(billing: Integrating, invoice_id: UlidPath, report: Report) -> Response:
     """Replace what that component found wrong with an invoice in draft.syncing or issuing.syncing. The same again changes nothing."""
     issues = [issue.model_dump() for issue in report.issues]
-    billing.callbacks.report_issues(invoice_id, issues, component=report.component)
+    billing.callbacks.report_issues(invoice_id, issues, component=report.component).result()
     return reply(_standing(billing.invoices.get(invoice_id)))
 
 

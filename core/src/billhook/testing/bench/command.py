@@ -21,7 +21,9 @@ from billhook.testing.bench.growth import measure_growth
 from billhook.testing.bench.steps import measure_intake, measure_steps
 from billhook.testing.bench.stores import POSTGRES, SQLITE, Store, has_postgres, open_stores
 
-PARTS = ("steps", "intake", "growth", "fairness", "fanout", "door")
+PARTS = ("steps", "intake", "growth", "fairness", "fanout", "callbacks", "door")
+CALLED_BACK = 3
+"""For so many invoices of the others one is called back, three times."""
 DOOR_ROUNDS = 3
 """For each round of the others: a process starts quickly, and how quickly varies much."""
 
@@ -87,6 +89,10 @@ def _measure(part: str, store: Store, sizes: Sizes) -> list[Figure]:
             return measure_growth(store, sizes.invoices, sizes.rounds, *sizes.rows)
         case "fanout":
             return measure_fanout(store, sizes.channels, sizes.rounds)
+        case "callbacks":
+            from billhook.testing.bench.callbacks import measure_callbacks
+
+            return measure_callbacks(store, sizes.invoices // CALLED_BACK, sizes.rounds)
     return measure_fairness(store, sizes.crowd)
 
 

