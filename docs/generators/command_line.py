@@ -7,7 +7,8 @@ from typing import Any
 
 import typer.main
 
-from billhook.cli.root import EPILOG, app
+from billhook.cli.front import EPILOG
+from billhook.cli.root import app
 from generators.source import cell, clean, code, table
 
 SHARED = frozenset({"namespace", "as_json", "help"})

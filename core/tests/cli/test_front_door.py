@@ -11,8 +11,10 @@ import sys
 import httpx
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from billhook.cli.command import errors_as_exits
+from billhook.cli.front import first_page
 
 HEAVY = ("sqlalchemy", "httpx", "alembic", "opentelemetry", "pydantic", "pluggy", "stevedore", "iso4217")
 LOADED = """
@@ -31,6 +33,12 @@ def test_asking_for_help_imports_typer_and_rich_and_nothing_heavy(python):
     loaded = python(LOADED).err
     assert "'typer'" in loaded
     assert [name for name in HEAVY if f"'{name}'" in loaded] == []
+
+
+def test_the_first_page_says_what_the_commands_behind_it_say(cli):
+    page = CliRunner().invoke(first_page(), ["--help"])
+    assert page.exit_code == 0
+    assert page.output == cli("--help").out
 
 
 def test_the_help_documents_the_exit_codes(cli):

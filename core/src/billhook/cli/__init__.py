@@ -1,6 +1,6 @@
 """The command line: parse, call, print.
 
-Asking for help imports typer and rich and nothing else; what a command needs it imports when it runs.
+Asking for help imports typer and rich and nothing else, the first page not even the commands; what a command needs it imports when it runs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,14 @@ import sys
 def main() -> None:
     """Run the command that the process was started with."""
     from billhook.cli.added import add_commands
+    from billhook.cli.front import asks_for_the_first_page, first_page
+
+    if asks_for_the_first_page(sys.argv[1:]):
+        page = first_page()
+        add_commands(page, sys.argv[1:])
+        page(sys.argv[1:])
+        return
+
     from billhook.cli.arguments import shared_options_last
     from billhook.cli.root import app, run_for_machines
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import typer
 
@@ -30,43 +29,10 @@ from billhook.cli import (
     working,
 )
 from billhook.cli.exits import INTERRUPTED, WRONG_USAGE
+from billhook.cli.front import opened
 from billhook.cli.output import print_error
 
-HELP = "Carry invoices, exactly once and to the cent, through the systems that deliver them and collect the money."
-EPILOG = (
-    "Exit codes: 0 done; 1 failed or refused, and the error says what to do next; 2 wrong usage; 3 a person is needed: something is "
-    "in doubt, has failed, is invalid or held, or does not add up; 130 interrupted. With --json every command prints one JSON document on standard "
-    'output, and errors as {"error": {...}} on standard error.'
-)
-
-app = typer.Typer(
-    name="billhook",
-    help=HELP,
-    epilog=EPILOG,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if not wanted:
-        return
-    from billhook import __version__
-
-    typer.echo(__version__)
-    raise typer.Exit
-
-
-@app.callback()
-def about(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
-) -> None:
-    # No docstring: typer would show it in place of the help text.
-    return
-
+app = opened()
 
 demonstration.register(app)
 setup.register(app)
