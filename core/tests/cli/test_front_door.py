@@ -36,7 +36,7 @@ def test_asking_for_help_imports_typer_and_rich_and_nothing_heavy(python):
 
 
 def test_the_first_page_says_what_the_commands_behind_it_say(cli):
-    page = CliRunner().invoke(first_page(), ["--help"])
+    page = CliRunner().invoke(first_page({}), ["--help"])
     assert page.exit_code == 0
     assert page.output == cli("--help").out
 

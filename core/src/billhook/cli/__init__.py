@@ -10,13 +10,11 @@ import sys
 
 def main() -> None:
     """Run the command that the process was started with."""
-    from billhook.cli.added import add_commands
+    from billhook.cli.added import add_commands, origins
     from billhook.cli.front import asks_for_the_first_page, first_page
 
     if asks_for_the_first_page(sys.argv[1:]):
-        page = first_page()
-        add_commands(page, sys.argv[1:])
-        page(sys.argv[1:])
+        first_page(origins())(sys.argv[1:])
         return
 
     from billhook.cli.arguments import shared_options_last

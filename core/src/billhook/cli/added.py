@@ -4,12 +4,19 @@ command line's application and adds one command to it, under the entry point's o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import typer
 
 COMMANDS = "billhook.commands"
+
+
+def origins() -> dict[str, str]:
+    """The distribution that each of them comes from, as a sentence by name. None of them is imported."""
+    found = sorted((entry.name, entry.dist.name if entry.dist else "") for entry in entry_points(group=COMMANDS))
+    return {name: f"Added by {distribution}; billhook {name} --help tells more." for name, distribution in found}
 
 
 def add_commands(app: typer.Typer, arguments: Sequence[str]) -> None:

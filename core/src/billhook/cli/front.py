@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -61,10 +61,10 @@ def asks_for_the_first_page(arguments: Sequence[str]) -> bool:
     return list(arguments) in ([], ["--help"], ["--version"])
 
 
-def first_page() -> typer.Typer:
-    """What prints that page. Its commands have names and purposes, and do nothing."""
+def first_page(added: Mapping[str, str]) -> typer.Typer:
+    """What prints that page, commands that were ``added`` included. They have names and purposes, and do nothing."""
     app = opened()
-    for name, purpose in COMMANDS.items():
+    for name, purpose in (COMMANDS | {name: origin for name, origin in added.items() if name not in COMMANDS}).items():
         app.command(name, help=purpose)(_nothing)
     for name, purpose in GROUPS.items():
         app.add_typer(typer.Typer(help=purpose), name=name)
