@@ -26,6 +26,7 @@ COMMANDS = {
         "Serve a provider's simulator on this machine, until Ctrl-C or SIGTERM. Its books stay in the ledger, and /-/ shows them in a "
         "browser."
     ),
+    "check": "Examine a provider: whether it tells the truth (bronze), is correct (silver) and survives (gold). Ends with 1 below the tier.",
     "bench": "Measure this machine: the engine against a bare driver, on SQLite and PostgreSQL. Minutes.",
 }
 GROUPS = {
