@@ -13,8 +13,10 @@ import sqlalchemy as sa
 from engine_kit import Shop, a_provider, answers, careful_draft, open_shop, put, repeat
 
 from billhook.contract import Batch, CustomerResult, Done, RemovalResult
+from billhook.engine import leases
 from billhook.engine import round as round_
 from billhook.store import schema
+from billhook.store.transaction import Transaction
 from billhook.testing.postgres import PostgresServer
 
 PENDING = "payment_processing.pending"
@@ -105,6 +107,28 @@ def test_a_lease_that_is_stolen_before_the_commit_lets_nothing_of_it_be_sent(mee
     assert [row["fence"] for row in shop.rows(schema.app_lease)] >= [3]
     assert len(shop.wire.sent) == len(shop.books.documents) == 1
     assert [row["sends"] for row in shop.rows(schema.attempt)] == [1]
+
+
+def test_work_that_comes_while_an_app_is_given_back_is_not_forgotten(
+    shared_url: str, shop_on: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+):
+    shop = shop_on(shared_url, a_provider(sync_draft=careful_draft))
+    shop.submit()
+    second = Second(shop)
+    whole = leases.next_due
+
+    def interrupted(tx: Transaction, app_id: str) -> int | None:
+        given = whole(tx, app_id)
+        if given is None and second.thread is None:
+            second.begin(lambda: second.shop.submit(key="later"))
+        return given
+
+    monkeypatch.setattr(leases, "next_due", interrupted)
+    shop.run()
+    assert second.thread is not None
+    second.close()
+    shop.run()
+    assert [row["state"] for row in shop.rows(schema.invoice)] == [PENDING, PENDING]
 
 
 @pytest.mark.parametrize("place", ["_stale", "_write_attempts"])

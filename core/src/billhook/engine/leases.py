@@ -97,6 +97,9 @@ def release(
     tx: Transaction, lease: Lease, now: datetime, not_before: datetime | None, at_latest: datetime | None = None
 ) -> None:
     """Let others have the app, when it next has something due and may be called, or ``at_latest``."""
+    mine = sa.and_(_lease.c.app_id == lease.app_id, _lease.c.owner == lease.owner, _lease.c.fence == lease.fence)
+    # Locked first: what a transaction that is just being committed makes due must be seen by the next statement.
+    tx.first(sa.select(_lease.c.app_id).where(mine).with_for_update())
     due = min((at for at in (next_due(tx, lease.app_id), maybe_micros(at_latest)) if at is not None), default=None)
     # Never earlier than now: it had its turn, and goes behind those that wait for theirs.
     for earliest in (now, lease.blocked_until(now), not_before):
@@ -104,7 +107,7 @@ def release(
             due = max(due, to_micros(earliest))
     tx.execute(
         sa.update(_lease)
-        .where(_lease.c.app_id == lease.app_id, _lease.c.owner == lease.owner, _lease.c.fence == lease.fence)
+        .where(mine)
         .values(
             owner=None,
             expires_at=None,

@@ -52,8 +52,12 @@ CLAIM_WORK = Update(
     set=("state", "operation_id"),
     where="state = 0",
 )
+# A lease that is held is always written, so that whoever gives it back at this moment waits, and then sees the work.
 WAKE_APP = Update(
-    schema.app_lease, key=("app_id",), set=("next_due",), where="next_due IS NULL OR next_due > {next_due}"
+    schema.app_lease,
+    key=("app_id",),
+    set=("next_due",),
+    where="owner IS NOT NULL OR next_due IS NULL OR next_due > {next_due}",
 )
 
 INSERT_ALLOCATION = Insert(
