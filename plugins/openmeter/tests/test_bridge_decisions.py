@@ -8,7 +8,7 @@ import pytest
 
 from billhook.domain.lifecycle import State
 from billhook_openmeter import PostAt, Situation, Step, decide
-from billhook_openmeter.decide import FAILED, ISSUED, STEPS
+from billhook_openmeter.decision import FAILED, ISSUED, STEPS
 from billhook_openmeter.phases import Here, Upstream, phase_here, upstream_phase
 
 EVERYTHING = [

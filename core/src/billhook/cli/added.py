@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from billhook.errors import ProviderLoadError
+
 if TYPE_CHECKING:
     import typer
 
@@ -22,14 +24,15 @@ def origins() -> dict[str, str]:
 def add_commands(app: typer.Typer, arguments: Sequence[str]) -> None:
     """Add them where they can matter: a command of our own is found without looking at what is installed.
 
-    Raises ProviderLoadError where one of them can't be imported, or is installed twice.
+    Help imports them too, so their modules must be light. Raises ProviderLoadError for a name that two distributions claim.
     """
     own = {entry.name for entry in app.registered_commands} | {str(group.name) for group in app.registered_groups}
     if next((word for word in arguments if not word.startswith("-")), None) in own:
         return
-    from billhook.plugins.discovery import installed, load, only_one
-
-    found = installed(COMMANDS)
-    for name in sorted({entry.name for entry in found} - own):
-        register = load(only_one([entry for entry in found if entry.name == name]))
-        register(app)  # type: ignore[operator]
+    found = entry_points(group=COMMANDS)
+    for name in sorted(found.names - own):
+        first, *others = found.select(name=name)
+        if others:
+            owners = ", ".join(entry.value for entry in (first, *others))
+            raise ProviderLoadError(f"The command {name!r} is offered by several: {owners}. Uninstall all but one.")
+        first.load()(app)

@@ -14,7 +14,7 @@ from billhook.contract import Capability
 from billhook.errors import Conflict, KeyReused, NotFound
 from billhook_openmeter import telling, wire
 from billhook_openmeter.client import OpenMeter, Refused
-from billhook_openmeter.decide import FAILED, SHOWS_CHANGES, STEPS, PostAt, Situation, Step, decide
+from billhook_openmeter.decision import FAILED, SHOWS_CHANGES, STEPS, PostAt, Situation, Step, decide
 from billhook_openmeter.mirroring import DIGEST, NotMirrored, draft_of, edit_of, key_of, party, upstream_id_of
 from billhook_openmeter.phases import Here, Upstream, phase_here, upstream_phase
 

@@ -15,7 +15,7 @@ from billhook.cli.exits import NEEDS_A_PERSON
 from billhook.cli.output import fields
 from billhook.cli.session import Session
 from billhook.errors import ConfigError
-from billhook_openmeter.decide import PostAt
+from billhook_openmeter.decision import PostAt
 
 if TYPE_CHECKING:
     from billhook import Engine
