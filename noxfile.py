@@ -127,6 +127,12 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
+def clients(session: nox.Session) -> None:
+    """OpenMeter's published clients, for Python and for npm, against `billhook serve`. The second needs node and npm."""
+    session.run(workshop_python(session), "-m", "pytest", "-m", "clients", "tests/clients", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["workshop"], default=False)
 def bench(session: nox.Session) -> None:
     """The engine against a bare driver, as ratios, on both stores. Judge them on a quiet machine."""
     session.run(workshop_python(session), "-m", "billhook.testing.bench", *session.posargs)
