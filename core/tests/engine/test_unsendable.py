@@ -38,6 +38,8 @@ UNSENDABLE = {
     "a header of two lines": {"headers": (("x-name", "Jane\r\nhost: elsewhere"),)},
     "a header name with a space": {"headers": (("x name", "Jane"),)},
     "a method with a space": {"method": "PO ST"},
+    "the length of another body": {"headers": (("Content-Length", "3"),)},
+    "a coding of the transport's own": {"headers": (("transfer-encoding", "chunked"),)},
 }
 
 

@@ -100,3 +100,10 @@ def refuse_unsendable(request: Outgoing) -> None:
                 f"The value of the header {name!r} has characters that HTTP can't carry: "
                 "other than ASCII, a line break, or a space at an end."
             )
+        _refuse_other_framing(name.lower(), value, len(request.body))
+
+
+def _refuse_other_framing(name: str, value: str, length: int) -> None:
+    # The transport frames the body; a request that says otherwise breaks off halfway.
+    if name == "transfer-encoding" or (name == "content-length" and value != str(length)):
+        raise ValueError(f"The header {name!r} does not fit a body of {length} bytes. Leave it to the transport.")
