@@ -27,6 +27,7 @@ COMMANDS = {
         "browser."
     ),
     "check": "Examine a provider: whether it tells the truth (bronze), is correct (silver) and survives (gold). Ends with 1 below the tier.",
+    "new-plugin": "Write a plugin of your own: provider, simulator, tests and packaging, which pass `billhook check` as they are.",
     "bench": "Measure this machine: the engine against a bare driver, on SQLite and PostgreSQL. Minutes.",
 }
 GROUPS = {

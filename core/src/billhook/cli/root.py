@@ -17,6 +17,7 @@ from billhook.cli import (
     demonstration,
     doubts,
     invoices,
+    new_plugin,
     numbers,
     outside,
     overrides,
@@ -52,6 +53,7 @@ working.register(app)
 serving.register(app)
 simulation.register(app)
 checking.register(app)
+new_plugin.register(app)
 app.add_typer(database.group, name="db")
 bench.register(app)
 

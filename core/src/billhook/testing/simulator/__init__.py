@@ -7,6 +7,7 @@ from billhook.testing.simulator.books import BookedDocument, BookedPayment, Conn
 from billhook.testing.simulator.faults import FAULTS, ArmedFault, FaultKind
 from billhook.testing.simulator.memory import Memory
 from billhook.testing.simulator.messages import ConnectionRefused, Dropped, Event, Pairs, SimCall, SimReply, SimRequest
+from billhook.testing.simulator.shelf import Shelf, ShelfSimulator, Thing
 
 __all__ = [
     "FAULTS",
@@ -21,9 +22,12 @@ __all__ = [
     "FaultKind",
     "Memory",
     "Pairs",
+    "Shelf",
+    "ShelfSimulator",
     "SimCall",
     "SimReply",
     "SimRequest",
     "Simulator",
     "SimulatorFactory",
+    "Thing",
 ]
