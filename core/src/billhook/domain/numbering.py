@@ -53,6 +53,7 @@ _READS: dict[str, Callable[[NumberContext], str | None]] = {
 }
 _FIELDS = (*_READS, "sequence")
 _ENDS_IN_ANYTHING = frozenset({"customer_prefix", "customer_key", "profile"})
+_SIGN = re.compile(r"[^A-Z0-9]")
 _PADDING = re.compile(r"0[1-9][0-9]?d?")
 
 
@@ -237,8 +238,8 @@ def customer_prefix(name: str) -> str:
 
     Accents fall away, other signs are left out; UNKN where nothing is left. "Test Customer" gives TECU.
     """
-    plain = normalize("NFKD", name).encode("ascii", "ignore").decode().upper()
-    words = [letters for word in plain.split() if (letters := re.sub(r"[^A-Z0-9]", "", word))]
+    plain = name if name.isascii() else normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = [letters for word in plain.upper().split() if (letters := _SIGN.sub("", word))]
     if not words:
         return "UNKN"
     return words[0][:4] if len(words) == 1 else words[0][:2] + words[1][:2]

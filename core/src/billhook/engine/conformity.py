@@ -71,22 +71,25 @@ def _inside(wanted: type) -> Check | None:
 
 
 def _check_fields(kind: type, value: Any) -> Complaint | None:
-    for name, check in _checks_of_fields(kind):
-        complaint = check(getattr(value, name))
+    for name, check, default in _checks_of_fields(kind):
+        member = getattr(value, name)
+        complaint = None if member is default else check(member)
         if complaint is not None:
             return partial(_placed, complaint, "", f".{name}")
     return None
 
 
 @cache
-def _checks_of_fields(kind: type) -> tuple[tuple[str, Check], ...]:
+def _checks_of_fields(kind: type) -> tuple[tuple[str, Check, Any], ...]:
+    """The name of each field, its check, and the value that needs none: what the contract itself puts there."""
     # Asked for at the first value, because a type may hold itself: a request, its look-up, that one's request.
     if issubclass(kind, BaseModel):
         # A model checked its types itself when it was made; only what no store takes is left.
-        return tuple((name, _text) for name, field in kind.model_fields.items() if field.annotation is str)
+        texts = [name for name, field in kind.model_fields.items() if field.annotation is str]
+        return tuple((name, _text, dataclasses.MISSING) for name in texts)
     hints = get_type_hints(kind)
     assert dataclasses.is_dataclass(kind)
-    return tuple((field.name, _check_of(hints[field.name])) for field in dataclasses.fields(kind))
+    return tuple((field.name, _check_of(hints[field.name]), field.default) for field in dataclasses.fields(kind))
 
 
 def _members(wanted: Any) -> Check:
@@ -123,8 +126,12 @@ def _mapping(wanted_key: Any, wanted_member: Any) -> Check:
 
 def _one_of(choices: tuple[Any, ...]) -> Check:
     checks = [(choice, _check_of(choice)) for choice in choices]
+    of_kind = dict(checks)
 
     def check(value: Any) -> Complaint | None:
+        likely = of_kind.get(type(value))
+        if likely is not None and likely(value) is None:
+            return None
         complaints: list[Complaint] = []
         for choice, check_choice in checks:
             complaint = check_choice(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 from billhook.contract.declaration import Capability
@@ -33,7 +34,7 @@ class Settled:
     @property
     def component(self) -> str:
         """Whose findings these are."""
-        return OPERATIONS[self.capability].component(self.app.type)
+        return _component(self.capability, self.app.type)
 
     def remember(self, unit: Unit, external_id: str | None) -> None:
         """Keep what was left behind at the provider: the next operation starts from it."""
@@ -44,6 +45,11 @@ class Settled:
         link["external_id"] = external_id or link["external_id"]
         unit.save_link(link)
         unit.match_inbox(self.app.id, link["external_id"], self.work.subject_id, "document")
+
+
+@cache
+def _component(capability: Capability, app_type: str) -> str:
+    return OPERATIONS[capability].component(app_type)
 
 
 class Outcomes(Protocol):

@@ -191,5 +191,10 @@ def _decoded(row: Row, json_columns: Iterable[str]) -> Row:
 
 
 def _encoded(row: Row, columns: Sequence[str], json_columns: Iterable[str]) -> tuple[Any, ...]:
-    texts = {name: None if row[name] is None else dump_text(row[name]) for name in json_columns}
-    return tuple(map((row | texts).__getitem__, columns))
+    return tuple(map((row | {name: _text(row[name]) for name in json_columns}).__getitem__, columns))
+
+
+def _text(value: Any) -> str | None:
+    if not value:
+        return None if value is None else EMPTY
+    return dump_text(value)

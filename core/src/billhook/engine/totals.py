@@ -49,13 +49,12 @@ def evidence(compared: Iterable[Compared]) -> dict[str, Any]:
 
 def _pairs(document: InvoiceView, held: ProviderTotals) -> Iterator[Compared]:
     totals = document.totals
-    for what, ours, theirs in (
-        ("the total", totals.total, held.total),
-        ("the tax", totals.taxes_total, held.tax),
-        ("the discount", totals.discounts_total, held.discounts),
-    ):
-        if theirs is not None:
-            yield Compared(what, ours, theirs)
+    if held.total is not None:
+        yield Compared("the total", totals.total, held.total)
+    if held.tax is not None:
+        yield Compared("the tax", totals.taxes_total, held.tax)
+    if held.discounts is not None:
+        yield Compared("the discount", totals.discounts_total, held.discounts)
     if held.line_totals:
         for place, line in enumerate(document.lines):
             theirs = held.line_totals.get(line.id)
