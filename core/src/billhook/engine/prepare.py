@@ -22,10 +22,11 @@ from billhook.engine.settle import LOOKS, gave_up
 from billhook.engine.tables import WORK_COLUMNS
 from billhook.engine.work import ADVANCE, WorkRow
 from billhook.store import schema
+from billhook.store.statements import Query
 from billhook.store.transaction import Transaction
 
 _work = schema.work
-_DUE = (
+_DUE = Query(
     sa.select(*(_work.c[name] for name in WORK_COLUMNS))
     .where(
         _work.c.app_id == sa.bindparam("app"),
@@ -40,7 +41,7 @@ _DUE = (
 
 def due_work(tx: Transaction, app_id: str, operation: str, now: datetime, most: int) -> list[WorkRow]:
     """What is due of one operation, the most urgent lane and the oldest first."""
-    rows = tx.all(_DUE, {"app": app_id, "name": operation, "now": to_micros(now), "most": most})
+    rows = tx.fetch(_DUE, {"app": app_id, "name": operation, "now": to_micros(now), "most": most})
     return [WorkRow(*row) for row in rows]
 
 

@@ -22,6 +22,7 @@ from billhook.engine.unit import Unit
 from billhook.engine.work import READY, Lane, WorkRow
 from billhook.errors import BillhookError, WebhookRefused
 from billhook.store import schema
+from billhook.store.statements import Query
 from billhook.store.transaction import Transaction
 
 _inbox, _link = schema.inbox, schema.document_link
@@ -29,6 +30,12 @@ _inbox, _link = schema.inbox, schema.document_link
 LONGEST_NAME = 255
 """How long an id or a name may be that comes with a webhook."""
 UNMATCHED, WORKED = "unmatched", "worked"
+
+_WAITING = Query(
+    sa.select(_inbox.c.event_id, _inbox.c.external_id, _inbox.c.kind)
+    .where(_inbox.c.app_id == sa.bindparam("app"), _inbox.c.state == UNMATCHED)
+    .limit(10_000)
+)
 
 # What an event leads to: always a read, never a fact.
 _READS: dict[str, Capability] = {
@@ -174,19 +181,14 @@ def match_named(unit: Unit, named: Iterable[tuple[str, str, str, str]]) -> None:
 
 def _match_app(unit: Unit, app_id: str, known: Mapping[str, tuple[str, str]]) -> None:
     # Most apps have no unmatched event at all; one question tells.
-    waiting = unit.tx.all(
-        sa.select(_inbox.c.event_id, _inbox.c.external_id, _inbox.c.kind)
-        .where(_inbox.c.app_id == app_id, _inbox.c.state == UNMATCHED)
-        .limit(10_000)
-    )
-    for row in waiting:
-        if row.external_id not in known:
+    for event_id, external_id, event_kind in unit.tx.fetch(_WAITING, {"app": app_id}):
+        if external_id not in known:
             continue
-        item_id, kind = known[row.external_id]
+        item_id, kind = known[external_id]
         subject_id = unit.get_record(kind, item_id)["invoice_id"] if kind in _MONEY else item_id
         unit.tx.execute(
             sa.update(_inbox)
-            .where(_inbox.c.app_id == app_id, _inbox.c.event_id == row.event_id)
+            .where(_inbox.c.app_id == app_id, _inbox.c.event_id == event_id)
             .values(state=WORKED, matched_id=item_id)
         )
-        ask_to_read(unit, unit.app(app_id), row.kind, item_id, subject_id)
+        ask_to_read(unit, unit.app(app_id), event_kind, item_id, subject_id)

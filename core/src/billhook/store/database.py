@@ -59,7 +59,7 @@ class Database:
     def read(self) -> Iterator[Transaction]:
         """Read one state of the database, whatever is written meanwhile. Writing in it is refused."""
         with refusing_texts(), self.backend.reading() as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, writes=False)
 
     def write(self, job: Job[T]) -> T:
         """Run the job in a transaction and return its result once that is committed.

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Dialect, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.compiler import IdentifierPreparer
+from sqlalchemy.sql.compiler import Compiled, IdentifierPreparer, SQLCompiler
 
 from billhook.store.arrays import array_type
 
@@ -106,6 +106,24 @@ class Delete(Statement):
             f"DELETE FROM {POSTGRES.format_table(table)} USING {self._given()} "
             f"WHERE {_matches(POSTGRES, table, key, 'given.v')}{condition}"
         )
+
+
+class Query:
+    """A select with named parameters, compiled once for each kind of database. Its rows are the driver's own tuples."""
+
+    def __init__(self, select: Select[Any]) -> None:
+        self._select = select
+        self._compiled: dict[str, Compiled] = {}
+
+    def bound(self, dialect: Dialect, parameters: Mapping[str, Any]) -> tuple[str, Any]:
+        """The text for that database and its parameters, in the form that the driver takes."""
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = self._select.compile(dialect=dialect)
+        values = {**compiled.params, **parameters}
+        assert isinstance(compiled, SQLCompiler)
+        places = compiled.positiontup
+        return str(compiled), values if places is None else tuple(values[name] for name in places)
 
 
 @lru_cache(maxsize=512)

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, CursorResult, Executable, Row, Table
+from sqlalchemy.exc import DBAPIError
 
 from billhook.store.arrays import array_type
 from billhook.store.statements import (
     Delete,
     Insert,
+    Query,
     Statement,
     Update,
     Upsert,
@@ -27,10 +29,14 @@ SQLITE_CHUNK = 512
 
 
 class Transaction:
-    """Statements that are stored together or not at all. Who opened the transaction ends it."""
+    """Statements that are stored together or not at all. Who opened the transaction ends it.
 
-    def __init__(self, connection: Connection) -> None:
+    One that does not ``writes`` sees nothing but what was committed before it began.
+    """
+
+    def __init__(self, connection: Connection, *, writes: bool = True) -> None:
         self.connection = connection
+        self.writes = writes
         self._takes_arrays = connection.dialect.name == "postgresql"
         self._callbacks: list[Callable[[], object]] = []
 
@@ -71,6 +77,10 @@ class Transaction:
         chunks = [distinct[start : start + SQLITE_CHUNK] for start in range(0, len(distinct), SQLITE_CHUNK)]
         return [row for chunk in chunks for row in self._select_in_chunk(table, tuple(columns), key_column, chunk)]
 
+    def fetch(self, query: Query, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """Every row of a query that is asked all the time."""
+        return self._fetch(*query.bound(self.connection.dialect, parameters))
+
     def execute(self, statement: Executable, parameters: Parameters | None = None) -> CursorResult[*tuple[Any, ...]]:
         """Run a Core statement."""
         return self.connection.execute(statement, parameters)
@@ -110,9 +120,23 @@ class Transaction:
         sql = select_in_sqlite(table, columns, key_column, count)
         return self._fetch(sql, tuple(filled))
 
-    def _fetch(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        # The driver's own tuples: wrapping each in a row and taking it out again costs more than reading it.
-        result = self.connection.exec_driver_sql(sql, parameters)
-        rows = list(result.cursor.fetchall())
-        result.close()
-        return rows
+    def _fetch(self, sql: str, parameters: Any) -> list[tuple[Any, ...]]:
+        # On the driver's own cursor: the library would describe every column anew for each statement that it did not compile.
+        cursor = self.connection.connection.cursor()
+        try:
+            cursor.execute(sql, parameters)
+            return list(cursor.fetchall())
+        except self.connection.dialect.loaded_dbapi.Error as error:
+            raise self._as_the_library_tells(sql, error) from error
+        finally:
+            cursor.close()
+
+    def _as_the_library_tells(self, sql: str, error: Any) -> BaseException:
+        dialect, driver = self.connection.dialect, self.connection.connection
+        is_lost = dialect.is_disconnect(error, driver, None)
+        if is_lost:
+            self.connection.invalidate(error)
+        told: BaseException = DBAPIError.instance(
+            sql, None, error, dialect.loaded_dbapi.Error, connection_invalidated=is_lost, dialect=dialect
+        )
+        return told
