@@ -12,19 +12,8 @@ from typing import Any
 from billhook.contract.declaration import Capability
 from billhook.contract.items import Batch
 from billhook.contract.outcomes import Done, Pending, Rejected, Retry
-from billhook.domain.facts import InvoiceFacts
 from billhook.domain.issue import Severity, ValidationIssue
-from billhook.domain.lifecycle import (
-    TIMED_STATES,
-    Decision,
-    Refused,
-    State,
-    Trigger,
-    decide,
-    decide_from_outside,
-    timers,
-    work_needed,
-)
+from billhook.domain.lifecycle import TIMED_STATES, Refused, State, Trigger
 from billhook.domain.mapping import MappedLine
 from billhook.engine import credit_notes, open_payments, payments
 from billhook.engine.apps import AppHandle
@@ -34,6 +23,7 @@ from billhook.engine.invoice_row import InvoiceRow, invoice_view
 from billhook.engine.limits import invoice_problems
 from billhook.engine.local_items import is_in_memory, item_of
 from billhook.engine.numbers import Numbers
+from billhook.engine.plans import Outlook, Plan, outlook, plan
 from billhook.engine.telling import told
 from billhook.engine.unit import Unit
 from billhook.engine.work import ADVANCE, READY, WAITING, WorkRow, until_customer, until_issued
@@ -65,20 +55,19 @@ class Advancer:
         note: str | None = None,
     ) -> None:
         """Fire a trigger and go as far as the invoice can. Raises NotAllowed when the table has no such way; nothing changed then."""
-        choose = decide_from_outside if outside else decide
-        decision = choose(row.facts, trigger, unit.now, stop_at=_stop(unit))
-        if isinstance(decision, Refused):
-            raise NotAllowed(f"Invoice {row.id}: {decision.message}", decision.code)
-        self._take(unit, row, decision, cause, operation_id=operation_id, note=note)
+        way = plan(row, trigger, unit.now, stop_at=_stop(unit), outside=outside)
+        if isinstance(way, Refused):
+            raise NotAllowed(f"Invoice {row.id}: {way.message}", way.code)
+        self._take(unit, row, way, cause, operation_id=operation_id, note=note)
 
     def fire_if_possible(
         self, unit: Unit, row: InvoiceRow, trigger: Trigger, cause: str, operation_id: str | None
     ) -> bool:
         """Fire a trigger where the table has a way for it. False when it has none; nothing changed then."""
-        decision = decide(row.facts, trigger, unit.now, stop_at=_stop(unit))
-        if isinstance(decision, Refused):
+        way = plan(row, trigger, unit.now, stop_at=_stop(unit))
+        if isinstance(way, Refused):
             return False
-        self._take(unit, row, decision, cause, operation_id=operation_id)
+        self._take(unit, row, way, cause, operation_id=operation_id)
         return True
 
     def go_on(
@@ -89,40 +78,40 @@ class Advancer:
             if row.changes():
                 unit.record(row, cause, operation_id=operation_id, note=note)
             return
-        facts = row.facts
-        decision = decide(facts, Trigger.NEXT, unit.now, stop_at=_stop(unit)) if not _holds(unit, row) else None
-        if isinstance(decision, Decision):
-            self._take(unit, row, decision, cause, operation_id=operation_id, note=note)
+        way = plan(row, Trigger.NEXT, unit.now, stop_at=_stop(unit)) if not _holds(unit, row) else None
+        if isinstance(way, Plan):
+            self._take(unit, row, way, cause, operation_id=operation_id, note=note)
             return
         if row.changes():
             unit.record(row, cause, operation_id=operation_id, note=note)
-        self.ask(unit, row, facts, entered=False)
+        self.ask(unit, row, outlook(row), entered=False)
 
     def _take(
         self,
         unit: Unit,
         row: InvoiceRow,
-        decision: Decision,
+        way: Plan,
         cause: str,
         *,
         operation_id: str | None = None,
         note: str | None = None,
     ) -> None:
-        if decision.hops[0].from_state in TIMED_STATES:
+        begins_at, ends_at = way.begins_at, way.ends_at
+        if begins_at in TIMED_STATES:
             unit.drop(row.id, ADVANCE, row.values["invoicing_app_id"])
-        if decision.hops[0].from_state is State.UNCOLLECTIBLE:
+        if begins_at is State.UNCOLLECTIBLE:
             unit.drop_if_free(row.id, Capability.MARK_UNCOLLECTIBLE, row.values["invoicing_app_id"])
-        was_before_issue = row.state in _BEFORE_ISSUE
-        row.take(decision.facts)
-        _stamp(unit, row)
-        unit.record(row, cause, decision.hops, operation_id=operation_id, note=note)
-        if was_before_issue and row.state not in _BEFORE_ISSUE:
+        row.values.update(way.stored)
+        if ends_at in _STAMPS and row.values[_STAMPS[ends_at]] is None:
+            row.values[_STAMPS[ends_at]] = unit.now_micros
+        unit.record(row, cause, way.hops, way.path, operation_id=operation_id, note=note)
+        if begins_at in _BEFORE_ISSUE and ends_at not in _BEFORE_ISSUE:
             _end_wait(unit, row)
-        if row.state is State.PAID:
+        if ends_at is State.PAID:
             open_payments.let_go(self, unit, row)
-        self.ask(unit, row, decision.facts, entered=True)
+        self.ask(unit, row, way.outlook, entered=True)
 
-    def ask(self, unit: Unit, row: InvoiceRow, facts: InvoiceFacts, *, entered: bool) -> None:
+    def ask(self, unit: Unit, row: InvoiceRow, ahead: Outlook, *, entered: bool) -> None:
         """Ask for what the invoice's state waits for. Done at once where it can be, else it becomes work.
 
         Money is collected only when its state was just ``entered``: what a partial payment leaves open is not taken by itself.
@@ -130,16 +119,17 @@ class Advancer:
         if _holds(unit, row):
             unit.wake_at(row, unit.now)
             return
-        need = work_needed(facts)
+        need = ahead.need
+        if need is None or need.operation == "collect_payment":
+            unit.wake_at(row, ahead.wakes_at)
         if need is None or (need.operation == "collect_payment" and not entered):
-            unit.wake_at(row, timers(facts))
-            self._finish_money(unit, row, facts)
+            self._finish_money(unit, row, ahead)
             return
         _NEEDS[need.operation](self, unit, row)
 
-    def _finish_money(self, unit: Unit, row: InvoiceRow, facts: InvoiceFacts) -> None:
+    def _finish_money(self, unit: Unit, row: InvoiceRow, ahead: Outlook) -> None:
         # An invoice that is paid up in full while it waits for money needs nobody to say so.
-        if facts.state in _AWAITING_MONEY and facts.fully_paid:
+        if ahead.is_fully_paid and ahead.state in _AWAITING_MONEY:
             self.fire(unit, row, Trigger.PAID, "paid_in_full")
 
     # What each state needs.
@@ -268,7 +258,6 @@ class Advancer:
 
     def collect(self, unit: Unit, row: InvoiceRow) -> None:
         """Open a payment for what is due, and have the payment app collect it."""
-        unit.wake_at(row, timers(row.facts))
         app = unit.app(row.values["payment_app_id"])
         if not app.handle.declaration.can(Capability.COLLECT_PAYMENT) or payments.has_open(unit, row):
             return
@@ -386,13 +375,6 @@ def _nothing_to_credit(row: InvoiceRow) -> ValidationIssue:
     )
 
 
-def _stamp(unit: Unit, row: InvoiceRow) -> None:
-    if row.state is State.VOIDED and row.values["voided_at"] is None:
-        row.values["voided_at"] = unit.now_micros
-    if row.state in _DELETING and row.values["deleted_at"] is None:
-        row.values["deleted_at"] = unit.now_micros
-
-
 def _pass(column: str) -> Callable[[Unit, InvoiceRow], None]:
     def grant(unit: Unit, row: InvoiceRow) -> None:
         row.values[column] = row.revision
@@ -462,4 +444,5 @@ _AWAITING_MONEY = frozenset(
     }
 )
 _DELETING = frozenset(state for state in State if state.startswith("delete"))
+_STAMPS: Mapping[State, str] = {State.VOIDED: "voided_at", **dict.fromkeys(_DELETING, "deleted_at")}
 _BEFORE_ISSUE = frozenset(state for state in State if state.startswith(("draft.", "issuing.")))

@@ -15,6 +15,7 @@ from billhook.domain.invoice import InvoiceContent
 from billhook.domain.mapping import MappedLine
 from billhook.engine.apps import Apps
 from billhook.engine.credential_keys import CredentialKeys
+from billhook.engine.kept_rows import KeptRows
 from billhook.engine.notifications.targets import Targets
 from billhook.engine.telemetry import Telemetry
 from billhook.faults import Faults
@@ -116,6 +117,7 @@ class Context:
     wakeups: Wakeups = field(default_factory=Wakeups)
     notice_wakeups: Wakeups = field(default_factory=Wakeups)
     targets: Targets = field(default_factory=Targets)
+    rows: KeptRows = field(default_factory=KeptRows)
 
     def new_id(self, at: datetime) -> str:
         """A fresh ULID for something made at that time."""

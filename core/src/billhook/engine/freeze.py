@@ -170,11 +170,8 @@ class Freezer:
 
     def invoice_rows(self, ids: Iterable[str]) -> dict[str, Row]:
         """What a view shows of invoices, by id; columns without a value are absent."""
-        found = self._tx.select_in(schema.invoice, VIEW_COLUMNS, "id", list(dict.fromkeys(ids)))
-        return {
-            row[0]: {name: value for name, value in zip(VIEW_COLUMNS, row, strict=True) if value is not None}
-            for row in found
-        }
+        rows = self._context.rows.read(self._tx, dict.fromkeys(ids))
+        return {id: {name: row[name] for name in VIEW_COLUMNS if row[name] is not None} for id, row in rows.items()}
 
     def _records(self, kind: str, ids: Sequence[str]) -> dict[str, Row]:
         columns = tables.RECORD_COLUMNS[kind]
@@ -273,8 +270,7 @@ def _revision_of(item: Frozen) -> tuple[str, int] | None:
 
 
 def _view(row: Row, contents: Mapping[tuple[str, int], InvoiceContent]) -> InvoiceView:
-    whole = dict.fromkeys(VIEW_COLUMNS) | row
-    return invoice_view(whole, contents[row["id"], row["revision"]])
+    return invoice_view(row, contents[row["id"], row["revision"]])
 
 
 def credit_note_view(row: Row, content: InvoiceContent) -> InvoiceView:

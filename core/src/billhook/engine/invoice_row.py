@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -20,29 +21,51 @@ IDENTITY = frozenset({"id", "namespace", "version"})
 FIXED = frozenset({"id", "namespace", "client_key", "draft_hash", "created_at", "version"})
 MUTABLE: tuple[str, ...] = ("version", *(name for name in COLUMNS if name not in FIXED))
 
-_PASSES = ("validated_revision", "synced_revision", "issued_revision", "sent_revision")
 _FACT_TIMES = ("collection_at", "draft_until", "due_at", "issued_at", "overdue_at")
+FACT_COLUMNS = (
+    "state",
+    "revision",
+    "created_at",
+    "validated_revision",
+    "synced_revision",
+    "issued_revision",
+    "sent_revision",
+    "delete_confirmed",
+    "void_confirmed",
+    "write_off_confirmed",
+    "auto_advance",
+    "collection_method",
+    "asks_tax",
+    "taxed_revision",
+    "asks_send",
+    "overdue_after_due",
+    "mirrored",
+    "has_lines",
+    "critical_issues",
+    "draft_period",
+    "due_after",
+    *_FACT_TIMES,
+)
+"""What the lifecycle asks for of a row, amounts apart."""
 
 _duration = lru_cache(maxsize=256)(parse_duration)
 _NOTHING = Decimal(0)
+_PAID = State.PAID.value
 _decimal = lru_cache(maxsize=4096)(Decimal)
 _STATES = {state.value: state for state in State}
 
 
 class InvoiceRow:
-    """One invoice row. ``values`` is what it is now, ``recorded`` what the last event left."""
+    """One invoice row. ``values`` is what it is now, ``recorded`` what the last event left: that dictionary is never changed."""
 
-    __slots__ = ("is_new", "loaded_version", "recorded", "values")
+    __slots__ = ("id", "is_new", "loaded_version", "recorded", "values")
 
     def __init__(self, values: dict[str, Any], *, is_new: bool = False) -> None:
-        self.values = values
-        self.recorded: dict[str, Any] = {} if is_new else dict(values)
+        self.values = values if is_new else dict(values)
+        self.recorded: dict[str, Any] = {} if is_new else values
+        self.id: str = values["id"]
         self.loaded_version: int = values["version"]
         self.is_new = is_new
-
-    @property
-    def id(self) -> str:
-        return self.values["id"]  # type: ignore[no-any-return]
 
     @property
     def namespace(self) -> str:
@@ -71,6 +94,11 @@ class InvoiceRow:
         return self.amount_due <= 0
 
     @property
+    def holds_money(self) -> bool:
+        """Not everything that was received was given back."""
+        return self.values["amount_paid"] != self.values["amount_refunded"] and self.amount_kept != 0
+
+    @property
     def amount_kept(self) -> Decimal:
         """What was received less what was given back."""
         return _decimal(self.values["amount_paid"]) - _decimal(self.values["amount_refunded"])
@@ -78,46 +106,11 @@ class InvoiceRow:
     @property
     def facts(self) -> InvoiceFacts:
         """What the lifecycle decides from."""
-        values = self.values
-        return InvoiceFacts.of(
-            state=_STATES[values["state"]],
-            revision=values["revision"],
-            created_at=from_micros(values["created_at"]),
-            amount_due=self.amount_due,
-            amount_paid=self.amount_kept,
-            validated_revision=values["validated_revision"],
-            synced_revision=values["synced_revision"],
-            issued_revision=values["issued_revision"],
-            sent_revision=values["sent_revision"],
-            delete_confirmed=bool(values["delete_confirmed"]),
-            void_confirmed=bool(values["void_confirmed"]),
-            write_off_confirmed=bool(values["write_off_confirmed"]),
-            auto_advance=bool(values["auto_advance"]),
-            collection_method=values["collection_method"],
-            tax_required=bool(values["asks_tax"]) and values["taxed_revision"] != values["revision"],
-            send_required=bool(values["asks_send"]),
-            overdue_after_due=bool(values["overdue_after_due"]),
-            mirrored=bool(values["mirrored"]),
-            has_lines=bool(values["has_lines"]),
-            critical_issues=values["critical_issues"],
-            draft_period=_duration(values["draft_period"]),
-            due_after=_duration(values["due_after"]),
-            collection_at=maybe_from_micros(values["collection_at"]),
-            draft_until=maybe_from_micros(values["draft_until"]),
-            due_at=maybe_from_micros(values["due_at"]),
-            issued_at=maybe_from_micros(values["issued_at"]),
-            overdue_at=maybe_from_micros(values["overdue_at"]),
-        )
+        return facts_of(self.values, self.amount_due, self.amount_kept)
 
     def take(self, facts: InvoiceFacts) -> None:
         """Keep what a decision changed."""
-        values = self.values
-        values["state"] = facts.state.value
-        values["revision"] = facts.revision
-        values["critical_issues"] = facts.critical_issues
-        values["write_off_confirmed"] = int(facts.write_off_confirmed)
-        for name in _FACT_TIMES:
-            values[name] = maybe_micros(getattr(facts, name))
+        self.values.update(stored_facts(facts))
 
     def changes(self) -> dict[str, Any]:
         """What differs from the last event."""
@@ -139,6 +132,51 @@ class InvoiceRow:
         return _duration(self.values[name])
 
 
+def facts_of(values: Mapping[str, Any], amount_due: Decimal, amount_kept: Decimal) -> InvoiceFacts:
+    """What the lifecycle decides from, out of the columns in ``FACT_COLUMNS`` and the two amounts that they don't show."""
+    return InvoiceFacts.of(
+        state=_STATES[values["state"]],
+        revision=values["revision"],
+        created_at=from_micros(values["created_at"]),
+        amount_due=amount_due,
+        amount_paid=amount_kept,
+        validated_revision=values["validated_revision"],
+        synced_revision=values["synced_revision"],
+        issued_revision=values["issued_revision"],
+        sent_revision=values["sent_revision"],
+        delete_confirmed=bool(values["delete_confirmed"]),
+        void_confirmed=bool(values["void_confirmed"]),
+        write_off_confirmed=bool(values["write_off_confirmed"]),
+        auto_advance=bool(values["auto_advance"]),
+        collection_method=values["collection_method"],
+        tax_required=bool(values["asks_tax"]) and values["taxed_revision"] != values["revision"],
+        send_required=bool(values["asks_send"]),
+        overdue_after_due=bool(values["overdue_after_due"]),
+        mirrored=bool(values["mirrored"]),
+        has_lines=bool(values["has_lines"]),
+        critical_issues=values["critical_issues"],
+        draft_period=_duration(values["draft_period"]),
+        due_after=_duration(values["due_after"]),
+        collection_at=maybe_from_micros(values["collection_at"]),
+        draft_until=maybe_from_micros(values["draft_until"]),
+        due_at=maybe_from_micros(values["due_at"]),
+        issued_at=maybe_from_micros(values["issued_at"]),
+        overdue_at=maybe_from_micros(values["overdue_at"]),
+    )
+
+
+def stored_facts(facts: InvoiceFacts) -> dict[str, Any]:
+    """The columns that a decision may change, as stored."""
+    times = {name: maybe_micros(getattr(facts, name)) for name in _FACT_TIMES}
+    return {
+        "state": facts.state.value,
+        "revision": facts.revision,
+        "critical_issues": facts.critical_issues,
+        "write_off_confirmed": int(facts.write_off_confirmed),
+        **times,
+    }
+
+
 def fold(changes: list[str]) -> dict[str, Any]:
     """The row that a document's events, in order, lead to; columns that never had a value are absent."""
     row: dict[str, Any] = {}
@@ -148,8 +186,11 @@ def fold(changes: list[str]) -> dict[str, Any]:
 
 
 def invoice_view(values: dict[str, Any], content: InvoiceContent, link: dict[str, Any] | None = None) -> InvoiceView:
-    """What plugins and hosts read: the row's facts and one revision's content; with the ids that one app gave it."""
-    known = link or {}
+    """What plugins and hosts read: the row's facts and one revision's content; with the ids that one app gave it.
+
+    Columns without a value may be absent.
+    """
+    known, get = link or {}, values.get
     return InvoiceView(
         id=values["id"],
         namespace=values["namespace"],
@@ -160,15 +201,15 @@ def invoice_view(values: dict[str, Any], content: InvoiceContent, link: dict[str
         content=content,
         created_at=from_micros(values["created_at"]),
         updated_at=from_micros(values["updated_at"]),
-        key=values.get("client_key"),
-        number=values["number"],
-        issued_at=maybe_from_micros(values["issued_at"]),
-        due_at=maybe_from_micros(values["due_at"]),
-        draft_until=maybe_from_micros(values["draft_until"]),
-        collection_at=maybe_from_micros(values["collection_at"]),
-        sent_to_customer_at=maybe_from_micros(values["sent_at"]),
-        voided_at=maybe_from_micros(values["voided_at"]),
-        deleted_at=maybe_from_micros(values["deleted_at"]),
+        key=get("client_key"),
+        number=get("number"),
+        issued_at=maybe_from_micros(get("issued_at")),
+        due_at=maybe_from_micros(get("due_at")),
+        draft_until=maybe_from_micros(get("draft_until")),
+        collection_at=maybe_from_micros(get("collection_at")),
+        sent_to_customer_at=maybe_from_micros(get("sent_at")),
+        voided_at=maybe_from_micros(get("voided_at")),
+        deleted_at=maybe_from_micros(get("deleted_at")),
         external_ids=known.get("external_ids", {}),
         line_external_ids=known.get("line_ids", {}),
         discount_external_ids=known.get("discount_ids", {}),
@@ -181,6 +222,6 @@ def invoice_view(values: dict[str, Any], content: InvoiceContent, link: dict[str
 
 def _amount_due(values: dict[str, Any]) -> Decimal:
     kept = _decimal(values["amount_paid"])
-    if values["state"] != State.PAID:  # what is given back of a paid invoice is not asked for again
+    if values["state"] != _PAID:  # what is given back of a paid invoice is not asked for again
         kept = max(kept - _decimal(values["amount_refunded"]), _NOTHING)
     return max(_decimal(values["total"]) - kept - _decimal(values["amount_credited"]), _NOTHING)

@@ -68,8 +68,9 @@ class InvoiceOutcomes:
             return
         row.values["critical_issues"] = 0
         unit.report(row.id, settled.component, _strangers(settled, result))
-        _PASSED[settled.capability](self, unit, settled, row, result)
-        self._advancer.go_on(unit, row, f"{settled.capability}.done", operation_id=settled.work.operation_id)
+        passed, cause = _PASSED[settled.capability]
+        passed(self, unit, settled, row, result)
+        self._advancer.go_on(unit, row, cause, operation_id=settled.work.operation_id)
 
     def drafted(self, unit: Unit, settled: Settled, row: InvoiceRow, result: DocumentResult) -> None:
         """The draft stands there."""
@@ -150,14 +151,15 @@ class InvoiceOutcomes:
     def _keep_document(
         self, unit: Unit, settled: Settled, result: DocumentResult, compared: Sequence[Compared]
     ) -> None:
-        strangers = unknown_ids(settled.item.invoice, result)
         link = unit.link(settled.work.item_id, settled.app.id)
         link["external_id"] = result.external_id or link["external_id"]
         link["payment_external_id"] = result.payment_external_id or link["payment_external_id"]
         link["number"] = result.number or link["number"]
         link["url"] = result.url or link["url"]
-        link["line_ids"] |= {id: remote for id, remote in result.line_ids.items() if id not in strangers}
-        link["discount_ids"] |= {id: remote for id, remote in result.discount_ids.items() if id not in strangers}
+        if result.line_ids or result.discount_ids:
+            strangers = unknown_ids(settled.item.invoice, result)
+            link["line_ids"] |= {id: remote for id, remote in result.line_ids.items() if id not in strangers}
+            link["discount_ids"] |= {id: remote for id, remote in result.discount_ids.items() if id not in strangers}
         link["leftovers"] = {}
         if result.totals is not None:
             link["evidence"] = (link["evidence"] or {}) | {"totals": totals.evidence(compared)}
@@ -208,8 +210,6 @@ class InvoiceOutcomes:
 
 def unknown_ids(invoice: Any, result: DocumentResult) -> set[str]:
     """Line and discount ids in a result that the invoice does not have."""
-    if not (result.line_ids or result.discount_ids):
-        return set()
     known = {line.id for line in invoice.lines}
     known |= {detail.id for line in invoice.lines for detail in details_of(line)}
     known |= {discount.id for line in invoice.lines for discount in discounts_of(line)}
@@ -257,9 +257,11 @@ _DONE: Mapping[Capability, Callable[[InvoiceOutcomes, Unit, Settled, Any], None]
     Capability.CALCULATE_TAX: InvoiceOutcomes.taxed,
     Capability.FETCH: InvoiceOutcomes.fetched,
 }
-_PASSED: Mapping[Capability, Callable[[InvoiceOutcomes, Unit, Settled, InvoiceRow, DocumentResult], None]] = {
-    Capability.SYNC_DRAFT: InvoiceOutcomes.drafted,
-    Capability.ISSUE: InvoiceOutcomes.issued,
+_PASSED: Mapping[
+    Capability, tuple[Callable[[InvoiceOutcomes, Unit, Settled, InvoiceRow, DocumentResult], None], str]
+] = {
+    Capability.SYNC_DRAFT: (InvoiceOutcomes.drafted, "sync_draft.done"),
+    Capability.ISSUE: (InvoiceOutcomes.issued, "issue.done"),
 }
 _CONFIRMED: Mapping[Capability, str] = {
     Capability.VOID: "void_confirmed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -97,16 +97,16 @@ class Unit:
 
     def load_invoices(self, ids: Iterable[str]) -> None:
         """Read the rows that are not here yet, for change."""
-        missing = [id for id in ids if id not in self.invoices]
+        missing = {id for id in ids if id not in self.invoices}
         if not missing:
             return
-        for values in self.tx.select_in(schema.invoice, COLUMNS, "id", missing):
-            row = dict(zip(COLUMNS, values, strict=True))
-            self.invoices[row["id"]] = InvoiceRow(row)
+        for id, row in self.context.rows.read(self.tx, missing).items():
+            self.invoices[id] = InvoiceRow(row)
 
     def invoice(self, id: str, namespace: str | None = None) -> InvoiceRow:
         """The invoice, for change. Raises NotFound when it is not there or belongs to another namespace."""
-        self.load_invoices([id])
+        if id not in self.invoices:
+            self.load_invoices([id])
         row = self.invoices.get(id)
         if row is None or (namespace is not None and row.namespace != namespace):
             raise NotFound("invoice", id, namespace)
@@ -157,11 +157,12 @@ class Unit:
         row: InvoiceRow,
         cause: str,
         hops: tuple[Hop, ...] = (),
+        path: str | None = None,
         *,
         operation_id: str | None = None,
         note: str | None = None,
     ) -> None:
-        """Append the event that explains what changed, and count the row's version up."""
+        """Append the event that explains what changed, and count the row's version up. ``path`` is how the hops are kept."""
         values, is_first = row.values, not row.recorded
         values["updated_at"] = self.now_micros
         changes = row.changes()
@@ -172,7 +173,7 @@ class Unit:
                 values["version"],
                 self.now_micros,
                 cause,
-                _path(hops) if hops else None,
+                path,
                 tables.dump_text(changes),
                 operation_id,
                 note,
@@ -281,8 +282,10 @@ class Unit:
 
     def link(self, document_id: str, app_id: str) -> Row:
         """How an app knows a document; empty when it does not."""
-        self.load_links([(document_id, app_id)])
-        return self.links[document_id, app_id]
+        key = (document_id, app_id)
+        if key not in self.links:
+            self.load_links([key])
+        return self.links[key]
 
     def save_link(self, link: Row) -> None:
         """Keep what an app said of a document."""
@@ -314,7 +317,8 @@ class Unit:
 
     def get_record(self, kind: str, id: str, namespace: str | None = None) -> Row:
         """One payment, refund or credit note, for change. Raises NotFound."""
-        self.load_records(kind, [id])
+        if id not in self.records[kind]:
+            self.load_records(kind, [id])
         row = self.records[kind].get(id)
         if row is None or (namespace is not None and row["namespace"] != namespace):
             raise NotFound(kind.replace("_", " "), id, namespace)
@@ -331,7 +335,8 @@ class Unit:
 
     def payments_of(self, invoice_id: str) -> list[Row]:
         """Every payment of an invoice."""
-        self.load_payments_of([invoice_id])
+        if invoice_id not in self._payments_read:
+            self.load_payments_of([invoice_id])
         known = self.records["payment"]
         return [known[id] for id in self._payment_ids.get(invoice_id, ())]
 
@@ -353,7 +358,8 @@ class Unit:
 
     def open_credits(self, invoice_id: str) -> Decimal:
         """How much is about to be credited to an invoice."""
-        self.load_open_credits([invoice_id])
+        if invoice_id not in self._open_credits:
+            self.load_open_credits([invoice_id])
         return self._open_credits[invoice_id]
 
     def app(self, app_id: str) -> AppHandle:
@@ -508,6 +514,9 @@ class Unit:
                 )
         for row in (*fresh, *changed):
             row.loaded_version, row.is_new = row.values["version"], False
+        if fresh or changed:
+            written = [dict(row.values) for row in (*fresh, *changed)]
+            self.tx.after_commit(partial(self.context.rows.keep, written))
         if self._events:
             self.tx.insert_many(tables.INSERT_EVENT, self._events)
         self._events = []
@@ -585,9 +594,5 @@ class Unit:
         if finished:
             # Memory that fills with what nobody will ask for again makes every garbage collection slower.
             self.tx.after_commit(partial(self.context.documents.forget, finished))
+            self.tx.after_commit(partial(self.context.rows.forget, finished))
         self._later, self._transitions = [], []
-
-
-@lru_cache(maxsize=1024)
-def _path(hops: tuple[Hop, ...]) -> str:
-    return tables.dump_text([[hop.trigger.value, hop.to_state.value] for hop in hops])

@@ -400,7 +400,7 @@ class Worker:
             try:
                 return self._context.database.write(work)
             except StaleWrite:
-                continue
+                work.looks_first = True
         return self._context.database.write(work)
 
     def _withhold(self, work: Round, now: datetime) -> None:
