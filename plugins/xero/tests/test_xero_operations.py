@@ -199,6 +199,29 @@ def test_a_snapshot_tells_what_is_paid_and_what_is_not_there(desk):
     assert outcomes[gone.id].result.found is False
 
 
+def test_what_a_page_that_goes_on_does_not_show_is_asked_for_again(desk):
+    item = desk.issued(1)
+    desk.xero.fault("partial_page")
+    assert isinstance(desk.run(Capability.FETCH, item).outcome, Retry)
+    assert desk.run(Capability.FETCH, item).outcome.result.number == item.number
+
+
+def test_an_invoice_that_is_void_already_is_not_refused_because_a_page_goes_on(desk):
+    item = desk.issued(1)
+    desk.run(Capability.VOID, item)
+    desk.xero.fault("partial_page", matching="GET")
+    assert isinstance(desk.run(Capability.VOID, item).outcome, Retry)
+    assert isinstance(desk.run(Capability.VOID, item).outcome, Done)
+
+
+def test_no_contact_is_written_while_it_is_unknown_who_has_the_name(desk):
+    other = desk.run(Capability.SYNC_CUSTOMER, desk.customer_item(1)).outcome.result.external_id
+    namesake = replace(desk.customer_item(2), customer=desk.customer_item(1).customer)
+    desk.xero.fault("partial_page")
+    assert isinstance(desk.run(Capability.SYNC_CUSTOMER, namesake).outcome, Retry)
+    assert [customer.id for customer in desk.xero.customers()] == [other]
+
+
 def test_tracking_tax_and_rate_reach_the_books(desk):
     rate = ExchangeRate(from_currency="EUR", to_currency="GBP", rate=Decimal("0.8"))
     draft = an_invoice(lines=1, currency="EUR").model_copy(update={"exchange_rate": rate})

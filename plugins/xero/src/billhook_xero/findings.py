@@ -20,7 +20,7 @@ REMOVED = frozenset({"VOIDED", "DELETED"})
 
 def find_contacts(reply: Reply, marks: Mapping[str, str], page_size: int) -> dict[str, Finding]:
     """Of contacts that were to be created or changed, by our number."""
-    page = _Page(reply, "Contacts", page_size)
+    page = Page(reply, "Contacts", page_size)
     return {
         item: page.one(lambda each, item=item: each.get("ContactNumber") == item, lambda each, mark=mark: contact_mark(each) == mark)  # type: ignore[misc]
         for item, mark in marks.items()
@@ -29,13 +29,13 @@ def find_contacts(reply: Reply, marks: Mapping[str, str], page_size: int) -> dic
 
 def find_drafts(reply: Reply, marks: Mapping[str, str], ids: Mapping[str, str], page_size: int) -> dict[str, Finding]:
     """Of drafts that were to be created or replaced. ``ids`` has those that stood before."""
-    page = _Page(reply, "Invoices", page_size)
+    page = Page(reply, "Invoices", page_size)
     return {item: page.draft(item, mark, ids.get(item)) for item, mark in marks.items()}
 
 
 def find_moved(reply: Reply, ids: Mapping[str, str | None], statuses: list[str], page_size: int) -> dict[str, Finding]:
     """Of invoices that were to get one of these statuses, by their ids; what has no id was not asked for."""
-    page = _Page(reply, "Invoices", page_size)
+    page = Page(reply, "Invoices", page_size)
     return {
         item: Absent() if known is None else page.moved(item, known, frozenset(statuses)) for item, known in ids.items()
     }
@@ -43,7 +43,7 @@ def find_moved(reply: Reply, ids: Mapping[str, str | None], statuses: list[str],
 
 def find_sent(reply: Reply, item: str) -> dict[str, Finding]:
     """Of an invoice that was to be e-mailed: Xero marks it as sent."""
-    page = _Page(reply, "Invoices", 1)
+    page = Page(reply, "Invoices", 1)
     if not page.entries:
         return {item: page.absent()}
     return {item: Found(Reply(204)) if page.entries[0].get("SentToContact") else Absent()}
@@ -51,7 +51,7 @@ def find_sent(reply: Reply, item: str) -> dict[str, Finding]:
 
 def find_payments(reply: Reply, items: list[str], page_size: int) -> dict[str, Finding]:
     """Of payments that were to be recorded, by our reference. One that was undone at Xero does not count."""
-    page = _Page(reply, "Payments", page_size)
+    page = Page(reply, "Payments", page_size)
 
     def is_of(item: str) -> Callable[[Json], bool]:
         return lambda each: each.get("Reference") == item and each.get("Status") != "DELETED"
@@ -61,7 +61,7 @@ def find_payments(reply: Reply, items: list[str], page_size: int) -> dict[str, F
 
 def find_credit_note(reply: Reply, item: str, mark: str, page_size: int) -> dict[str, Finding]:
     """Of a credit note that was to be made, by our reference."""
-    page = _Page(reply, "CreditNotes", page_size)
+    page = Page(reply, "CreditNotes", page_size)
 
     def stands(each: Json) -> bool:
         return each.get("Reference") == item and each.get("Status") not in REMOVED
@@ -71,7 +71,7 @@ def find_credit_note(reply: Reply, item: str, mark: str, page_size: int) -> dict
 
 def find_allocation(reply: Reply, item: str, invoice_id: str) -> dict[str, Finding]:
     """Of a credit note that was to be put against an invoice."""
-    page = _Page(reply, "CreditNotes", 1)
+    page = Page(reply, "CreditNotes", 1)
     allocations = [each for note in page.entries for each in allocations_of(note, invoice_id)]
     if allocations:
         return {item: Found(Reply.of({"Allocations": allocations}))}
@@ -84,8 +84,8 @@ def allocations_of(note: Json, invoice_id: str) -> list[Json]:
     return [each for each in found if each["Invoice"]["InvoiceID"] == invoice_id and not each.get("IsDeleted")]
 
 
-class _Page:
-    """One page of a list."""
+class Page:
+    """One page of a list. ``entries`` are those it shows, ``is_whole`` says whether there are no others."""
 
     def __init__(self, reply: Reply, kind: str, page_size: int) -> None:
         self._kind = kind
@@ -93,10 +93,10 @@ class _Page:
         self.entries: list[Json] = body.get(kind, [])
         told = body.get("pagination", {}).get("itemCount")
         fits = len(self.entries) < page_size if told is None else told <= len(self.entries)
-        self._is_whole = kind in body and (fits or page_size == 1)
+        self.is_whole = kind in body and (fits or page_size == 1)
 
     def absent(self) -> Absent | Unknown:
-        return Absent() if self._is_whole else Unknown("the list goes on, or was not answered")
+        return Absent() if self.is_whole else Unknown("the list goes on, or was not answered")
 
     def found(self, entry: Json) -> Found:
         return Found(Reply.of({self._kind: [entry]}))

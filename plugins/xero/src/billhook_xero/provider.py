@@ -48,9 +48,9 @@ from billhook_xero import encoding, oauth, preflight, reading, refusals
 from billhook_xero.config import TaxAuthority, XeroCredentials, XeroSettings
 from billhook_xero.contacts import choose_names, in_filters, wanted_name
 from billhook_xero.declaration import DECLARATION, OWN_NUMBERS
-from billhook_xero.findings import REMOVED, allocations_of
+from billhook_xero.findings import REMOVED, Page, allocations_of
 from billhook_xero.representation import paper_of
-from billhook_xero.requests import XeroRequests
+from billhook_xero.requests import BATCH, XeroRequests
 from billhook_xero.webhooks import read_events
 
 Json = Mapping[str, Any]
@@ -70,7 +70,11 @@ class XeroProvider(XeroRequests):
             reply = yield self.names_request(batch, number, names)
             if not refusals.is_success(reply):
                 return dict.fromkeys((item.id for item in batch.items), refusals.refused(reply))
-            standing.extend(refusals.json_of(reply)["Contacts"])
+            page = Page(reply, "Contacts", BATCH)
+            if not page.is_whole:
+                # A name that is not shown may be another contact's, who would be changed in place of ours.
+                return dict.fromkeys((item.id for item in batch.items), _NOT_ALL_SHOWN)
+            standing.extend(page.entries)
         chosen, refused = choose_names(batch.items, standing, batch.settings.name_clash)
         if not chosen:
             return refused
@@ -136,14 +140,12 @@ class XeroProvider(XeroRequests):
         items = [item for item in batch.items if item.id in ids]
         reply = yield self.removal_request(batch, step, status, ids)
         outcomes = reading.outcomes_of(reply, "Invoices", items, reading.read_removal, ids)
-        refused = [ids[id] for id, outcome in outcomes.items() if isinstance(outcome, Rejected)]
-        gone: set[str] = set()
-        if refused:
-            # Xero refuses to void what is void already, in the same words as anything else.
-            reply = yield self.invoices_request(batch, "standing", refused)
-            gone = {entry["InvoiceID"] for entry in _invoices(reply) if entry["Status"] in REMOVED}
-        removed = {id: Done(RemovalResult(ids[id])) for id in outcomes if ids[id] in gone}
-        return {**outcomes, **removed, **nothing_left}
+        refused = {id: ids[id] for id, outcome in outcomes.items() if isinstance(outcome, Rejected)}
+        if not refused:
+            return {**outcomes, **nothing_left}
+        # Xero refuses to void what is void already, in the same words as anything else.
+        reply = yield self.invoices_request(batch, "standing", list(refused.values()))
+        return {**outcomes, **_removed_before(reply, refused), **nothing_left}
 
     @hookimpl
     def credit(self, batch: Batch[CreditNoteItem, XeroSettings]) -> Steps[DocumentResult]:
@@ -218,15 +220,16 @@ class XeroProvider(XeroRequests):
         reply = yield self.invoices_request(batch, "invoices", list(ids.values()))
         if not refusals.is_success(reply):
             return dict.fromkeys((item.id for item in batch.items), refusals.refused(reply))
-        held = {entry["InvoiceID"]: entry for entry in _invoices(reply)}
-        snapshots = {
-            item.id: reading.read_snapshot(
-                item.invoice, held.get(ids[item.id]), rounded=_is_rounded(item, batch.settings)
-            )
-            for item in batch.items
-            if item.id in ids
-        }
-        return {**snapshots, **absent}
+        page = Page(reply, "Invoices", BATCH)
+        held = {entry["InvoiceID"]: entry for entry in page.entries}
+
+        def read(item: InvoiceItem) -> Done[Snapshot] | Retry:
+            entry = held.get(ids[item.id])
+            if entry is None and not page.is_whole:
+                return _NOT_ALL_SHOWN
+            return reading.read_snapshot(item.invoice, entry, rounded=_is_rounded(item, batch.settings))
+
+        return {**{item.id: read(item) for item in batch.items if item.id in ids}, **absent}
 
     # Connection.
 
@@ -314,6 +317,8 @@ class XeroOwnNumbersProvider(XeroProvider):
 
 
 _AT_ONCE = timedelta()
+# All that is asked for fits a page: when one says that it goes on, it is asked again.
+_NOT_ALL_SHOWN = Retry(timedelta(seconds=5), "Xero did not show all that it has")
 _NOT_THERE = Rejected.because("document_not_there", "The invoice does not stand at Xero. Sync its draft first.")
 
 
@@ -321,6 +326,16 @@ def _standing(batch: InvoiceBatch) -> tuple[dict[str, str], dict[str, Rejected]]
     """The remote ids of what stands at Xero, and a refusal for what does not."""
     ids = {item.id: known for item in batch.items if (known := remote_id(item)) is not None}
     return ids, {item.id: _NOT_THERE for item in batch.items if item.id not in ids}
+
+
+def _removed_before(reply: Reply, refused: Mapping[str, str]) -> dict[str, Done[RemovalResult] | Retry]:
+    """Of removals that were refused: what is gone all the same, and what the page did not show."""
+    page = Page(reply, "Invoices", BATCH)
+    statuses = {entry["InvoiceID"]: entry["Status"] for entry in page.entries}
+    goes_on = refusals.is_success(reply) and not page.is_whole
+    unseen = {id: _NOT_ALL_SHOWN for id, known in refused.items() if goes_on and known not in statuses}
+    gone = {id: Done(RemovalResult(known)) for id, known in refused.items() if statuses.get(known) in REMOVED}
+    return {**unseen, **gone}
 
 
 def _invoices(reply: Reply) -> Sequence[Json]:
