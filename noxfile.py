@@ -128,7 +128,7 @@ def crash(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
 def clients(session: nox.Session) -> None:
-    """OpenMeter's published clients, for Python and for npm, against `billhook serve`. The second needs node and npm."""
+    """`billhook serve` under OpenMeter's published clients (npm's needs node), and under whatever may be sent. Minutes."""
     session.run(workshop_python(session), "-m", "pytest", "-m", "clients", "tests/clients", *session.posargs)
 
 

@@ -21,3 +21,10 @@ def test_everything_that_the_document_refers_to_is_in_it(served):
     text = served.http(None).get("/openapi.json").text
     schemas = served.http(None).get("/openapi.json").json()["components"]["schemas"]
     assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= set(schemas)
+
+
+def test_an_answer_without_content_is_described_as_one(served):
+    paths = served.http(None).get("/openapi.json").json()["paths"]
+    marketplace = "/api/v1/marketplace/listings/{type}/install/oauth2/authorize"
+    assert "content" not in paths["/api/v1/notification/events/{event_id}/resend"]["post"]["responses"]["202"]
+    assert "content" not in paths[marketplace]["get"]["responses"]["303"]

@@ -68,7 +68,7 @@ def begin_oauth2(request: Request, billing: Administering, type: str) -> Respons
     return reply({"url": connections_of(request).begin_with_client(billing, type).url})
 
 
-@router.get("/{type}/install/oauth2/authorize", status_code=303)
+@router.get("/{type}/install/oauth2/authorize", status_code=303, response_class=RedirectResponse)
 def finish_oauth2(
     request: Request,
     billing: Administering,

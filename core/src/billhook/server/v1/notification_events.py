@@ -54,7 +54,7 @@ def get_event(billing: Reading, event_id: UlidPath) -> Response:
     return reply(event_v1(billing.notifications.events.get(event_id), billing.engine.catalog))
 
 
-@router.post("/{event_id}/resend", status_code=202)
+@router.post("/{event_id}/resend", status_code=202, response_class=Response)
 def resend_event(
     billing: Integrating, event_id: UlidPath, request: Annotated[ResendRequest, Body()] = ALL_CHANNELS
 ) -> Response:
