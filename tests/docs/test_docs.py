@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -25,7 +26,9 @@ def name_of(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
-def test_every_block_of_a_page_runs_and_prints_what_is_shown(page, reader, tmp_path):
+def test_every_block_of_a_page_runs_and_prints_what_is_shown(page, reader, tmp_path, tmp_path_factory):
+    site = str(tmp_path_factory.mktemp("site"))  # what a page installs, no other page sees
+    reader = {**reader, "BILLHOOK_SITE": site, "PYTHONPATH": f"{site}{os.pathsep}{reader['PYTHONPATH']}"}
     command = [sys.executable, "-W", "error::DeprecationWarning", RUN_PAGE, page]
     done = subprocess.run(command, cwd=tmp_path, env=reader, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-6000:]
