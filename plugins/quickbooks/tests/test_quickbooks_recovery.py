@@ -118,6 +118,24 @@ def test_a_half_done_batch_is_told_apart_item_by_item(desk):
     assert findings[refused.id] == Absent()
 
 
+def test_a_payment_is_found_though_its_invoice_has_nothing_open_any_more(desk):
+    done, other = (desk.payment_item(desk.issued(number), 500 + number) for number in (1, 2))
+    recorded = desk.run(Capability.RECORD_PAYMENT, done).result
+    request, before = desk.to_effect(Capability.RECORD_PAYMENT, desk.batch(done, other), "payments")
+    findings = desk.look_up(request)
+    assert findings[other.id] == Absent()
+    alone = desk.batch(done)
+    found = desk.settle_found(Capability.RECORD_PAYMENT, alone, "payments", findings, before)
+    assert found[done.id].result == recorded
+
+
+def test_a_payment_of_other_money_is_not_taken_for_ours(desk):
+    item = desk.payment_item(desk.issued(1), 501)
+    desk.run(Capability.RECORD_PAYMENT, replace(item, amount=item.amount - 1))
+    request, _ = desk.to_effect(Capability.RECORD_PAYMENT, desk.batch(item), "payments")
+    assert isinstance(desk.look_up(request)[item.id], Unknown)
+
+
 def test_an_item_that_the_answer_omits_has_no_outcome(desk):
     one, two = desk.invoice_item(1), desk.invoice_item(2)
     batch = desk.batch(one, two)

@@ -97,7 +97,13 @@ def payment_body(item: PaymentItem, open_amount: Decimal, settings: QuickBooksSe
         content["PaymentRefNum"] = item.external_id[-LONGEST_PAYMENT_REFERENCE:]
     if settings.deposit_account:
         content["DepositToAccountRef"] = {"value": settings.deposit_account}
-    return _marked("PrivateNote", item.id, content, None, sparse=False)
+    # The same money for the same invoice is the same payment, whatever the invoice had open when it was sent.
+    money = {
+        "CustomerRef": content["CustomerRef"],
+        "TotalAmt": content["TotalAmt"],
+        "Invoice": item.invoice_external_id,
+    }
+    return {**content, "PrivateNote": str(mark_of(item.id, money))}
 
 
 def document_date(view: InvoiceView, now: datetime) -> str:
