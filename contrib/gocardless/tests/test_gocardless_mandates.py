@@ -36,6 +36,15 @@ def test_without_a_mandate_nothing_is_sent_and_the_refusal_says_what_to_do(count
     assert run.steps == ["mandates"]
 
 
+def test_the_mandate_to_charge_is_found_on_the_second_page(counter, customer):
+    fitting = counter.books.sign_mandate(customer.external_id)
+    counter.books.sign_mandate(customer.external_id, scheme="sepa_core")
+    counter.books.fault("partial_page", matching="GET /mandates")
+    run = collect(counter, customer)
+    assert isinstance(run.outcome, Pending)
+    assert json.loads(run.sent[-1].body)["payments"]["links"] == {"mandate": fitting}
+
+
 def test_a_customer_without_a_mandate_stands_there_all_the_same(counter):
     outcome = counter.run(Capability.SYNC_CUSTOMER, counter.customer_item()).outcome
     assert outcome.result.external_id == counter.books.customers()[0].id

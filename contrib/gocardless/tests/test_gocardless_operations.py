@@ -156,6 +156,14 @@ def test_a_payment_whose_id_was_never_heard_is_found_among_the_customer_s(counte
     assert counter.run(Capability.CHECK_PAYMENT, other).outcome.issues[0].code == "payment_not_there"
 
 
+def test_a_payment_whose_id_is_not_known_is_found_on_the_second_page(counter):
+    customer = CustomerLink(an_id(901), counter.customer())
+    older, newer = (counter.payment_item(number=number, customer=customer) for number in (501, 502))
+    made = [counter.run(Capability.COLLECT_PAYMENT, item).outcome.external_id for item in (older, newer)]
+    counter.books.fault("partial_page", matching="GET /payments")
+    assert counter.run(Capability.CHECK_PAYMENT, older).outcome.external_id == made[0]
+
+
 # Refunds.
 
 

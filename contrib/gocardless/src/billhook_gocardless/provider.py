@@ -13,7 +13,6 @@ from billhook.contract import (
     CustomerItem,
     CustomerResult,
     Done,
-    Found,
     InvoiceView,
     MappedLine,
     Outgoing,
@@ -38,10 +37,10 @@ from billhook_gocardless import mandates, reading
 from billhook_gocardless.config import GoCardlessCredentials, GoCardlessSettings
 from billhook_gocardless.declaration import DECLARATION
 from billhook_gocardless.encoding import LINKED_CUSTOMER, MARK, PINNED_MANDATE, Entry
-from billhook_gocardless.findings import find_created
+from billhook_gocardless.findings import made_for
 from billhook_gocardless.incoming import read_events
 from billhook_gocardless.money import problems_of, to_major, to_minor
-from billhook_gocardless.reading import entries, entry, made_id
+from billhook_gocardless.reading import entry, made_id
 from billhook_gocardless.refusals import is_success, reasons_of, refused, verdict_of
 from billhook_gocardless.requests import GoCardlessRequests
 
@@ -68,11 +67,11 @@ class GoCardlessProvider(GoCardlessRequests):
         customer_id = made_id(reply, "customers")
         if customer_id is None:
             return {item.id: refused(reply)}
-        listed = yield self.list_mandates(batch, customer_id, item.currency)
-        if not is_success(listed):
-            return {item.id: refused(listed)}
+        signed = yield from self.every_mandate(batch, customer_id, item.currency)
+        if isinstance(signed, Rejected):
+            return {item.id: signed}
         pinned = item.metadata.get(PINNED_MANDATE)
-        mandate_id = mandates.usual(entries(listed, "mandates"), item.currency, pinned)
+        mandate_id = mandates.usual(signed, item.currency, pinned)
         return {item.id: reading.read_customer(customer_id, mandate_id, pinned)}
 
     def _bring(self, batch: Batch[CustomerItem, GoCardlessSettings]) -> Request:
@@ -98,11 +97,11 @@ class GoCardlessProvider(GoCardlessRequests):
         customer_id = item.customer.external_id
         if customer_id is None:
             return {item.id: _NO_CUSTOMER}
-        listed = yield self.list_mandates(batch, customer_id, item.currency)
-        if not is_success(listed):
-            return {item.id: refused(listed)}
+        signed = yield from self.every_mandate(batch, customer_id, item.currency)
+        if isinstance(signed, Rejected):
+            return {item.id: signed}
         pinned = item.customer.app_data.get("mandate")
-        mandate = mandates.choose(entries(listed, "mandates"), item.currency, customer_id, pinned)
+        mandate = mandates.choose(signed, item.currency, customer_id, pinned)
         if isinstance(mandate, Rejected):
             return {item.id: mandate}
         reply = yield self.create_payment(batch, mandate["id"])
@@ -121,27 +120,29 @@ class GoCardlessProvider(GoCardlessRequests):
         customer_id = item.customer.external_id
         if customer_id is None:
             return {item.id: _NO_CUSTOMER}
-        listed = yield self.list(batch, "payments", {"customer": customer_id}, [_payment_sample(item)])
-        if not is_success(listed):
-            return {item.id: refused(listed)}
-        finding = find_created(listed, "payments", item.id)[item.id]
-        if not isinstance(finding, Found):
+        listed = yield from self.every(batch, "payments", {"customer": customer_id}, [_payment_sample(item)])
+        if isinstance(listed, Rejected):
+            return {item.id: listed}
+        payment = made_for(listed, "payments", item.id)
+        if payment is None:
             return {item.id: reading.not_there("payment", item.id)}
-        return {item.id: (yield from self._standing(batch, finding.reply))}
+        return {item.id: (yield from self._explained(batch, payment))}
 
     def _payment(self, batch: Batch[PaymentItem, GoCardlessSettings], payment_id: str) -> Request:
         return self.get(batch, "payment", "payments", payment_id, _payment_sample(batch.only))
 
     def _standing(self, batch: Batch[PaymentItem, GoCardlessSettings], reply: Reply) -> Asked:
-        """How the payment of that answer stands; where no money came, its events are asked for the reason."""
+        """How the payment of that answer stands."""
         if not is_success(reply):
             return refused(reply)
-        payment = entry(reply, "payments")
+        return (yield from self._explained(batch, entry(reply, "payments")))
+
+    def _explained(self, batch: Batch[PaymentItem, GoCardlessSettings], payment: reading.Entry) -> Asked:
+        """How a payment stands; where no money came, its events are asked for the reason."""
         if not reading.has_ended_badly(payment):
             return reading.read_payment(payment, batch.settings)
-        listed = yield self.list(batch, "events", {"payment": payment["id"]})
-        events = entries(listed, "events") if is_success(listed) else []
-        return reading.read_payment(payment, batch.settings, events)
+        told = yield from self.every(batch, "events", {"payment": payment["id"]})
+        return reading.read_payment(payment, batch.settings, [] if isinstance(told, Rejected) else told)
 
     # Refunds.
 
@@ -176,10 +177,11 @@ class GoCardlessProvider(GoCardlessRequests):
         if known is not None:
             return {item.id: _refund_outcome((yield self._refund(batch, known)))}
         sample = {"amount": to_minor(item.amount), "metadata": {MARK["refunds"]: item.id}}
-        listed = yield self.list(batch, "refunds", {"payment": item.payment_external_id}, [sample])
-        finding = find_created(listed, "refunds", item.id)[item.id]
-        found = _refund_outcome(finding.reply) if isinstance(finding, Found) else reading.not_there("refund", item.id)
-        return {item.id: found if is_success(listed) else refused(listed)}
+        listed = yield from self.every(batch, "refunds", {"payment": item.payment_external_id}, [sample])
+        if isinstance(listed, Rejected):
+            return {item.id: listed}
+        made = made_for(listed, "refunds", item.id)
+        return {item.id: reading.read_refund(made) if made is not None else reading.not_there("refund", item.id)}
 
     def _refund(self, batch: Batch[RefundItem, GoCardlessSettings], refund_id: str) -> Request:
         sample = {"amount": to_minor(batch.only.amount), "status": "pending_submission"}
@@ -191,8 +193,8 @@ class GoCardlessProvider(GoCardlessRequests):
     def check_connection(self, batch: Batch[ConnectionItem, GoCardlessSettings]) -> Steps[ConnectionResult]:
         """Show that the token is let in, and for which creditors it collects."""
         sample = {"id": "sample_creditor", "name": "Sample"}
-        reply = yield self.list(batch, "creditors", {}, [sample])
-        return {batch.only.id: reading.read_connection(reply)}
+        creditors = yield from self.every(batch, "creditors", {}, [sample])
+        return {batch.only.id: creditors if isinstance(creditors, Rejected) else reading.read_connection(creditors)}
 
     # Pure and reading hooks.
 

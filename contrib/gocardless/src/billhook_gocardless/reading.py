@@ -23,7 +23,7 @@ from billhook.contract import (
 )
 from billhook_gocardless.config import GoCardlessSettings
 from billhook_gocardless.money import to_major
-from billhook_gocardless.refusals import conflicting_id, is_success, refused
+from billhook_gocardless.refusals import conflicting_id, is_success
 
 Entry = Mapping[str, Any]
 
@@ -117,12 +117,9 @@ def read_customer(customer_id: str, mandate_id: str | None, pinned: str | None) 
     return Done(CustomerResult(customer_id, mandate_id, {} if pinned is None else {"mandate": pinned}))
 
 
-def read_connection(reply: Reply) -> Done[ConnectionResult] | Rejected:
+def read_connection(creditors: list[Entry]) -> Done[ConnectionResult]:
     """The creditors that the token reaches."""
-    if not is_success(reply):
-        return refused(reply)
-    found = entries(reply, "creditors")
-    return Done(ConnectionResult(tuple(Account(each["id"], each.get("name") or each["id"]) for each in found)))
+    return Done(ConnectionResult(tuple(Account(each["id"], each.get("name") or each["id"]) for each in creditors)))
 
 
 def not_there(kind: str, id: str) -> Rejected:

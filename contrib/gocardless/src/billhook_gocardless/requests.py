@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from billhook.contract import (
     Batch,
+    Call,
     CustomerItem,
     Find,
     Finding,
@@ -16,6 +17,7 @@ from billhook.contract import (
     PaymentItem,
     Provider,
     RefundItem,
+    Rejected,
     Repeat,
     Reply,
     Request,
@@ -27,6 +29,9 @@ from billhook_gocardless.config import GoCardlessSettings
 from billhook_gocardless.declaration import KEYS_HONOURED
 from billhook_gocardless.encoding import Entry
 from billhook_gocardless.money import CURRENCY_OF_SCHEME
+from billhook_gocardless.refusals import body_of, is_success, refused
+
+Listed = Generator[Request | Call, Reply, list[reading.Entry] | Rejected]
 
 # [sdk: api_client.py] Every request names the version of the API that it was written for.
 _HEADERS = (("Accept", "application/json"), ("GoCardless-Version", "2015-07-06"))
@@ -101,23 +106,43 @@ class GoCardlessRequests(Provider[GoCardlessSettings]):
         url = _url(batch, f"/{envelope}/{id}")
         return Request(step, "GET", url, _HEADERS, sample=_sample({envelope: {**sample, "id": id}}))
 
-    def list(
+    def every(
         self,
         batch: Batch[Any, GoCardlessSettings],
         envelope: str,
         where: Mapping[str, str],
         sample: Sequence[Entry] = (),
-    ) -> Request:
-        """The newest page of a list, as long as it may be."""
-        url = _url(batch, f"/{envelope}?{_query(where)}")
-        shown = {envelope: [*sample], "meta": {"cursors": {"before": None, "after": None}, "limit": _PAGE}}
-        return Request(envelope, "GET", url, _HEADERS, sample=_sample(shown))
+    ) -> Listed:
+        """Everything on a list, the newest first, page after page."""
+        found: list[reading.Entry] = []
+        step, page = envelope, dict(where)
+        while True:
+            reply = yield self._page(batch, step, envelope, page, sample)
+            if not is_success(reply):
+                return refused(reply)
+            found += reading.entries(reply, envelope)
+            after = findings.next_page(body_of(reply))
+            if after is None:
+                return found
+            step, page = f"{envelope}.{after}", {**where, "after": after}
 
-    def list_mandates(self, batch: Batch[Any, GoCardlessSettings], customer_id: str, currency: str | None) -> Request:
+    def every_mandate(self, batch: Batch[Any, GoCardlessSettings], customer_id: str, currency: str | None) -> Listed:
         """Every mandate of a customer, dead ones too, so that a refusal can say how they stand."""
         schemes = (scheme for scheme, its_currency in CURRENCY_OF_SCHEME.items() if its_currency == currency)
         sample = {"id": "sample_mandate", "status": "active", "scheme": next(schemes, "bacs")}
-        return self.list(batch, "mandates", {"customer": customer_id}, [sample])
+        return self.every(batch, "mandates", {"customer": customer_id}, [sample])
+
+    def _page(
+        self,
+        batch: Batch[Any, GoCardlessSettings],
+        step: str,
+        envelope: str,
+        where: Mapping[str, str],
+        sample: Sequence[Entry],
+    ) -> Request:
+        url = _url(batch, f"/{envelope}?{_query(where)}")
+        shown = {envelope: [*sample], "meta": {"cursors": {"before": None, "after": None}, "limit": _PAGE}}
+        return Request(step, "GET", url, _HEADERS, sample=_sample(shown))
 
     def _create(
         self,
