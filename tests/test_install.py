@@ -73,3 +73,12 @@ def test_the_providers_of_every_wheel_are_listed(billhook):
 
 def test_the_demo_runs_without_the_checkout(billhook):
     assert json.loads(billhook("demo", "--json"))
+
+
+def test_a_plugin_of_ones_own_is_written_installed_and_examined(python, run, billhook, tmp_path):
+    written = json.loads(billhook("new-plugin", "acme", "--json"))
+    run(str(python), "-m", "pip", "install", "-q", "--no-deps", str(tmp_path / written["folder"]))
+    try:
+        assert json.loads(billhook("check", "acme", "--tier", "bronze", "--json"))["tier"] == "bronze"
+    finally:
+        run(str(python), "-m", "pip", "uninstall", "-q", "-y", written["distribution"])
