@@ -12,6 +12,8 @@ from billhook.contract import Absent, Capability, Find, Found, Repeat, Request, 
 from billhook.contract.requests import SAFE_METHODS, Step
 from billhook.contract.wire import dump, load
 from billhook.testing.builders import a_line, an_id
+from billhook.testing.kit.bench import Bench, Blow
+from billhook.testing.kit.subject import Subject
 
 SENT = {"workflow": {"collection_method": "send_invoice"}}
 
@@ -121,8 +123,9 @@ def test_a_step_is_first_repeated_and_then_looked_up(counter, capability, prepar
     assert repeat == Repeat(within=timedelta(hours=23))
     assert isinstance(find, Find)
     assert find.request.method in SAFE_METHODS
-    # That no event tells of a sending proves nothing; every other look-up shows the thing itself.
-    assert find.authoritative is (step != "send")
+    assert find.authoritative
+    # An event tells of a sending, and may be listed later; every other look-up shows the thing itself.
+    assert find.after == (timedelta(minutes=10) if step == "send" else timedelta())
 
 
 @every_step
@@ -157,6 +160,25 @@ def test_a_list_that_goes_on_proves_no_absence(counter, books):
     request = next(counter.handle.start(Capability.SYNC_DRAFT, counter.batch(counter.invoice_item(2))))
     books.fault("partial_page", matching="GET /v1/invoices")
     assert isinstance(counter.look_up(request), Unknown)
+
+
+def test_a_list_of_events_that_goes_on_does_not_say_that_no_mail_was_sent(counter, books):
+    item = counter.issued(**SENT)
+    request = counter.effect(Capability.SEND, counter.batch(item))
+    counter.lose(request, "lost")
+    books.fault("partial_page", matching="GET /v1/events")
+    assert isinstance(counter.look_up(request), Unknown)
+    assert isinstance(counter.look_up(request), Found)
+
+
+def test_a_mail_that_a_kept_error_stopped_is_sent_without_anybody_being_asked():
+    with Bench(Subject.named("stripe")) as bench:
+        item = bench.issued(1)
+        worked = bench.work(Capability.SEND, item, blow=Blow(1, "stored_500"))
+        sends = [call for call in worked.calls if call.request.step == "send"]
+        assert worked.outcomes[item.id].kind == "done"
+        assert len(bench.books.ledger.events_since(0, "invoice.sent")) == 1
+        assert sends[0].key != sends[-1].key
 
 
 def test_an_older_edit_is_not_taken_for_the_one_that_was_lost(counter):

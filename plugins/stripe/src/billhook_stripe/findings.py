@@ -68,9 +68,12 @@ def find_event(reply: Reply, item: str, object_id: str) -> dict[str, Finding]:
     """An event of that object. What it tells of is what the lost answer held."""
     if reply.status >= 300:
         return {item: _refused(reply)}
-    told = [event["data"]["object"] for event in reply.json()["data"]]
+    page = reply.json()
+    told = [event["data"]["object"] for event in page["data"]]
     found = [each for each in told if each["id"] == object_id]
-    return {item: Found(Reply.of(found[0])) if found else Absent()}
+    if found:
+        return {item: Found(Reply.of(found[0]))}
+    return {item: Unknown("the list goes on") if page["has_more"] else Absent()}
 
 
 def payments_of(invoice: Mapping[str, Any]) -> list[Params]:

@@ -34,6 +34,8 @@ LONGEST_LIST = 100
 _KEY = Key("Idempotency-Key")
 _REPEAT = Repeat(within=KEYS_HONOURED - timedelta(hours=1))
 _CLOCKS_DIFFER = timedelta(hours=1)
+# Stripe does not say how soon an event is listed; an e-mail can wait, and should not go twice.
+_TOLD_AFTER = timedelta(minutes=10)
 
 Reading = Batch[Any, StripeSettings]
 
@@ -115,18 +117,23 @@ class StripeRequests(Provider[StripeSettings]):
         return self._find(batch, path, {"limit": LONGEST_LIST, **params}, match)
 
     def told(self, batch: Reading, event: str, object_id: str) -> Find:
-        """Look for an event. That none is told proves nothing."""
+        """Look for an event that Stripe tells of every such request, and shows for 30 days (docs.stripe.com/api/events).
+
+        Whoever looks later than that may have the request made a second time.
+        """
         match = self.function("match_event", item=batch.only.id, object_id=object_id)
         params = {"type": event, "created": {"gte": self.before(batch)}, "limit": LONGEST_LIST}
-        return self._find(batch, "/v1/events", params, match, authoritative=False)
+        return self._find(batch, "/v1/events", params, match, after=_TOLD_AFTER)
 
     def before(self, batch: Reading) -> int:
         """A time, in seconds, before anything that the operation makes, however the clocks differ."""
         return int((batch.now - _CLOCKS_DIFFER).timestamp())
 
-    def _find(self, batch: Reading, path: str, params: Params, match: Function, *, authoritative: bool = True) -> Find:
+    def _find(
+        self, batch: Reading, path: str, params: Params, match: Function, *, after: timedelta = timedelta()
+    ) -> Find:
         wire = encoded(batch.settings, "GET", path, params)
-        return Find(Request("look", "GET", wire.url, wire.headers), match, authoritative=authoritative)
+        return Find(Request("look", "GET", wire.url, wire.headers), match, authoritative=True, after=after)
 
     def _request(
         self,
