@@ -13,8 +13,7 @@ import sqlalchemy as sa
 from engine_kit import Shop, a_provider, answers, careful_draft, open_shop, put, repeat
 
 from billhook.contract import Batch, CustomerResult, Done, RemovalResult
-from billhook.engine import leases
-from billhook.engine import round as round_
+from billhook.engine import leases, round as round_
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 from billhook.testing.postgres import PostgresServer
