@@ -10,7 +10,7 @@ import pytest
 
 from billhook.contract import Capability
 from billhook.testing.simulator import SimRequest
-from billhook_quickbooks.simulator import simulator
+from billhook_quickbooks.simulator import own_numbers_simulator, simulator
 from billhook_quickbooks.simulator.ledger import Ledger
 from billhook_quickbooks.simulator.wire import Refused, dumps, loads
 
@@ -254,3 +254,9 @@ def test_webhooks_are_told_once_confirmed(company, customer):
     assert company.deliver_webhooks(lambda headers, body: told.append(body) or 200) == 1
     assert company.pending_webhooks() == []
     assert json.loads(told[0])[0]["type"] == "qbo.customer.created.v1"
+
+
+def test_a_company_that_numbers_its_documents_itself_says_so():
+    company = own_numbers_simulator(currency="EUR")
+    assert (company.rules.custom_numbers, company.rules.home_currency) == (False, "EUR")
+    company.close()

@@ -114,7 +114,7 @@ def sentence(finding: Finding) -> str:
         case Passed(count, what):
             return f"{count} {what}"
         case Exempt(reason):
-            return f"exempt: {reason}"
+            return reason
         case Failed(expected, happened):
             again = f" See it again: {finding.again}" if finding.again else ""
             return f"Expected: {expected}. But {happened}.{again}"

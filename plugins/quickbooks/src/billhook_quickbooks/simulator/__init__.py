@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from billhook.clock import Clock
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from billhook_quickbooks.simulator.rules import CompanyRules
     from billhook_quickbooks.simulator.server import QuickBooksSimulator
 
-__all__ = ["simulator"]
+__all__ = ["own_numbers_simulator", "simulator"]
 
 
 def simulator(
@@ -42,3 +43,15 @@ def simulator(
         webhook_url=webhook_url,
         schema_folder=schema_folder,
     )
+
+
+def own_numbers_simulator(
+    path: str | Path = ":memory:", *, currency: str | None = None, **options: Any
+) -> QuickBooksSimulator:
+    """The same, where the company numbers its documents itself, as the provider ``quickbooks_own_numbers`` wants it."""
+    from billhook_quickbooks.simulator.rules import CompanyRules
+
+    rules = CompanyRules(custom_numbers=False)
+    if currency is not None:
+        rules = replace(rules, home_currency=currency)
+    return simulator(path, rules=rules, **options)
