@@ -20,6 +20,7 @@ REFERENCE = Path(__file__).resolve().parent / "reference"
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "hooks.md": hooks.page,
+    **hooks.pages(),
     "types.md": contract_types.page,
     "states.md": states.page,
     "errors.md": error_tree.page,
@@ -39,6 +40,7 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     for path, text in pages.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return 0
 

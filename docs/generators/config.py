@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator
 from datetime import timedelta
-from importlib import import_module
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,7 +12,8 @@ from billhook.contract.declaration import Support
 from billhook.domain import workflow
 from billhook.domain.period import format_duration
 from billhook.engine import context
-from generators.source import ROOT, cell, class_in, clean, code, table
+from generators.members import providers
+from generators.source import cell, class_in, clean, code, table
 
 INTRO = """\
 # Configuration
@@ -51,7 +49,7 @@ Read by the command line alone; the library reads no environment.
 def page() -> str:
     """The page."""
     parts = [INTRO, POLICY, _policy(), WORKFLOW, _workflow(), ENVIRONMENT, "## Providers"]
-    parts += [_provider(declaration) for declaration in _declarations()]
+    parts += [_provider(provider.declaration) for provider in providers()]
     return "\n\n".join(part.strip() for part in parts)
 
 
@@ -78,15 +76,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, timedelta):
         return format_duration(value)
     return str(value.value if hasattr(value, "value") else value)
-
-
-def _declarations() -> Iterator[Declaration]:
-    """What the providers of every member say of themselves, whether or not they are installed."""
-    for project in sorted(ROOT.glob("*/pyproject.toml")) + sorted(ROOT.glob("*/*/pyproject.toml")):
-        entries = tomllib.loads(project.read_text(encoding="utf-8"))["project"].get("entry-points", {})
-        for target in entries.get("billhook.providers", {}).values():
-            module, _, name = target.partition(":")
-            yield getattr(import_module(module), name).declaration
 
 
 def _provider(declaration: Declaration) -> str:

@@ -13,6 +13,7 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "core/src/billhook"
+DOCS = ROOT / "docs"
 
 
 @dataclass(frozen=True)

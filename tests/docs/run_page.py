@@ -9,6 +9,7 @@ What the first line of a block says decides what happens:
     ... file=NAME     written to that file
     ... exit=1        the command ends with that status
     ... no-run        shown only; the page says why
+    ... excerpt       shown only; a generator cut it out of what runs elsewhere
 
 In shown output `...` stands for anything. Other blocks (text, mermaid, sh) are shown only.
 """
@@ -30,6 +31,7 @@ from pathlib import Path
 
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN_ONLY = frozenset({"text", "mermaid", "sh"})
+NOT_RUN = frozenset({"no-run", "excerpt"})
 LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 WIDTH = "120"
 
@@ -84,7 +86,7 @@ def run_block(block: Block, page: Path, module: types.ModuleType, where: str) ->
     if name is not None:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(block.text, encoding="utf-8")
-    elif "no-run" in block.words or block.language in SHOWN_ONLY:
+    elif NOT_RUN & set(block.words) or block.language in SHOWN_ONLY:
         return None
     elif block.language == "python":
         return run_python(block, page, module)

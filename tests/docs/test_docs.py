@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN_PAGE = Path(__file__).with_name("run_page.py")
 PAGES = [ROOT / "README.md", ROOT / "core/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_CODE = [
-    page for page in PAGES if re.search(r"^```(python|console)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    page
+    for page in PAGES
+    if re.search(r"^```(python|console)(?!.* excerpt)", page.read_text(encoding="utf-8"), re.MULTILINE)
 ]
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -37,6 +39,11 @@ def test_every_block_of_a_page_runs_and_prints_what_is_shown(page, reader, tmp_p
 def test_few_blocks_are_shown_without_being_run():
     marked = [name_of(page) for page in PAGES for _ in re.findall(r"^```.* no-run", page.read_text(), re.MULTILINE)]
     assert len(marked) <= SHOWN_BUT_NOT_RUN, f"a block that is not run goes stale unseen: {marked}"
+
+
+def test_only_what_is_generated_shows_excerpts():
+    excerpting = [page for page in PAGES if re.search(r"^```.* excerpt", page.read_text(), re.MULTILINE)]
+    assert all(ROOT / "docs/reference" in page.parents for page in excerpting)
 
 
 def anchors(page: Path) -> set[str]:
