@@ -14,13 +14,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from generators import command_line, config, contract_types, error_tree, hooks, signals, states, tables
+from generators import checks, command_line, config, contract_types, error_tree, hooks, signals, states, tables
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "hooks.md": hooks.page,
     **hooks.pages(),
+    "checks.md": checks.page,
     "types.md": contract_types.page,
     "states.md": states.page,
     "errors.md": error_tree.page,

@@ -19,6 +19,7 @@ from generators.source import DOCS
 AUTHORS = DOCS / "plugin-authors"
 GUIDE = DOCS / "how-to/write-a-provider.md"
 
+NOT_EXAMPLES = frozenset({"no-run", "wrong"})
 _BLOCK = re.compile(r"^```python(?P<words>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 
@@ -60,7 +61,7 @@ def _examples_in(page: Path) -> dict[str, Example]:
     title = _TITLE.search(text)
     found: dict[str, Example] = {}
     for block in _BLOCK.finditer(text):
-        if "no-run" not in block["words"].split():
+        if not NOT_EXAMPLES & set(block["words"].split()):
             for function in _hooks_in(block["body"]):
                 code = _lines_of(block["body"], function)
                 found.setdefault(function.name, Example(code, page, title[1] if title else page.stem))

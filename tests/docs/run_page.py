@@ -9,9 +9,11 @@ What the first line of a block says decides what happens:
     ... file=NAME     written to that file
     ... exit=1        the command ends with that status
     ... no-run        shown only; the page says why
+    ... wrong         run; shows how not to do it, so the reference takes no example from it
     ... excerpt       shown only; a generator cut it out of what runs elsewhere
 
-In shown output `...` stands for anything. Other blocks (text, mermaid, sh) are shown only.
+In shown output `...` stands for anything. Other blocks (text, mermaid, sh) are shown only. A comment `<!-- goes on from OTHER.md -->` has the
+files of another page written first.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from pathlib import Path
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN_ONLY = frozenset({"text", "mermaid", "sh"})
 NOT_RUN = frozenset({"no-run", "excerpt"})
+GOES_ON = re.compile(r"^<!-- goes on from (?P<other>\S+) -->$", re.MULTILINE)
 LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 WIDTH = "120"
 
@@ -72,8 +75,11 @@ def run(page: Path) -> None:
     """Run every block. Raises SystemExit that names the page and the line of what went wrong."""
     module = types.ModuleType("page")
     sys.modules["page"] = module
+    text = page.read_text(encoding="utf-8")
+    for found in GOES_ON.finditer(text):
+        write_files(page.parent / found["other"])
     printed: str | None = None
-    for block in blocks(page.read_text(encoding="utf-8")):
+    for block in blocks(text):
         where = f"{page}:{block.line}"
         if block.language == "text" and block.follows and printed is not None:
             compare(where, block.text, printed)
@@ -82,10 +88,8 @@ def run(page: Path) -> None:
 
 def run_block(block: Block, page: Path, module: types.ModuleType, where: str) -> str | None:
     """Do what the block asks for; what a Python block printed."""
-    name = block.option("file")
-    if name is not None:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text(block.text, encoding="utf-8")
+    if block.option("file") is not None:
+        write_file(block)
     elif NOT_RUN & set(block.words) or block.language in SHOWN_ONLY:
         return None
     elif block.language == "python":
@@ -95,6 +99,20 @@ def run_block(block: Block, page: Path, module: types.ModuleType, where: str) ->
     else:
         raise SystemExit(f"{where}: nobody knows how to run a block of {block.language or 'no language'!r}")
     return None
+
+
+def write_files(page: Path) -> None:
+    """Write the files of a page without running it."""
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.option("file") is not None:
+            write_file(block)
+
+
+def write_file(block: Block) -> None:
+    """Write the block to the file that it names."""
+    path = Path(block.option("file") or "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(block.text, encoding="utf-8")
 
 
 def run_python(block: Block, page: Path, module: types.ModuleType) -> str:
