@@ -552,7 +552,7 @@ def test_an_operation_that_waits_holds_no_generator(a_shop: OpenShop):
         assert left == []
         worker.tick()
         assert left == ["left"]
-        worker.close()
+        worker.give_back()
 
 
 class InlineSendersForTest:

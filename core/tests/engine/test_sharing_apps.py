@@ -15,10 +15,12 @@ from engine_kit import NOON, Shop, a_provider, careful_draft, documents, look_up
 
 from billhook.contract import Batch, Call, registered
 from billhook.engine.moments import to_micros
-from billhook.engine.running import LONGEST_SLEEP_SECONDS, SHORTEST_SLEEP_SECONDS, RunningWorker
+from billhook.engine.running import LONGEST_SLEEP_SECONDS, SHORTEST_SLEEP_SECONDS, pause_seconds
 from billhook.engine.sending import ThreadSenders
 from billhook.engine.worker import Worker
+from billhook.errors import CredentialKeyError
 from billhook.store import schema
+from billhook.store.transaction import Transaction
 
 OpenShop = Callable[..., Shop]
 PENDING = "payment_processing.pending"
@@ -34,15 +36,14 @@ def held_by(shop: Shop, owner: str | None) -> None:
 def test_a_worker_does_not_poll_an_app_that_another_one_holds(a_shop_anywhere: OpenShop):
     shop = a_shop_anywhere()
     shop.submit()
-    waiting = RunningWorker(shop.engine, lambda: None)  # type: ignore[arg-type, return-value]
     with shop.engine.database.liveness.claim("other"):
         held_by(shop, "other")
         assert shop.engine.next_due() == NOON
         assert shop.engine.next_due("ours") is None
-        assert waiting._pause_seconds("ours") == LONGEST_SLEEP_SECONDS
-        assert waiting._pause_seconds("other") == SHORTEST_SLEEP_SECONDS
+        assert pause_seconds(shop.engine.next_due("ours"), NOON) == LONGEST_SLEEP_SECONDS
+        assert pause_seconds(shop.engine.next_due("other"), NOON) == SHORTEST_SLEEP_SECONDS
     held_by(shop, None)
-    assert waiting._pause_seconds("ours") == SHORTEST_SLEEP_SECONDS
+    assert pause_seconds(shop.engine.next_due("ours"), NOON) == SHORTEST_SLEEP_SECONDS
 
 
 def test_a_worker_takes_over_what_a_dead_one_held(a_shop_anywhere: OpenShop):
@@ -51,6 +52,31 @@ def test_a_worker_takes_over_what_a_dead_one_held(a_shop_anywhere: OpenShop):
     held_by(shop, "dead")
     shop.run()
     assert shop.status(id) == "payment_processing.pending"
+
+
+def test_a_worker_that_can_not_begin_says_so_to_whoever_stops_it(a_shop: OpenShop, monkeypatch, caplog):
+    shop = a_shop()
+
+    def no_keys(tx: Transaction) -> None:
+        raise CredentialKeyError("no key opens them")
+
+    monkeypatch.setattr(shop.engine.credentials, "check_keys", no_keys)
+    running = shop.engine.worker().start()
+    with pytest.raises(CredentialKeyError, match="no key opens them"):
+        running.stop()
+    assert "The worker died." in caplog.text
+
+
+def test_a_worker_that_ended_leaves_no_thread_behind(a_shop: OpenShop):
+    shop = a_shop(a_provider(sync_draft=careful_draft))
+    id = shop.submit()
+    before = threading.active_count()
+    with shop.engine.worker(threads=4):
+        deadline_seconds = time.monotonic() + PATIENCE_SECONDS
+        while shop.status(id) != PENDING and time.monotonic() < deadline_seconds:
+            time.sleep(0.01)
+        assert threading.active_count() > before + 1
+    assert threading.active_count() == before
 
 
 # A call that never returns.
@@ -102,7 +128,7 @@ def caught_in_a_call(shop: Shop, hanging: Hanging) -> Iterator[Worker]:
         yield worker
         hanging.over.set()
         until(lambda: bool(shop.rows(schema.late_reply)), worker)
-        worker.close()
+        worker.give_back()
     senders.close()
 
 

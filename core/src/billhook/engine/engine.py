@@ -13,11 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import sqlalchemy as sa
-
 from billhook.clock import Clock, SystemClock
 from billhook.contract.results import ConnectionResult
 from billhook.domain.usage import UsageSource
+from billhook.engine import leases
 from billhook.engine.all_invoices import AllInvoices
 from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import NO_OVERRIDES, Apps
@@ -38,7 +37,6 @@ from billhook.engine.doubts import Doubts
 from billhook.engine.erase import Eraser, EraseResult
 from billhook.engine.gathering import GatheringCommands
 from billhook.engine.invoices import Invoices
-from billhook.engine.moments import maybe_from_micros
 from billhook.engine.notifications.commands import Notifications
 from billhook.engine.notifications.dispatcher import Dispatcher, Sent
 from billhook.engine.notifications.outgoing import Outgoing, Render
@@ -66,7 +64,7 @@ from billhook.engine.worker import Worker
 from billhook.faults import NO_FAULTS, Faults
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.plugins.observers import Observers
-from billhook.store import migrate, schema
+from billhook.store import migrate
 from billhook.store.database import Database
 from billhook.store.transaction import Transaction
 
@@ -362,12 +360,12 @@ class Engine:
         worker = self.new_worker(senders or InlineSenders())
         with self.database.liveness.claim(worker.owner):
             rounds = _until_idle(worker, at_most)
-            worker.close()
+            worker.give_back()
         return rounds
 
     def worker(self, *, threads: int = SEND_THREADS) -> RunningWorker:
         """A worker in threads of its own, as a context manager: it works from ``with`` to the end of the block."""
-        return RunningWorker(self, lambda: self.new_worker(ThreadSenders(threads)))
+        return RunningWorker(self.context, lambda: self.new_worker(ThreadSenders(threads)))
 
     def dispatcher(self, render: Render, *, threads: int = NOTIFY_THREADS) -> RunningDispatcher:
         """Sends notifications in threads of its own, as a context manager. ``render`` writes an invoice as receivers read it."""
@@ -392,15 +390,8 @@ class Engine:
 
         For the worker ``owner`` what another worker holds is not due either.
         """
-        lease, app = schema.app_lease, schema.app
-        callable_apps = lease.join(
-            app, sa.and_(app.c.id == lease.c.app_id, app.c.enabled == 1, app.c.status == "ready")
-        )
-        earliest = sa.select(sa.func.min(lease.c.next_due)).select_from(callable_apps)
-        if owner is not None:
-            earliest = earliest.where(sa.or_(lease.c.owner.is_(None), lease.c.owner == owner))
         with self.database.read() as tx:
-            return maybe_from_micros(tx.scalar(earliest))
+            return leases.next_due_of_any(tx, owner)
 
     def new_worker(self, senders: Senders[Landing]) -> Worker:
         """A worker that sends by these, for whoever drives it round by round, in one thread, while its owner is claimed to be alive."""

@@ -125,6 +125,17 @@ def next_free(tx: Transaction, now: datetime) -> datetime | None:
     return maybe_from_micros(tx.scalar(sa.select(sa.func.min(_lease.c.next_due)).where(later)))
 
 
+def next_due_of_any(tx: Transaction, owner: str | None = None) -> datetime | None:
+    """When something is due next in any app that may be called; for that owner, in none that somebody else holds."""
+    callable_apps = _lease.join(
+        _app, sa.and_(_app.c.id == _lease.c.app_id, _app.c.enabled == 1, _app.c.status == "ready")
+    )
+    earliest = sa.select(sa.func.min(_lease.c.next_due)).select_from(callable_apps)
+    if owner is not None:
+        earliest = earliest.where(sa.or_(_lease.c.owner.is_(None), _lease.c.owner == owner))
+    return maybe_from_micros(tx.scalar(earliest))
+
+
 def next_due(tx: Transaction, app_id: str) -> int | None:
     """When the app next has something to do, None when never."""
     work = tx.scalar(sa.select(sa.func.min(_work.c.due)).where(_work.c.app_id == app_id, _work.c.state == 0))

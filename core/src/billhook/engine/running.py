@@ -1,17 +1,19 @@
-"""A worker in a thread of its own, with a graceful end."""
+"""Rounds in a thread of their own, with a graceful end: a worker's, or a dispatcher's of notifications."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
+from billhook.engine.context import Context, Wakeups
+from billhook.engine.telling import told
 from billhook.engine.worker import Worker
-
-if TYPE_CHECKING:
-    from billhook.engine.engine import Engine
 
 LANDING_SECONDS = 0.05
 """How long a round waits for an answer while requests are in flight."""
@@ -19,14 +21,32 @@ SHORTEST_SLEEP_SECONDS = 0.001
 LONGEST_SLEEP_SECONDS = 1.0
 
 
-class RunningWorker:
-    """A worker thread. ``stop`` lets what is in flight land, gives the apps back, and returns."""
+class Rounds(Protocol):
+    """Whoever works round by round, for an owner that is claimed to be alive meanwhile."""
 
-    def __init__(self, engine: Engine, new_worker: Callable[[], Worker]) -> None:
-        self._engine = engine
-        self._new_worker = new_worker
+    owner: str
+
+    @property
+    def in_flight(self) -> int: ...
+    def tick(self, wait_seconds: float | None = None) -> bool: ...
+    def drain(self, wait_seconds: float) -> None: ...
+    def next_due(self) -> datetime | None: ...
+    def give_back(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Running:
+    """A thread that works round by round. ``stop`` lets what is in flight land, gives back what is held, and returns."""
+
+    def __init__(
+        self, context: Context, wakeups: Wakeups, new_rounds: Callable[[], Rounds], *, name: str, thread: str
+    ) -> None:
+        self._context = context
+        self._wakeups = wakeups
+        self._new_rounds = new_rounds
+        self._name = name
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="billhook-worker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=thread, daemon=True)
         self._failure: BaseException | None = None
 
     def start(self) -> Self:
@@ -35,9 +55,9 @@ class RunningWorker:
         return self
 
     def stop(self) -> None:
-        """Finish what is in flight and stop. Raises what the worker died of, if it did."""
+        """Finish what is in flight and stop. Raises what it died of, if it did."""
         self._stopping.set()
-        self._engine.wake()
+        self._wakeups.wake()
         self._thread.join()
         if self._failure is not None:
             raise self._failure
@@ -59,36 +79,26 @@ class RunningWorker:
         self.stop()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        # Only the flag: a handler may run while this very thread holds a lock. The worker looks within a second.
+        # Only the flag: a handler may run while this very thread holds a lock. The rounds look within a second.
         self._stopping.set()
 
     def _run(self) -> None:
-        context = self._engine.context
-        worker = self._new_worker()
         try:
-            with context.database.liveness.claim(worker.owner):
-                self._work(worker)
-        except BaseException as failure:  # noqa: BLE001 - raised again where somebody waits for the worker
+            with closing(self._new_rounds()) as rounds, self._context.database.liveness.claim(rounds.owner):
+                self._work(rounds)
+        except BaseException as failure:  # noqa: BLE001 - raised again where somebody waits for it
             self._failure = failure
+            self._context.telemetry.log(logging.ERROR, f"The {self._name} died.", {"reason": told(failure)})
 
-    def _work(self, worker: Worker) -> None:
-        context = self._engine.context
+    def _work(self, rounds: Rounds) -> None:
         while not self._stopping.is_set():
-            seen = context.wakeups.count
-            if worker.tick(wait_seconds=LANDING_SECONDS):
-                continue
-            if not worker.in_flight:
-                context.wakeups.wait(context.clock, seen, self._pause_seconds(worker.owner))
-        while worker.in_flight:
-            worker.drain(wait_seconds=LANDING_SECONDS)
-        worker.close()
-
-    def _pause_seconds(self, owner: str) -> float:
-        due = self._engine.next_due(owner)
-        if due is None:
-            return LONGEST_SLEEP_SECONDS
-        left_seconds = (due - self._engine.context.clock.now()).total_seconds()
-        return min(max(left_seconds, SHORTEST_SLEEP_SECONDS), LONGEST_SLEEP_SECONDS)
+            seen = self._wakeups.count
+            if not rounds.tick(wait_seconds=LANDING_SECONDS) and not rounds.in_flight:
+                pause = pause_seconds(rounds.next_due(), self._context.clock.now())
+                self._wakeups.wait(self._context.clock, seen, pause)
+        while rounds.in_flight:
+            rounds.drain(wait_seconds=LANDING_SECONDS)
+        rounds.give_back()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -97,3 +107,17 @@ class RunningWorker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class RunningWorker(Running):
+    """A worker thread."""
+
+    def __init__(self, context: Context, new_worker: Callable[[], Worker]) -> None:
+        super().__init__(context, context.wakeups, new_worker, name="worker", thread="billhook-worker")
+
+
+def pause_seconds(due: datetime | None, now: datetime) -> float:
+    """How long to sleep where nobody wakes us, when something is due then."""
+    if due is None:
+        return LONGEST_SLEEP_SECONDS
+    return min(max((due - now).total_seconds(), SHORTEST_SLEEP_SECONDS), LONGEST_SLEEP_SECONDS)

@@ -223,11 +223,20 @@ class Worker:
         if held.budget.has_memory(now):
             self._budgets_before[held.app.id] = held.budget
 
-    def close(self) -> None:
+    def next_due(self) -> datetime | None:
+        """When something is due next that this worker may do."""
+        with self._context.database.read() as tx:
+            return leases.next_due_of_any(tx, self.owner)
+
+    def give_back(self) -> None:
         """Let every app go. What is in flight must have landed."""
         now = self._context.clock.now()
         for held in list(self._held.values()):
             self._let_go(held, now)
+
+    def close(self) -> None:
+        """Let go of threads."""
+        self._senders.close()
 
     # What came back.
 

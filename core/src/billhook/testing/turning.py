@@ -121,4 +121,4 @@ def _worker_of(engine: Engine, senders: TurnedSenders) -> Iterator[Worker]:
     worker = engine.new_worker(senders)
     with engine.database.liveness.claim(worker.owner):
         yield worker
-        worker.close()
+        worker.give_back()
