@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 import typer
 
+from billhook.cli import main
 from billhook.cli.added import add_commands
 from billhook.errors import ProviderLoadError
 
@@ -70,3 +72,21 @@ def test_a_name_that_two_claim_is_refused(line, install):
     install("other", "greet", "other_commands")
     with pytest.raises(ProviderLoadError, match="offered by several"):
         add_commands(line, ["greet"])
+
+
+def test_one_that_can_not_be_imported_names_its_distribution(line, install, tmp_path):
+    install("greeter", "greet", "greeter_commands")
+    (tmp_path / "greeter_commands.py").write_text("import nothing_of_that_name")
+    with pytest.raises(ProviderLoadError, match="'greet' of greeter could not be imported: No module named"):
+        add_commands(line, ["greet"])
+
+
+def test_the_command_line_refuses_it_without_a_traceback(line, install, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("billhook.cli.root.app", line)
+    install("greeter", "greet", "greeter_commands")
+    (tmp_path / "greeter_commands.py").write_text("import nothing_of_that_name")
+    monkeypatch.setattr(sys, "argv", ["billhook", "greet", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert json.loads(capsys.readouterr().err)["error"]["message"].startswith("The command 'greet' of greeter")

@@ -18,9 +18,16 @@ def main() -> None:
         return
 
     from billhook.cli.arguments import shared_options_last
+    from billhook.cli.exits import REFUSED
+    from billhook.cli.output import print_billhook_error
     from billhook.cli.root import app, run_for_machines
+    from billhook.errors import ProviderLoadError
 
-    add_commands(app, sys.argv[1:])
+    try:
+        add_commands(app, sys.argv[1:])
+    except ProviderLoadError as error:
+        print_billhook_error(error, as_json="--json" in sys.argv)
+        sys.exit(REFUSED)
     arguments = shared_options_last(sys.argv[1:], {str(group.name) for group in app.registered_groups})
     if "--json" in arguments:
         sys.exit(run_for_machines(arguments))

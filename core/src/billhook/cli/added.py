@@ -3,8 +3,8 @@ command line's application and adds one command to it, under the entry point's o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib.metadata import entry_points
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from billhook.errors import ProviderLoadError
@@ -24,7 +24,7 @@ def origins() -> dict[str, str]:
 def add_commands(app: typer.Typer, arguments: Sequence[str]) -> None:
     """Add them where they can matter: a command of our own is found without looking at what is installed.
 
-    Help imports them too, so their modules must be light. Raises ProviderLoadError for a name that two distributions claim.
+    Raises ProviderLoadError for a name that two distributions claim, and for one whose module can't be imported.
     """
     own = {entry.name for entry in app.registered_commands} | {str(group.name) for group in app.registered_groups}
     if next((word for word in arguments if not word.startswith("-")), None) in own:
@@ -35,4 +35,14 @@ def add_commands(app: typer.Typer, arguments: Sequence[str]) -> None:
         if others:
             owners = ", ".join(entry.value for entry in (first, *others))
             raise ProviderLoadError(f"The command {name!r} is offered by several: {owners}. Uninstall all but one.")
-        first.load()(app)
+        _load(first)(app)
+
+
+def _load(entry: EntryPoint) -> Callable[[typer.Typer], None]:
+    try:
+        return entry.load()  # type: ignore[no-any-return]
+    except (ImportError, AttributeError) as error:
+        owner = entry.dist.name if entry.dist else entry.value
+        raise ProviderLoadError(
+            f"The command {entry.name!r} of {owner} could not be imported: {error}. Upgrade that distribution, or uninstall it."
+        ) from error

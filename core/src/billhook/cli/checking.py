@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from billhook.cli.command import command
 from billhook.cli.exits import REFUSED
 from billhook.cli.session import Session
+
+if TYPE_CHECKING:
+    from billhook.testing.kit.check import Tier
 
 
 def register(app: typer.Typer) -> None:
@@ -32,14 +35,12 @@ def check(
 
     What goes over the wire goes to the provider's simulator; nothing leaves this machine.
     """
-    from billhook.testing.kit.check import Tier
     from billhook.testing.kit.examine import check_named, examine
     from billhook.testing.kit.report import as_page, as_text
     from billhook.testing.kit.subject import Subject
 
-    asked = _tier(tier)
     checks = None if only is None else [check_named(only)]
-    report = examine(Subject.named(provider), tier=Tier(asked), seed=seed, checks=checks, fault=fault, step=step)
+    report = examine(Subject.named(provider), tier=_tier(tier), seed=seed, checks=checks, fault=fault, step=step)
     if html is not None:
         html.write_text(as_page(report), encoding="utf-8")
     session.answer(report.as_json(), lambda: as_text(report))
@@ -47,10 +48,10 @@ def check(
         raise typer.Exit(REFUSED)
 
 
-def _tier(name: str) -> str:
+def _tier(name: str) -> Tier:
     from billhook.errors import InvalidInput
     from billhook.testing.kit.check import Tier
 
     if name not in tuple(Tier):
         raise InvalidInput("tier_unknown", f"There is no tier {name!r}. Use one of: {', '.join(Tier)}.", "/tier")
-    return name
+    return Tier(name)

@@ -26,7 +26,7 @@ from billhook.engine.queries import InvoiceDetails, details, details_of
 from billhook.engine.records import Page
 from billhook.engine.resolving import resolve
 from billhook.engine.unit import Unit
-from billhook.errors import BillhookError, NotAllowed, NotFound
+from billhook.errors import Deleted, NotAllowed, NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -126,7 +126,7 @@ class AllInvoices:
         for id in ids:
             try:
                 pools.append(self._pool(tx, id))
-            except BillhookError:
+            except (Deleted, NotFound):
                 # No profile serves this customer any more, so there is no invoice that these lines would make.
                 continue
         return pools

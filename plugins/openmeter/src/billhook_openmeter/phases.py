@@ -42,7 +42,7 @@ class Here(StrEnum):
     DELETED = "deleted"
 
 
-# The names on the wire, most special first: the first that the state is, or starts with, counts.
+# The names on the wire, most special first: the first that the state is, or that stands before its dot, counts.
 _UPSTREAM: tuple[tuple[str, Upstream], ...] = (
     ("draft.syncing", Upstream.DRAFT_SYNC),
     ("draft", Upstream.DRAFTING),
@@ -57,6 +57,7 @@ _UPSTREAM: tuple[tuple[str, Upstream], ...] = (
     ("uncollectible", Upstream.UNCOLLECTIBLE),
     ("voided", Upstream.VOIDED),
     ("delete", Upstream.DELETED),
+    ("deleted", Upstream.DELETED),
 )
 _HERE: tuple[tuple[str, Here], ...] = (
     ("draft.invalid", Here.DRAFT_FAILED),
@@ -93,4 +94,4 @@ def phase_here(status: str) -> Here:
 
 
 def _is(status: str, name: str) -> bool:
-    return status.startswith(name) and status[len(name) : len(name) + 1] in ("", ".", "d")
+    return status == name or status.startswith(f"{name}.")
