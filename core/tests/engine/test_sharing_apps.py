@@ -64,7 +64,7 @@ def test_a_worker_that_can_not_begin_says_so_to_whoever_stops_it(a_shop: OpenSho
     running = shop.engine.worker().start()
     with pytest.raises(CredentialKeyError, match="no key opens them"):
         running.stop()
-    assert "The worker died." in caplog.text
+    assert "A thread of the engine died." in caplog.text
 
 
 def test_a_worker_that_ended_leaves_no_thread_behind(a_shop: OpenShop):

@@ -38,15 +38,12 @@ class Rounds(Protocol):
 class Running:
     """A thread that works round by round. ``stop`` lets what is in flight land, gives back what is held, and returns."""
 
-    def __init__(
-        self, context: Context, wakeups: Wakeups, new_rounds: Callable[[], Rounds], *, name: str, thread: str
-    ) -> None:
+    def __init__(self, context: Context, wakeups: Wakeups, new_rounds: Callable[[], Rounds], name: str) -> None:
         self._context = context
         self._wakeups = wakeups
         self._new_rounds = new_rounds
-        self._name = name
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=thread, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._failure: BaseException | None = None
 
     def start(self) -> Self:
@@ -88,7 +85,8 @@ class Running:
                 self._work(rounds)
         except BaseException as failure:  # noqa: BLE001 - raised again where somebody waits for it
             self._failure = failure
-            self._context.telemetry.log(logging.ERROR, f"The {self._name} died.", {"reason": told(failure)})
+            fields = {"thread": self._thread.name, "reason": told(failure)}
+            self._context.telemetry.log(logging.ERROR, "A thread of the engine died.", fields)
 
     def _work(self, rounds: Rounds) -> None:
         while not self._stopping.is_set():
@@ -113,7 +111,7 @@ class RunningWorker(Running):
     """A worker thread."""
 
     def __init__(self, context: Context, new_worker: Callable[[], Worker]) -> None:
-        super().__init__(context, context.wakeups, new_worker, name="worker", thread="billhook-worker")
+        super().__init__(context, context.wakeups, new_worker, "billhook-worker")
 
 
 def pause_seconds(due: datetime | None, now: datetime) -> float:

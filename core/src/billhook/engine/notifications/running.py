@@ -13,10 +13,4 @@ class RunningDispatcher(Running):
     """A dispatcher's thread."""
 
     def __init__(self, context: Context, new_dispatcher: Callable[[], Dispatcher]) -> None:
-        super().__init__(
-            context,
-            context.notice_wakeups,
-            new_dispatcher,
-            name="dispatcher of notifications",
-            thread="billhook-notify",
-        )
+        super().__init__(context, context.notice_wakeups, new_dispatcher, "billhook-notify")
