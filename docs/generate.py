@@ -14,7 +14,18 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from generators import checks, command_line, config, contract_types, error_tree, hooks, signals, states, tables
+from generators import (
+    checks,
+    command_line,
+    config,
+    contract_types,
+    error_tree,
+    hooks,
+    recovery,
+    signals,
+    states,
+    tables,
+)
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 
@@ -22,6 +33,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "hooks.md": hooks.page,
     **hooks.pages(),
     "checks.md": checks.page,
+    "recovery.md": recovery.page,
     "types.md": contract_types.page,
     "states.md": states.page,
     "errors.md": error_tree.page,
