@@ -74,6 +74,7 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PATTERNS = PYPROJECT["tool"]["uv"]["workspace"]["members"]
 MEMBERS = sorted(path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern))
 SPREAD = ("--numprocesses=auto", "--dist=worksteal")
+MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 1024**3  # noqa: S108 - the folder in it is our own
 EDITABLE = ("-e", "core[postgres,server,testing]", *(f"-e{member}" for member in MEMBERS if member != "core"))
 
 
@@ -84,6 +85,24 @@ def groups(*names: str) -> tuple[str, ...]:
 
 def workshop_python(session: nox.Session) -> str:
     return str(session.cache_dir.parent / "workshop" / SCRIPTS / "python")
+
+
+def without_waiting() -> dict[str, str | None]:
+    """The environment in which tests don't wait for a disk: what is compiled is kept, and temporary files are in memory.
+
+    Nothing proven is lost: tests kill processes, not machines. Whoever sets TMPDIR has the files there.
+    """
+    compiled: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
+    if "TMPDIR" in os.environ or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM_BYTES:
+        return compiled
+    folder = MEMORY / f"billhook-{os.getuid()}"  # short, because a socket's path has to be
+    folder.mkdir(exist_ok=True)
+    return {**compiled, "TMPDIR": str(folder)} if folder.stat().st_uid == os.getuid() else compiled
+
+
+def run_tests(session: nox.Session, *command: str) -> None:
+    """Run a command of the shared environment's Python that runs tests."""
+    session.run(workshop_python(session), "-m", *command, env=without_waiting())
 
 
 @nox.session(default=False, reuse_venv=True)
@@ -109,27 +128,26 @@ def types(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["workshop"])
 def tests(session: nox.Session) -> None:
     """Every test but those with a session of their own. Arguments go to pytest."""
-    session.run(workshop_python(session), "-m", "pytest", *SPREAD, *session.posargs)
+    run_tests(session, "pytest", *SPREAD, *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
 def coverage(session: nox.Session) -> None:
     """The tests again, with the lines and branches that none of them reaches."""
-    python = workshop_python(session)
-    session.run(python, "-m", "coverage", "run", "-m", "pytest", *session.posargs)
-    session.run(python, "-m", "coverage", "report")
+    run_tests(session, "coverage", "run", "-m", "pytest", *session.posargs)
+    session.run(workshop_python(session), "-m", "coverage", "report")
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
 def crash(session: nox.Session) -> None:
     """The long enumeration: every pair of crashes. Minutes."""
-    session.run(workshop_python(session), "-m", "pytest", "-m", "long", *session.posargs)
+    run_tests(session, "pytest", "-m", "long", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
 def clients(session: nox.Session) -> None:
     """`billhook serve` under OpenMeter's published clients (npm's needs node), and under whatever may be sent. Minutes."""
-    session.run(workshop_python(session), "-m", "pytest", "-m", "clients", "tests/clients", *session.posargs)
+    run_tests(session, "pytest", "-m", "clients", "tests/clients", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
@@ -181,7 +199,7 @@ def lowest(session: nox.Session) -> None:
     session.install("-c", str(CONSTRAINTS), *groups("release"))
     resolve = ("uv", "pip", "install", "--python", session.virtualenv.location, "--resolution", "lowest-direct")
     session.run(*resolve, *groups("test"), *EDITABLE)
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *session.posargs, env=without_waiting())
 
 
 @nox.session(default=False)

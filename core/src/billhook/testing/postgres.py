@@ -41,7 +41,8 @@ class PostgresServer:
     def create(self, template: str = "template1") -> str:
         """The URL of a fresh database, a copy of `template`, which nobody may be connected to meanwhile."""
         name = f"fresh_{next(self._numbers)}"
-        self._command(sql.SQL("CREATE DATABASE {} TEMPLATE {}"), name, template)
+        # Copied as files: where they are in memory, that takes a quarter of what the log of every page takes.
+        self._command(sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"), name, template)
         return self.url(name)
 
     def drop(self, url: str) -> None:
