@@ -76,7 +76,7 @@ def test_money_that_came_another_way_is_recorded(shop):
         ({"currency": "USD"}, "currency_differs"),
         ({"amount": "0.00"}, "amount_not_positive"),
         ({"amount": "1.001"}, "amount_has_too_many_decimals"),
-        ({"capture": False}, "capture_unsupported"),
+        ({"capture": "later"}, "capture_invalid"),
         ({"metadata": {STEERING: "lost"}}, "payment_status_unknown"),
     ],
 )
@@ -85,6 +85,15 @@ def test_a_payment_that_can_not_be_is_refused(shop, changes, code):
     answer = shop.pay(**sent)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, code)
     assert shop.sandbox.payments() == ()
+
+
+def test_money_that_is_not_captured_waits_authorized(shop):
+    invoice = shop.issued()
+    payment = shop.pay(invoice=invoice["id"], capture=False).json()
+    assert (payment["status"], shop.sandbox.documents()[0].status) == ("authorized", "issued")
+    sent = {"amount": payment["amount"]}
+    captured = shop.http.post(f"/v1/payments/{payment['id']}/capture", json=sent).json()
+    assert (captured["status"], shop.sandbox.documents()[0].status) == ("paid", "paid")
 
 
 def test_a_draft_takes_no_money(shop):

@@ -22,6 +22,7 @@ from billhook.contract import (
     WebhookEvent,
     hookimpl,
 )
+from billhook.testing.sandbox.config import SandboxSettings
 from billhook.testing.sandbox.provider import SandboxProvider
 
 
@@ -37,9 +38,7 @@ class Shuffled(SandboxProvider):
     declaration = parts.declared(description=" ".join({"invoices", "payments", "refunds", "credit", "notes"}))
 
 
-class SilentSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class SilentSettings(SandboxSettings):
     base_url: str
 
 

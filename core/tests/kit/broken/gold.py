@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from broken.parts import asking, handed, with_body, with_header
+from broken.parts import asking, ending, handed, with_body, with_header
 
 from billhook.contract import (
     Answered,
     Find,
     Finding,
     Refusal,
+    Rejected,
     Repeat,
     Reply,
     Request,
@@ -36,6 +37,14 @@ def repeating(request: Request) -> tuple[Any, ...]:
 
 def looking(request: Request) -> tuple[Any, ...]:
     return tuple(way for way in request.recover if isinstance(way, Find))
+
+
+class Unable(SandboxProvider):
+    """Rule LOAD: it declares cancel_payment, and refuses to cancel anything."""
+
+    cancel_payment = ending(
+        "cancel_payment", lambda batch, _: {batch.only.id: Rejected.because("not_cancelable", "It can't be canceled.")}
+    )
 
 
 class Careless(SandboxProvider):
@@ -202,6 +211,7 @@ class Indiscreet(SandboxProvider):
 
 
 BROKEN: Mapping[str, type[SandboxProvider]] = {
+    "every_operation_can_be_struck": Unable,
     "every_effect_says_how_it_is_learnt": Careless,
     "a_lost_answer_is_recovered": Keyless,
     "an_error_is_no_answer": Believing,

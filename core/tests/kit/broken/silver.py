@@ -178,6 +178,28 @@ class Misreading(SandboxProvider):
     )
 
 
+class Greedy(SandboxProvider):
+    """Rule EXACT: it takes the whole of a payment of which a part was asked."""
+
+    capture_payment = handed("capture_payment", lambda item: replace(item, amount=item.invoice.total))
+
+
+class Unending(SandboxProvider):
+    """Rule EXACT: it says canceled, and does nothing."""
+
+    @hookimpl
+    def cancel_payment(self, batch: Any) -> Any:
+        if batch.only.external_id is None:
+            yield from SandboxProvider.cancel_payment(self, batch)
+        return {batch.only.id: Done(PaymentResult(PaymentStatus.CANCELED, Decimal(0)))}
+
+
+class Belittling(SandboxProvider):
+    """Rule EXACT: it reads a refund's amount in hundredths when it looks at it."""
+
+    check_refund = ending("check_refund", each_result(lambda item, result: replace(result, amount=result.amount / 100)))
+
+
 class Generous(SandboxProvider):
     """Rule EXACT: it gives back twice what was asked."""
 
@@ -244,7 +266,10 @@ BROKEN: Mapping[str, type[SandboxProvider]] = {
     "removing_again_is_done": Strict,
     "collects_what_is_due": InCents,
     "a_payment_reads_as_it_stands": Misreading,
+    "captures_what_is_asked": Greedy,
+    "a_canceled_payment_is_over": Unending,
     "gives_back_what_is_asked": Generous,
+    "a_refund_reads_as_it_stands": Belittling,
     "a_recorded_payment_stands_in_the_books": Silent,
     "forged_webhooks_are_refused": Gullible,
     "a_webhook_names_what_changed": Ours,

@@ -36,13 +36,14 @@ from billhook.engine.telling import told
 from billhook.errors import BillhookError
 from billhook.plugins import ProviderHandle
 from billhook.testing.desk import Desk, Ran
-from billhook.testing.kit.subject import SimulatorProtocol, Subject
+from billhook.testing.kit.subject import Authorizing, SimulatorProtocol, Subject
 from billhook.testing.transport import SimulatorTransport
 
 BEGINS_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 URL = "http://there.test"
 MOST_TURNS = 400
 MOST_ROUNDS = 6
+NOTHING_AUTHORIZES = "its simulator has no `authorizing_connection`, by which a payment would come to stand authorized"
 LONG_ENOUGH = timedelta(hours=1)
 """When a story has come to rest: later than anything that was still under way."""
 
@@ -116,6 +117,7 @@ class Bench(Desk):
         self.books: SimulatorProtocol = subject.new_simulator(clock, currency)
         self.turned = clock
         self._dice = random.Random(seed)
+        self._url = url
         connection = self.books.connection(url)
         handle = ProviderHandle(subject.provider)
         super().__init__(
@@ -141,6 +143,12 @@ class Bench(Desk):
     def can(self, capability: Capability) -> bool:
         """Whether the provider does that."""
         return self.subject.can(capability)
+
+    def authorize_first(self) -> None:
+        """From now on payments are only authorized. Raises Stuck where the simulator offers no such connection."""
+        if not isinstance(self.books, Authorizing):
+            raise Stuck(NOTHING_AUTHORIZES)
+        self.settings = self.handle.settings(self.books.authorizing_connection(self._url).settings)
 
     def run(self, capability: Capability, *items: Any) -> Ran:
         """The whole operation, with nothing going wrong."""

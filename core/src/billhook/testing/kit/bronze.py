@@ -64,7 +64,7 @@ def loads(examination: Examination) -> Verdict:
         provider = examination.subject.load()
     except ProviderLoadError as error:
         return Failed("it loads, does what it declares, and every hook has its form", str(error))
-    return Passed(len(provider.declaration.capabilities), "capabilities")
+    return Passed(len(provider.declaration.capabilities), "capability")
 
 
 def imports_lightly(examination: Examination) -> Verdict:
@@ -81,7 +81,7 @@ def is_described_the_same(examination: Examination) -> Verdict:
     texts = {described_in_a_process(examination.subject.target, seed) for seed in ("0", "1", "2")}
     if len(texts) > 1:
         return Failed("the declaration is the same in every process", f"there are {len(texts)} of it: {_first(texts)}")
-    return Passed(3, "processes")
+    return Passed(3, "process")
 
 
 def described_in_a_process(target: str, hash_seed: str) -> str:
@@ -122,7 +122,7 @@ def explains_its_settings(examination: Examination) -> Verdict:
         return Failed(
             "every field of the settings and credentials has a description", f"there is none for {', '.join(silent)}"
         )
-    return Passed(len(fields), "fields") if fields else Exempt("it takes no settings and no credentials")
+    return Passed(len(fields), "field") if fields else Exempt("it takes no settings and no credentials")
 
 
 def _models(examination: Examination) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -175,7 +175,7 @@ def answers_the_same_twice(examination: Examination) -> Verdict:
             return Failed(
                 "the same line is mapped the same, whenever and in whatever order", f"{first} and then {second}"
             )
-    return Passed(len(views), "invoices")
+    return Passed(len(views), "invoice")
 
 
 def _view(lines: int, currency: str) -> InvoiceView:
@@ -210,7 +210,7 @@ def classifies_every_reply(examination: Examination) -> Verdict:
                 return Failed(
                     "every reply has a verdict", f"{reply.status} with {reply.body!r} to a {request.method}: {problem}"
                 )
-    return Passed(len(requests) * len(replies), "replies")
+    return Passed(len(requests) * len(replies), "reply")
 
 
 def survives_any_webhook(examination: Examination) -> Verdict:
@@ -229,7 +229,7 @@ def survives_any_webhook(examination: Examination) -> Verdict:
             return Failed("an unsigned webhook is refused", f"{body!r}: {problem}")
         if not isinstance(read(), Refusal):
             return Failed("an unsigned webhook is refused", f"{body!r} is taken")
-    return Passed(len(WEBHOOKS), "webhooks")
+    return Passed(len(WEBHOOKS), "webhook")
 
 
 def _canaries(model: type[BaseModel] | None) -> Any:

@@ -29,7 +29,7 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """It holds. ``count`` says how often it was tried, ``what`` on what."""
+    """It holds. ``count`` says how often it was tried, ``what`` on what (one of it, such as ``strike``)."""
 
     count: int = 1
     what: str = "provider"

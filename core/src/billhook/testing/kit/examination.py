@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
 
+from billhook.clock import TurnedClock
+from billhook.contract import Capability
 from billhook.plugins import ProviderHandle
-from billhook.testing.kit.bench import URL, Bench, Blow
+from billhook.testing.kit.bench import BEGINS_AT, URL, Bench, Blow
 from billhook.testing.kit.check import Place
-from billhook.testing.kit.scenes import SCENES, Scene
+from billhook.testing.kit.scenes import SCENES, UNSTAGED, Scene
 from billhook.testing.kit.strikes import Played, play
 from billhook.testing.kit.subject import Subject, connection_of
 
@@ -32,7 +34,25 @@ class Examination:
     @cached_property
     def scenes(self) -> tuple[Scene, ...]:
         """What the provider can play."""
-        return tuple(scene for scene in SCENES if scene.fits(self.subject))
+        return tuple(scene for scene, hindrance in self._hindrances.items() if hindrance is None)
+
+    @cached_property
+    def unstruck(self) -> Mapping[Capability, str]:
+        """The operations of which no scene is played, and why."""
+        played = {scene.capability for scene in self.scenes}
+        hindrances = {scene.capability: hindrance for scene, hindrance in self._hindrances.items() if hindrance}
+        left = (operation for operation in self.subject.remote_operations if operation not in played)
+        return {operation: {**UNSTAGED, **hindrances}[operation] for operation in left}
+
+    @cached_property
+    def _hindrances(self) -> Mapping[Scene, str | None]:
+        subject = self.subject
+        books = subject.new_simulator(TurnedClock(BEGINS_AT), subject.currency)
+        try:
+            remote = [scene for scene in SCENES if scene.capability in subject.remote_operations]
+            return {scene: scene.hindrance(subject, books) for scene in remote}
+        finally:
+            books.close()
 
     @cached_property
     def handle(self) -> ProviderHandle:

@@ -29,6 +29,9 @@ CHECKS: tuple[Check, ...] = (
 LOADS = bronze.CHECKS[0]
 """What does not load can't be asked anything else."""
 
+STRIKES = gold_recovery.CHECKS[0]
+"""Whether every operation can be struck."""
+
 
 def check_named(name: str) -> Check:
     """The check of that name. Raises InvalidInput that names them all."""
@@ -58,7 +61,15 @@ def examine(
     examination = Examination(subject, seed, fault, step)
     wanted = [check for check in CHECKS if check.tier.rank <= tier.rank] if checks is None else checks
     findings = tuple(find(examination, check) for check in wanted)
-    return Report(subject.name, _versions(subject), seed, findings, clock.monotonic() - began)
+    seconds = clock.monotonic() - began
+    return Report(subject.name, _versions(subject), seed, findings, seconds, _unstruck(examination, wanted))
+
+
+def _unstruck(examination: Examination, checks: Sequence[Check]) -> dict[str, str]:
+    """Nothing is said of it where nothing could be struck, or it was not asked."""
+    if STRIKES not in checks or examination.subject.simulator is None or isinstance(LOADS.run(examination), Failed):
+        return {}
+    return {str(operation): reason for operation, reason in examination.unstruck.items()}
 
 
 def find(examination: Examination, check: Check) -> Finding:

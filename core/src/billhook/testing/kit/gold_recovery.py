@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from billhook.contract import Capability
-from billhook.testing.kit.bench import Bench, Blow, Worked
+from billhook.testing.kit.bench import NOTHING_AUTHORIZES, Bench, Blow, Worked
 from billhook.testing.kit.check import Check, Exempt, Failed, Passed, Place, Tier, Verdict
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.rules import Rule
@@ -99,7 +99,7 @@ def survives(*names: str) -> Callable[[Examination], Verdict]:
                     if problem is not None:
                         return Failed("it ends as it would have without", f"{place}: {problem}", place)
                     count += 1
-        return Passed(count, "strikes") if count else Exempt("it makes no request that could be struck like this")
+        return Passed(count, "strike") if count else Exempt("it makes no request that could be struck like this")
 
     return run
 
@@ -111,6 +111,21 @@ def _places(examination: Examination, scene: Scene, played: Played, strike: Stri
         place = Place(scene.name, strike.name, number)
         if examination.wants(place):
             yield place
+
+
+def every_operation_can_be_struck(examination: Examination) -> Verdict:
+    """Each operation comes to a good end where nothing goes wrong: what does not could not be struck."""
+    for operation, reason in examination.unstruck.items():
+        if reason == NOTHING_AUTHORIZES:
+            return Failed("a scene of every operation", f"there is none of {operation}: {reason}", unproven=True)
+    attempts = (partial(_comes_to_an_end, examination, scene) for scene in examination.scenes)
+    return tried("it comes to a good end where nothing goes wrong", "scene", attempts)
+
+
+def _comes_to_an_end(examination: Examination, scene: Scene) -> str | None:
+    played = examination.alone(scene)
+    wrong = (played.problem, *played.worked.doubts, *played.worked.refusals)
+    return next((f"{scene.name} comes to: {each}" for each in wrong if each), None)
 
 
 def every_effect_says_how_it_is_learnt(examination: Examination) -> Verdict:
@@ -127,7 +142,7 @@ def every_effect_says_how_it_is_learnt(examination: Examination) -> Verdict:
                 "a Repeat or a Find on each request that changes something",
                 f"step {request.step!r} of {scene.name} has neither: when its answer is lost, a person has to look",
             )
-    return Passed(len(effects), "requests") if effects else Exempt("it changes nothing outside")
+    return Passed(len(effects), "request") if effects else Exempt("it changes nothing outside")
 
 
 # Leftovers.
@@ -140,7 +155,7 @@ def starts_from_what_was_left_behind(examination: Examination) -> Verdict:
         for scene, played in examination.sound()
         for number in range(1, sum(call.request.effectful for call in played.worked.calls) + 1)
     )
-    return tried("what stands there already is taken", "unfinished operations", attempts)
+    return tried("what stands there already is taken", "unfinished operation", attempts)
 
 
 def _left_behind(examination: Examination, scene: Scene, effects: int) -> str | None:
@@ -215,7 +230,7 @@ def of_a_batch_only_the_rest_is_done_again(examination: Examination) -> Verdict:
         if scene.name in TWOS and _changes_something(examination, scene)
         for blow, first_was_done in ((Blow(1, "lost_response"), False), (Blow(1, dies="before"), True))
     )
-    return tried("each item is done once", "batches", attempts)
+    return tried("each item is done once", "batch", attempts)
 
 
 TWOS: Mapping[str, Capability] = {
@@ -247,6 +262,7 @@ def _documented(rule: Rule, run: Callable[[Examination], Verdict]) -> Check:
 
 
 CHECKS: tuple[Check, ...] = (
+    _documented(Rule.LOAD, every_operation_can_be_struck),
     _documented(Rule.RECOVERY, every_effect_says_how_it_is_learnt),
     _check(
         "a_lost_answer_is_recovered",

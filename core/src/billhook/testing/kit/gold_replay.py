@@ -60,7 +60,7 @@ def a_restart_goes_on_where_it_stopped(examination: Examination) -> Verdict:
                 if problem is not None:
                     return Failed("the operation goes on as if nothing had happened", f"{place}: {problem}", place)
                 count += 1
-    return Passed(count, "restarts")
+    return Passed(count, "restart")
 
 
 def _after_a_death(examination: Examination, scene: Scene, name: str, number: int) -> str | None:
@@ -89,7 +89,7 @@ def an_upgrade_that_changes_nothing_goes_on(examination: Examination) -> Verdict
                     "what is sent does not tell of the release", f"{place}: {upgraded.worked.doubts[0]}", place
                 )
             count += 1
-    return Passed(count, "upgrades")
+    return Passed(count, "upgrade")
 
 
 def asks_the_same_under_every_hash_seed(examination: Examination) -> Verdict:
@@ -106,7 +106,7 @@ def asks_the_same_under_every_hash_seed(examination: Examination) -> Verdict:
         return Failed(
             "the requests are the same in every process", f"those of {', '.join(differing)} differ by hash seed"
         )
-    return Passed(len(told[0]), "operations")
+    return Passed(len(told[0]), "operation")
 
 
 def _fingerprints(examination: Examination, settings: str, seed: str) -> Mapping[str, str]:
@@ -167,7 +167,7 @@ _ITEMS: Mapping[str, Callable[[Desk, int], Any]] = {
 def two_operations_do_not_meet(examination: Examination) -> Verdict:
     """An operation that is begun, and goes on after another one was done, asks and ends as it does alone."""
     attempts = (partial(_interleaved, examination, scene) for scene, _ in examination.sound())
-    return tried("an operation knows of no other", "operations", attempts)
+    return tried("an operation knows of no other", "operation", attempts)
 
 
 def _interleaved(examination: Examination, scene: Scene) -> str | None:
@@ -207,7 +207,7 @@ def _same_end(examination: Examination, scene: Scene, outcomes: Any) -> str | No
 def two_apps_do_not_meet(examination: Examination) -> Verdict:
     """Two apps of the same provider, worked in turn, each have their own in their books."""
     attempts = (partial(_in_turn, examination, scene) for scene, _ in examination.sound())
-    return tried("what one app does shows at that app alone", "operations", attempts)
+    return tried("what one app does shows at that app alone", "operation", attempts)
 
 
 def _in_turn(examination: Examination, scene: Scene) -> str | None:

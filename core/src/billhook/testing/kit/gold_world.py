@@ -23,7 +23,7 @@ ENCRYPTED = "billhook_credential"
 
 
 def a_story_adds_up_over_http(examination: Examination) -> Verdict:
-    """Invoices billed by a real engine with two workers, over a real socket, end as they should."""
+    """What a real engine with two workers bills, credits, voids and gives back, over a real socket, ends as it should."""
 
     def story() -> str | None:
         with a_world(examination.subject, seed=examination.seed, over_http=True, engines=2) as world:
@@ -33,12 +33,13 @@ def a_story_adds_up_over_http(examination: Examination) -> Verdict:
 
 
 def _told_to_its_end(world: World) -> str | None:
-    for invoice_id in world.tell():
+    ids = world.tell()
+    for invoice_id in ids:
         details = world.billing.invoices.get(invoice_id)
         if details.status not in PAID:
             issues = "; ".join(issue.message for issue in details.issues)
             return f"an invoice ends {details.status}: {issues or details.in_doubt or 'it waits'}"
-    return "; ".join(world.problems()) or None
+    return "; ".join([*world.tell_the_rest(ids[0]), *world.problems()]) or None
 
 
 def webhooks_count_once_in_any_order(examination: Examination) -> Verdict:
@@ -78,7 +79,7 @@ def no_secret_is_stored(examination: Examination) -> Verdict:
             for secret in secrets:
                 if secret in text:
                     return Failed("credentials stand nowhere but in their own row", f"one stands in {table}")
-    return Passed(len(secrets), "secrets")
+    return Passed(len(secrets), "secret")
 
 
 def _stored(world: World) -> Iterator[tuple[str, str]]:

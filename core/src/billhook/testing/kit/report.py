@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +35,14 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The findings on one provider."""
+    """The findings on one provider. ``unstruck``: its operations that no check strikes, each with the reason."""
 
     name: str
     versions: Versions
     seed: int
     findings: tuple[Finding, ...]
     seconds: float = 0.0
+    unstruck: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tier(self) -> Tier | None:
@@ -82,6 +83,7 @@ class Report:
             },
             "seed": self.seed,
             "counts": self.counts,
+            "unstruck": dict(self.unstruck),
             "checks": [_finding_as_json(finding) for finding in self.findings],
         }
 
@@ -108,11 +110,20 @@ def _finding_as_json(finding: Finding) -> dict[str, Any]:
             return {**told, "again": finding.again} if finding.again else told
 
 
+def counted(count: int, what: str) -> str:
+    """So many of it: ``1 strike``, ``2 strikes``, ``3 currencies``."""
+    if count == 1:
+        return f"1 {what}"
+    if what.endswith("y") and what[-2] not in "aeiou":
+        return f"{count} {what[:-1]}ies"
+    return f"{count} {what}es" if what.endswith(("s", "ch")) else f"{count} {what}s"
+
+
 def sentence(finding: Finding) -> str:
     """How a check ended, in one sentence."""
     match finding.verdict:
         case Passed(count, what):
-            return f"{count} {what}"
+            return counted(count, what)
         case Exempt(reason):
             return reason
         case Failed(expected, happened):
@@ -142,7 +153,8 @@ def as_text(report: Report) -> RenderableType:
     for finding in report.findings:
         verdict = finding.verdict
         drawn.add_row(finding.check.tier.value, finding.check.name, marks[verdict.kind], Text(sentence(finding)))
-    return Group(drawn, Text(headline(report), "bold"))
+    unstruck = [Text(f"{operation} is not struck: {reason}.") for operation, reason in report.unstruck.items()]
+    return Group(drawn, *unstruck, Text(headline(report), "bold"))
 
 
 _STYLE = (
@@ -158,11 +170,13 @@ def as_page(report: Report) -> str:
     sdk = f", SDK {versions.sdk}" if versions.sdk else ""
     made = f"Contract {versions.contract}, billhook {versions.billhook}, provider {versions.provider}{sdk}, seed {report.seed}."
     rows = "".join(_rows(report.findings))
+    unstruck = [f"<p>{escape(f'{name} is not struck: {reason}.')}</p>" for name, reason in report.unstruck.items()]
     title = escape(f"{report.name}: {report.tier or 'no tier'}")
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
         f"<h1>{title}</h1><p>{escape(headline(report))}</p><p><small>{escape(made)}</small></p>"
-        f"<table><thead><tr><th>tier<th>check<th>verdict<th>what was found</tr></thead><tbody>{rows}</tbody></table></html>"
+        f"<table><thead><tr><th>tier<th>check<th>verdict<th>what was found</tr></thead><tbody>{rows}</tbody></table>"
+        f"{''.join(unstruck)}</html>"
     )
 
 

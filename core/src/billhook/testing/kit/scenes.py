@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from billhook.contract import Capability, ConnectionItem, Done, InvoiceItem, PaymentItem, PaymentStatus
 from billhook.testing.builders import an_invoice
-from billhook.testing.kit.bench import Bench, Stuck
-from billhook.testing.kit.subject import Subject
+from billhook.testing.kit.bench import NOTHING_AUTHORIZES, Bench, Stuck
+from billhook.testing.kit.subject import Authorizing, SimulatorProtocol, Subject
 
 FIRST = 1
 REFUNDED = "1.00"
+CAPTURED = Decimal("1.00")
 LOOKS = 40
 LONGEST_LOOK = timedelta(days=2)
 
@@ -22,16 +24,21 @@ Items = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One operation. ``prepare`` brings about what it begins with, and gives its items."""
+    """One operation. ``prepare`` brings about what it begins with, and gives its items. ``authorizes``: it begins with a payment that is
+    only authorized."""
 
     name: str
     capability: Capability
     prepare: Callable[[Bench], Items]
     needs: tuple[Capability, ...] = ()
+    authorizes: bool = False
 
-    def fits(self, subject: Subject) -> bool:
-        """Whether the provider can play it, and asks somebody outside."""
-        return self.capability in subject.remote_operations and all(map(subject.can, self.needs))
+    def hindrance(self, subject: Subject, books: SimulatorProtocol) -> str | None:
+        """Why the provider can't play it, though it has the operation; None where it can."""
+        missing = [need for need in self.needs if not subject.can(need)]
+        if missing:
+            return f"it is tried on what {', '.join(missing)} brought about, which {subject.name} does not do"
+        return NOTHING_AUTHORIZES if self.authorizes and not isinstance(books, Authorizing) else None
 
 
 def _edited(item: Any, bench: Bench) -> InvoiceItem:
@@ -101,12 +108,40 @@ def a_payment_that_is_there(bench: Bench) -> Items:
     return (collected(bench),)
 
 
+def a_payment_of_elsewhere(bench: Bench) -> Items:
+    """A payment to collect of an invoice that lives elsewhere."""
+    return (bench.payment_item(bench.invoice_item(FIRST)),)
+
+
 def collected(bench: Bench) -> PaymentItem:
     """Collect it: the payment as the engine knows it afterwards."""
     item = to_be_paid(bench)
+    return replace(item, external_id=_known(bench.run(Capability.COLLECT_PAYMENT, item).outcome))
+
+
+def _known(outcome: Any) -> str | None:
+    known: str | None = outcome.result.external_id if isinstance(outcome, Done) else outcome.external_id
+    return known
+
+
+def authorized(bench: Bench) -> PaymentItem:
+    """A payment that is authorized and not taken. Raises Stuck when it ends another way."""
+    bench.authorize_first()
+    item = bench.payment_item(bench.invoice_item(FIRST))
     outcome = bench.run(Capability.COLLECT_PAYMENT, item).outcome
-    known = outcome.result.external_id if isinstance(outcome, Done) else outcome.external_id
-    return replace(item, external_id=known)
+    if not isinstance(outcome, Done) or outcome.result.status is not PaymentStatus.AUTHORIZED:
+        raise Stuck(f"of a payment that is only to be authorized comes {outcome}")
+    return replace(item, external_id=outcome.result.external_id)
+
+
+def to_be_captured(bench: Bench) -> Items:
+    """A part of a payment that is authorized."""
+    return (replace(authorized(bench), amount=CAPTURED),)
+
+
+def to_be_canceled(bench: Bench) -> Items:
+    """A payment that is authorized, or where there are none one that was begun."""
+    return (authorized(bench) if isinstance(bench.books, Authorizing) else collected(bench),)
 
 
 def settled_payment(bench: Bench) -> PaymentItem:
@@ -116,8 +151,7 @@ def settled_payment(bench: Bench) -> PaymentItem:
     for _ in range(LOOKS):
         if isinstance(outcome, Done) and outcome.result.status is PaymentStatus.SUCCEEDED:
             return replace(item, external_id=outcome.result.external_id)
-        known = outcome.result.external_id if isinstance(outcome, Done) else outcome.external_id
-        item = replace(item, external_id=known or item.external_id)
+        item = replace(item, external_id=_known(outcome) or item.external_id)
         bench.turned.advance(getattr(outcome, "check_after", None) or timedelta(hours=12))
         outcome = bench.run(Capability.CHECK_PAYMENT, item).outcome
     raise Stuck(f"the money does not come: {outcome}")
@@ -130,10 +164,19 @@ def a_refund(bench: Bench) -> Items:
     return (bench.refund_item(payment.external_id, REFUNDED),)
 
 
+def a_refund_that_is_there(bench: Bench) -> Items:
+    """A refund that was asked for."""
+    (item,) = a_refund(bench)
+    return (replace(item, external_id=_known(bench.run(Capability.REFUND, item).outcome)),)
+
+
 def the_app(bench: Bench) -> Items:
     """The app itself."""
     return (ConnectionItem("app"),)
 
+
+_PAYING = (Capability.COLLECT_PAYMENT, Capability.CHECK_PAYMENT)
+_REFUNDING = (*_PAYING, Capability.REFUND)
 
 SCENES: tuple[Scene, ...] = (
     Scene("sync_customer", Capability.SYNC_CUSTOMER, a_customer_alone),
@@ -143,17 +186,32 @@ SCENES: tuple[Scene, ...] = (
     Scene("issue", Capability.ISSUE, to_be_issued),
     Scene("send", Capability.SEND, issued, (Capability.ISSUE,)),
     Scene("void", Capability.VOID, issued, (Capability.ISSUE,)),
+    Scene("mark_uncollectible", Capability.MARK_UNCOLLECTIBLE, issued, (Capability.ISSUE,)),
     Scene("delete", Capability.DELETE, removable, (Capability.ISSUE,)),
     Scene("credit", Capability.CREDIT, a_credit_note, (Capability.ISSUE,)),
     Scene("calculate_tax", Capability.CALCULATE_TAX, a_draft),
     Scene("collect_payment", Capability.COLLECT_PAYMENT, a_payment),
+    Scene("collect_payment.elsewhere", Capability.COLLECT_PAYMENT, a_payment_of_elsewhere, (Capability.ISSUE,)),
+    Scene(
+        "capture_payment", Capability.CAPTURE_PAYMENT, to_be_captured, (Capability.COLLECT_PAYMENT,), authorizes=True
+    ),
+    Scene("cancel_payment", Capability.CANCEL_PAYMENT, to_be_canceled, (Capability.COLLECT_PAYMENT,)),
     Scene("check_payment", Capability.CHECK_PAYMENT, a_payment_that_is_there, (Capability.COLLECT_PAYMENT,)),
     Scene("record_payment", Capability.RECORD_PAYMENT, a_payment, (Capability.ISSUE,)),
-    Scene("refund", Capability.REFUND, a_refund, (Capability.COLLECT_PAYMENT, Capability.CHECK_PAYMENT)),
+    Scene("refund", Capability.REFUND, a_refund, _PAYING),
+    Scene("check_refund", Capability.CHECK_REFUND, a_refund_that_is_there, _REFUNDING),
     Scene("fetch", Capability.FETCH, issued, (Capability.ISSUE,)),
     Scene("check_connection", Capability.CHECK_CONNECTION, the_app),
+    Scene("list_accounts", Capability.LIST_ACCOUNTS, the_app),
 )
-BY_NAME: Mapping[str, Scene] = {scene.name: scene for scene in SCENES}
+
+_SECRET = "what goes and comes holds secrets and is never journalled, so it is begun anew instead of gone on with:"
+UNSTAGED: Mapping[Capability, str] = {
+    Capability.AUTHORIZE_URL: "it changes nothing there: it makes the address at which a person grants access",
+    Capability.EXCHANGE_CODE: f"{_SECRET} after a lost answer the person grants access again",
+    Capability.REFRESH_CREDENTIALS: f"{_SECRET} after a lost answer it is asked again with the credentials that are stored by then",
+}
+"""The operations that have no scene, and why."""
 
 
 def two_of(scene: Scene, bench: Bench) -> Items:

@@ -41,7 +41,7 @@ def arrives_to_the_cent(examination: Examination) -> Verdict:
     subject = examination.subject
     currencies = [subject.currency, *(each for each in AWKWARD_CURRENCIES if subject.takes(each))]
     attempts = (partial(_in_currency, examination, currency) for currency in currencies)
-    return tried("the total at the provider is the invoice's", "currencies", attempts)
+    return tried("the total at the provider is the invoice's", "currency", attempts)
 
 
 def _in_currency(examination: Examination, currency: str) -> str | None:
@@ -116,7 +116,7 @@ def discounts_and_taxes_arrive(examination: Examination) -> Verdict:
         {"tax_config": VAT, "discounts": PERCENT_OFF},
     )
     attempts = (partial(_shaped, examination, shape) for shape in shapes)
-    return tried("a discount or a tax is in the provider's total as it is in ours", "shapes", attempts)
+    return tried("a discount or a tax is in the provider's total as it is in ours", "shape", attempts)
 
 
 def _shaped(examination: Examination, shape: dict[str, Any]) -> str | None:
@@ -131,7 +131,7 @@ def _shaped(examination: Examination, shape: dict[str, Any]) -> str | None:
 def any_text_arrives(examination: Examination) -> Verdict:
     """Names in any script, with any sign, are carried or refused beforehand."""
     attempts = (partial(_named, examination, text) for text in TEXTS)
-    return tried("a name in any script is carried", "texts", attempts)
+    return tried("a name in any script is carried", "text", attempts)
 
 
 def _named(examination: Examination, text: str) -> str | None:
@@ -155,7 +155,7 @@ def each_item_has_its_own_outcome(examination: Examination) -> Verdict:
     """Of several in one request each gets its own id and its own total."""
     batched = [scene for scene in examination.scenes if _batch_of(examination, scene.capability) > 1]
     attempts = (partial(_own_outcomes, examination, scene) for scene in batched)
-    return tried("each item's outcome is its own", "operations", attempts)
+    return tried("each item's outcome is its own", "operation", attempts)
 
 
 def _batch_of(examination: Examination, capability: Capability) -> int:
@@ -285,7 +285,7 @@ def _credited(examination: Examination) -> str | None:
 
 def removes_what_it_is_told_to(examination: Examination) -> Verdict:
     """What is voided or deleted counts no more."""
-    return tried("it counts no more in the books", "operations", _removals(examination, _removed))
+    return tried("it counts no more in the books", "operation", _removals(examination, _removed))
 
 
 def _removals(
@@ -297,7 +297,7 @@ def _removals(
 
 
 def _to_remove(bench: Bench, capability: Capability) -> InvoiceItem:
-    (item,) = issued(bench) if capability is C.VOID else removable(bench)
+    (item,) = removable(bench) if capability is C.DELETE else issued(bench)
     found: InvoiceItem = item
     return found
 
@@ -317,8 +317,14 @@ def _counted(bench: Bench, reference: str) -> tuple[object, bool]:
 
 
 def removing_again_is_done(examination: Examination) -> Verdict:
-    """Voiding or deleting what is void or gone already is done."""
-    return tried("already void or gone is Done", "operations", _removals(examination, _removed_again))
+    """Voiding, deleting or writing off what is so already is done."""
+    removals = [*_removals(examination, _removed_again), *_write_offs(examination)]
+    return tried("already void, gone or written off is Done", "operation", removals)
+
+
+def _write_offs(examination: Examination) -> Iterator[Callable[[], str | None]]:
+    if examination.subject.can(C.MARK_UNCOLLECTIBLE) and examination.subject.can(C.ISSUE):
+        yield partial(_removed_again, examination, C.MARK_UNCOLLECTIBLE)
 
 
 def _removed_again(examination: Examination, capability: Capability) -> str | None:
@@ -346,5 +352,5 @@ CHECKS: tuple[Check, ...] = (
     _check(an_edited_customer_stays_one, Rule.EXACT, C.SYNC_CUSTOMER),
     _check(credit_arrives_to_the_cent, Rule.EXACT, C.CREDIT),
     _check(removes_what_it_is_told_to, Rule.EXACT, C.VOID, C.DELETE),
-    _check(removing_again_is_done, Rule.EXACT, C.VOID, C.DELETE),
+    _check(removing_again_is_done, Rule.EXACT, C.VOID, C.DELETE, C.MARK_UNCOLLECTIBLE),
 )

@@ -7,14 +7,24 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from billhook.contract import Capability, Done, Pending, Refusal, Request, WebhookEvent
+from billhook.contract import Capability, Done, PaymentStatus, Pending, Refusal, Request, WebhookEvent
 from billhook.contract.requests import Call
 from billhook.engine.rehearsal import rehearse
-from billhook.testing.kit.bench import Bench
+from billhook.testing.kit.bench import NOTHING_AUTHORIZES, Bench
 from billhook.testing.kit.check import Check, Exempt, Tier, Verdict
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.rules import Rule
-from billhook.testing.kit.scenes import Scene, a_payment, collected, settled_payment, to_be_paid
+from billhook.testing.kit.scenes import (
+    Scene,
+    a_payment,
+    a_refund_that_is_there,
+    collected,
+    settled_payment,
+    to_be_canceled,
+    to_be_captured,
+    to_be_paid,
+)
+from billhook.testing.kit.subject import Authorizing
 from billhook.testing.kit.trying import Refused, tried
 
 C = Capability
@@ -59,9 +69,63 @@ def _looked_at(examination: Examination) -> str | None:
     return None if amount in taken or not amount else f"it shows {amount}, and the books {taken}"
 
 
+def captures_what_is_asked(examination: Examination) -> Verdict:
+    """Of a payment that is authorized so much is taken as is asked."""
+    return tried("the part that was asked is taken", "payment", [partial(_captured, examination)])
+
+
+def _captured(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        if not isinstance(bench.books, Authorizing):
+            raise Refused(NOTHING_AUTHORIZES)
+        (item,) = to_be_captured(bench)
+        outcomes = [bench.run(C.CAPTURE_PAYMENT, item).outcome]
+        outcomes += [bench.run(C.CHECK_PAYMENT, item).outcome] if bench.can(C.CHECK_PAYMENT) else []
+    told = {outcome.result.amount for outcome in outcomes if isinstance(outcome, Done)} - {Decimal(0)}
+    return None if told <= {item.amount} else f"{item.amount} was asked, and {max(told)} is taken"
+
+
+def a_canceled_payment_is_over(examination: Examination) -> Verdict:
+    """A payment that is said to be canceled takes no money any more."""
+    return tried("canceled is canceled there, too", "payment", [partial(_canceled, examination)])
+
+
+def _canceled(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        (item,) = to_be_canceled(bench)
+        outcome = bench.run(C.CANCEL_PAYMENT, item).outcome
+        if not isinstance(outcome, Done) or outcome.result.status is not PaymentStatus.CANCELED:
+            raise Refused(f"its payment could not be canceled any more: {outcome}")
+        if not bench.can(C.CHECK_PAYMENT):
+            return None
+        after = bench.run(C.CHECK_PAYMENT, item).outcome
+    status = after.result.status if isinstance(after, Done) else after
+    return None if status in {PaymentStatus.CANCELED, PaymentStatus.FAILED} else f"it says canceled, and is {status}"
+
+
+def a_refund_reads_as_it_stands(examination: Examination) -> Verdict:
+    """Looking at a refund shows the one that was made."""
+    return tried(
+        "the refund that is looked at is the one that was made", "refund", [partial(_read_refund, examination)]
+    )
+
+
+def _read_refund(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        (item,) = a_refund_that_is_there(bench)
+        bench.rest()
+        outcome = bench.run(C.CHECK_REFUND, item).outcome
+    if not isinstance(outcome, Done):
+        return None if isinstance(outcome, Pending) else f"it is answered with {outcome}"
+    if outcome.result.external_id not in {None, item.external_id}:
+        return f"{item.external_id} was made, and {outcome.result.external_id} is shown"
+    amount = outcome.result.amount
+    return None if amount == item.amount else f"{item.amount} was given back, and {amount} is shown"
+
+
 def gives_back_what_is_asked(examination: Examination) -> Verdict:
     """A part that is refunded is that part, and no more."""
-    return tried("each refund is of the amount that was asked", "refunds", [partial(_given_back, examination)])
+    return tried("each refund is of the amount that was asked", "refund", [partial(_given_back, examination)])
 
 
 def _given_back(examination: Examination) -> str | None:
@@ -115,7 +179,7 @@ def forged_webhooks_are_refused(examination: Examination) -> Verdict:
         if not told:
             return Exempt("its simulator tells nothing by webhook")
         attempts = (partial(_forged, bench, headers, body) for headers, body in told)
-        return tried("a forged webhook is refused, and the real one taken", "webhooks", attempts)
+        return tried("a forged webhook is refused, and the real one taken", "webhook", attempts)
 
 
 def _forged(bench: Bench, headers: dict[str, str], body: bytes) -> str | None:
@@ -140,7 +204,7 @@ def a_webhook_names_what_changed(examination: Examination) -> Verdict:
     if not ours:
         return Exempt("its simulator tells of no document and no payment")
     attempts = (partial(_is_known, event, known) for event in ours)
-    return tried("an event names the remote id", "events", attempts)
+    return tried("an event names the remote id", "event", attempts)
 
 
 def _events(read: tuple[WebhookEvent, ...] | Refusal) -> tuple[WebhookEvent, ...]:
@@ -161,10 +225,13 @@ def _is_known(event: WebhookEvent, known: set[str]) -> str | None:
 # Previews.
 
 
+_SAMPLES = "Nothing is sent for a preview, not even what only reads: give each Request a `sample`."
+
+
 def a_preview_asks_what_is_sent(examination: Examination) -> Verdict:
     """Driven by its samples an operation comes to its end, and begins with the request that is sent."""
     attempts = (partial(_previewed, examination, scene) for scene, _ in examination.sound())
-    return tried("a preview shows the requests that are sent, to the end", "operations", attempts)
+    return tried("a preview shows the requests that are sent, to the end", "operation", attempts)
 
 
 def _previewed(examination: Examination, scene: Scene) -> str | None:
@@ -175,7 +242,7 @@ def _previewed(examination: Examination, scene: Scene) -> str | None:
         if rehearsal.stopped is not None:
             if "calls" in rehearsal.stopped:
                 raise Refused(rehearsal.stopped)
-            return f"{scene.name}: {rehearsal.stopped}"
+            return f"{scene.name}: {rehearsal.stopped} {_SAMPLES}"
         steps: Any = bench.handle.start(scene.capability, batch)
         first = next(steps, None)
     if not rehearsal.requests or first is None:
@@ -194,7 +261,10 @@ def _check(run: Callable[[Examination], Verdict], rule: Rule, *needs: Capability
 CHECKS: tuple[Check, ...] = (
     _check(collects_what_is_due, Rule.EXACT, C.COLLECT_PAYMENT),
     _check(a_payment_reads_as_it_stands, Rule.EXACT, C.CHECK_PAYMENT),
+    _check(captures_what_is_asked, Rule.EXACT, C.CAPTURE_PAYMENT),
+    _check(a_canceled_payment_is_over, Rule.EXACT, C.CANCEL_PAYMENT),
     _check(gives_back_what_is_asked, Rule.EXACT, C.REFUND),
+    _check(a_refund_reads_as_it_stands, Rule.EXACT, C.CHECK_REFUND),
     _check(a_recorded_payment_stands_in_the_books, Rule.EXACT, C.RECORD_PAYMENT),
     _check(forged_webhooks_are_refused, Rule.EVENTS, C.READ_WEBHOOK),
     _check(a_webhook_names_what_changed, Rule.EVENTS, C.READ_WEBHOOK),

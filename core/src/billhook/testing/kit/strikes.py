@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from billhook.contract import Done, Pending
+from billhook.contract import Done, PaymentResult, PaymentStatus, Pending
 from billhook.testing.kit.bench import Bench, Blow, Stuck, Worked
 from billhook.testing.kit.scenes import Scene
-from billhook.testing.kit.subject import SimulatorProtocol, Subject
+from billhook.testing.kit.subject import Refunding, SimulatorProtocol, Subject
 
 Books = Counter[tuple[Any, ...]]
+
+_ENDS = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELED, PaymentStatus.UNCOLLECTIBLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,12 @@ def _told(error: Exception) -> str:
 
 
 def standing(books: SimulatorProtocol) -> Books:
-    """What counts of the books: documents, payments and customers by our references, and how often each is there."""
+    """What counts of the books: documents, payments, refunds and customers by our references, and how often each is there."""
     found: Books = Counter({("customers",): len(books.customers())})
     found.update(_documents(books))
     found.update(("payment", payment.reference, payment.amount) for payment in books.payments())
+    if isinstance(books, Refunding):
+        found.update(("refund", refund.reference, refund.amount) for refund in books.refunds())
     found.update(("twice", each.kind, each.reference) for each in books.duplicates())
     return found
 
@@ -97,7 +101,16 @@ def _of_outcomes(found: Worked, expected: Worked) -> str | None:
             continue
         if _figures(outcome) != _figures(after):
             return f"the outcome says {_figures(after)}, and without it {_figures(outcome)}"
+        ends = _end(outcome), _end(after)
+        if None not in ends and ends[0] is not ends[1]:
+            return f"the outcome says {ends[1]}, and without it {ends[0]}"
     return None
+
+
+def _end(outcome: Any) -> PaymentStatus | None:
+    """How a payment ended, where it did."""
+    result = outcome.result if isinstance(outcome, Done) else None
+    return result.status if isinstance(result, PaymentResult) and result.status in _ENDS else None
 
 
 def _figures(outcome: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from billhook.clock import Clock
 from billhook.contract import Capability, Declaration, Provider
@@ -40,6 +40,21 @@ class SimulatorProtocol(Protocol):
     def deliver_webhooks(self, post: Callable[[Pairs, bytes], int]) -> int: ...
     def tick(self) -> None: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Authorizing(Protocol):
+    """What a simulator offers besides where payments can be authorized first and taken later: how an app is installed that only
+    authorizes. The payment of an invoice that lives elsewhere comes to stand authorized there."""
+
+    def authorizing_connection(self, url: str) -> Connection: ...
+
+
+@runtime_checkable
+class Refunding(Protocol):
+    """What a simulator offers besides where money can be given back: the refunds in its books, each under our reference."""
+
+    def refunds(self) -> Sequence[BookedPayment]: ...
 
 
 SimulatorMaker = Callable[..., SimulatorProtocol]

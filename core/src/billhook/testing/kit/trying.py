@@ -13,7 +13,7 @@ class Refused(Exception):
 
 
 def tried(expected: str, what: str, attempts: Iterable[Callable[[], str | None]]) -> Verdict:
-    """Passed when no attempt finds a problem; exempt when each of them is honestly refused. Whatever is raised is a problem."""
+    """Passed when no attempt (at one ``what`` each) finds a problem; exempt when each of them is honestly refused. Whatever is raised is a problem."""
     count, refusal = 0, "there is nothing to try it on"
     for attempt in attempts:
         try:

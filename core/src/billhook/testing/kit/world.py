@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ CUSTOMERS = ("ada", "grace")
 MOST_TURNS = 60
 """A story of two invoices takes a few; one that is never done is given up then."""
 LINES = ({"name": "Lamp", "item_code": "L1", "quantity": "3", "price": {"type": "unit", "amount": "2.55"}},)
+
+GIVEN_BACK = Decimal("1.00")
 
 
 @dataclass
@@ -61,6 +64,50 @@ class World:
         ids = [self.billing.invoices.submit(draft).id for draft in drafts]
         self.work()
         return ids
+
+    def tell_the_rest(self, paid: str) -> list[str]:
+        """What comes after billing, as far as the provider does it: of the invoice that is paid a part is given back, another one is
+        credited, and one is made void. What did not end as it should.
+        """
+        does = self.subject.can
+        wrong = self._refunded(paid) if does(Capability.REFUND) and does(Capability.COLLECT_PAYMENT) else []
+        if does(Capability.CREDIT) and does(Capability.ISSUE):
+            wrong += self._credited(self._sent("credited"))
+        if does(Capability.VOID):
+            wrong += self._voided(self._sent("voided"))
+        return wrong
+
+    def _sent(self, key: str) -> str:
+        """An invoice that is issued and waits for its money."""
+        draft = {"key": key, "customer_key": CUSTOMERS[0], "currency": self.subject.currency, "lines": list(LINES)}
+        invoice = self.billing.invoices.submit({**draft, "workflow": {"collection_method": "send_invoice"}})
+        self.work()
+        return invoice.id
+
+    def _refunded(self, invoice_id: str) -> list[str]:
+        for payment in self.billing.invoices.get(invoice_id).payments:
+            if payment.status == "succeeded":
+                self.billing.refunds.refund(payment.id, GIVEN_BACK)
+        self.work()
+        invoice = self.billing.invoices.get(invoice_id).invoice
+        expected = GIVEN_BACK if invoice.status == "paid" else Decimal(0)
+        told = invoice.amount_refunded
+        return [] if told == expected else [f"{expected} was to be given back, and {told} is"]
+
+    def _credited(self, invoice_id: str) -> list[str]:
+        note = {"type": "credit_note", "credited_invoice_id": invoice_id, "customer_key": CUSTOMERS[0]}
+        lines = [{"name": "Lamp, scratched", "item_code": "L1", "price": {"type": "flat", "amount": "2.55"}}]
+        submitted = self.billing.credit_notes.submit({**note, "currency": self.subject.currency, "lines": lines})
+        self.work()
+        status = self.billing.credit_notes.get(submitted.id).status
+        issues = "; ".join(issue.message for issue in self.billing.credit_notes.issues(submitted.id))
+        return [] if status == "issued" else [f"a credit note ends {status}: {issues or 'it waits'}"]
+
+    def _voided(self, invoice_id: str) -> list[str]:
+        self.billing.invoices.void(invoice_id)
+        self.work()
+        status = self.billing.invoices.get(invoice_id).status
+        return [] if status == "voided" else [f"an invoice that was made void ends {status}"]
 
     def work(self) -> None:
         """Work until nothing is due, all engines at the same time."""

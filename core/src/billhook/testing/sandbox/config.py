@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -18,13 +18,16 @@ def _base_url(url: str) -> str:
 
 
 class SandboxSettings(BaseModel):
-    """Where the sandbox listens."""
+    """Where the sandbox listens, and when it takes the money."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: Annotated[
         str, AfterValidator(_base_url), Field(description="Where the sandbox listens, such as http://127.0.0.1:8080.")
     ]
+    capture: Literal["automatic", "manual"] = Field(
+        "automatic", description="Whether money is taken at once, or only authorized (manual)."
+    )
 
 
 class SandboxCredentials(BaseModel):

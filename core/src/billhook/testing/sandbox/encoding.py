@@ -81,8 +81,8 @@ def issue_entry(item: InvoiceItem, document_id: str) -> Entry:
     }
 
 
-def charge_entry(item: PaymentItem) -> Entry:
-    """A payment to be taken. The invoice's metadata go with it: they steer what the sandbox makes of it."""
+def charge_entry(item: PaymentItem, *, captures: bool = True) -> Entry:
+    """A payment to be taken, or only authorized. The invoice's metadata go with it: they steer what the sandbox makes of it."""
     return {
         "reference": item.id,
         "amount": plain(item.amount),
@@ -91,6 +91,7 @@ def charge_entry(item: PaymentItem) -> Entry:
         "customer": item.customer.external_id,
         "method": item.method or item.customer.payment_method,
         "metadata": dict(item.invoice.content.metadata),
+        **({} if captures else {"capture": False}),
     }
 
 

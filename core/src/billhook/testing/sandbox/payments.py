@@ -40,7 +40,8 @@ _UNFINISHED = frozenset({"processing", "action_required", "authorized"})
 
 
 class PaymentDesk:
-    """Charges customers with the outcome that metadata ask for (of the payment, else of its invoice): paid unless told.
+    """Charges customers with the outcome that metadata ask for (of the payment, else of its invoice): paid unless told, or
+    authorized where ``capture`` is false.
 
     It takes more money than is due, and takes it twice, as payment providers do: preventing that is the client's work.
     """
@@ -83,11 +84,14 @@ class PaymentDesk:
 
     def _charge(self, ask: Ask) -> SimReply:
         item = ask.item
-        if item.get("capture", True) is not True:
-            raise InvalidInput("capture_unsupported", "The sandbox captures at once. Send capture: true.", "/capture")
+        captures = item.get("capture", True)
+        if not isinstance(captures, bool):
+            raise InvalidInput(
+                "capture_invalid", "Send capture: true, or false to have it authorized only.", "/capture"
+            )
         with self._ledger.transaction():
             payment = self._read(item, origin="charged")
-            payment = replace(payment, **self._target(payment, ask.now))
+            payment = replace(payment, **self._target(payment, ask.now, "paid" if captures else "authorized"))
             self._book(payment, ask.now)
         return SimReply.of(200, _shown(payment))
 
@@ -119,10 +123,10 @@ class PaymentDesk:
             metadata=metadata_of(item),
         )
 
-    def _target(self, payment: Payment, now: datetime) -> dict[str, Any]:
+    def _target(self, payment: Payment, now: datetime, untold: str) -> dict[str, Any]:
         invoice = self._invoice(payment.invoice)
         inherited = invoice.metadata.get(STEERING_KEY) if invoice else None
-        status = payment.metadata.get(STEERING_KEY) or inherited or "paid"
+        status = payment.metadata.get(STEERING_KEY) or inherited or untold
         if status not in _TARGETS:
             message = f"The sandbox knows no payment status {status!r}. Use one of: {', '.join(_TARGETS)}."
             raise InvalidInput("payment_status_unknown", message, "/metadata")

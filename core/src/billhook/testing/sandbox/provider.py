@@ -200,7 +200,7 @@ class SandboxProvider(SandboxRequests):
     def collect_payment(self, batch: Batch[PaymentItem, SandboxSettings]) -> Steps[PaymentResult]:
         """Charge the customer. A payment that stands there already is read, never charged again."""
         item = batch.only
-        entry = encoding.charge_entry(item)
+        entry = encoding.charge_entry(item, captures=batch.settings.capture == "automatic")
         reply = yield self._paying(batch, remote_id(item), "charge", "/v1/payments", entry, "charged")
         return {item.id: reading.read_payment_reply(reply)}
 

@@ -105,6 +105,11 @@ class SandboxSimulator(Simulator):
         secrets = {"token": self.rules.tokens[0], "webhook_secret": self.rules.webhook_secret}
         return Connection({"base_url": url}, secrets, accounts)
 
+    def authorizing_connection(self, url: str) -> Connection:
+        """The same, for an app whose payments are only authorized until it captures them."""
+        connection = self.connection(url)
+        return replace(connection, settings={**connection.settings, "capture": "manual"})
+
     def finish_payment(self, payment_id: str, status: str = "paid") -> Payment:
         """Do what the customer was asked to do: an unfinished payment ends as paid, failed or uncollectible."""
         return self._payments.finish(payment_id, status, self.clock.now())

@@ -113,6 +113,11 @@ class StripeSimulator(Simulator):
             {"base_url": url}, {"api_key": self.rules.api_keys[0], "webhook_secret": self.rules.webhook_secret}
         )
 
+    def authorizing_connection(self, url: str) -> Connection:
+        """The same, for an app whose payments of invoices that live elsewhere are only authorized until it captures them."""
+        connection = self.connection(url)
+        return replace(connection, settings={**connection.settings, "capture": "manual"})
+
     # -- what people do there -------------------------------------------------------------------------------------
 
     def finish_payment(self, payment_id: str, *, succeeds: bool = True) -> None:

@@ -165,8 +165,10 @@ class XeroSimulator(Simulator):
     def short_page(self, request: SimRequest, reply: SimReply, missing: int) -> SimReply:
         """The same list without its last items; its pagination still counts them."""
         told = read_json(reply.body) if request.method == "GET" and reply.status == 200 else {}
+        if not isinstance(told, dict) or "pagination" not in told:
+            return reply
         kind = next((name for name, value in told.items() if isinstance(value, list)), None)
-        if kind is None or "pagination" not in told:
+        if kind is None:
             return reply
         return replace(answered({**told, kind: told[kind][: max(0, len(told[kind]) - missing)]}), headers=reply.headers)
 
