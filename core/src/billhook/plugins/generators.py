@@ -5,10 +5,14 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
 from billhook.contract import Provider
+
+FUNCTIONS_REMEMBERED = 4096
+"""Reading the source takes a tenth of a second for a large provider, and every engine that is opened asks."""
 
 _CATCH_CLOSING = frozenset({"BaseException", "GeneratorExit"})
 _OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
@@ -17,9 +21,7 @@ _OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 def closing_problems(provider: type[Provider[Any]]) -> Iterator[str]:
     """Each generator function of a provider, helpers too, that would not let itself be closed. One without source is passed over."""
     for function in _generator_functions(provider):
-        tree = parsed(function)
-        if tree is not None:
-            yield from _closing_problems(function.__name__, tree)
+        yield from _closing_problems(function)
 
 
 def _generator_functions(provider: type[Provider[Any]]) -> Iterator[Callable[..., Any]]:
@@ -41,7 +43,13 @@ def parsed(function: Callable[..., Any]) -> ast.Module | None:
     return ast.parse(f"if True:\n{source}" if source[0].isspace() else source)
 
 
-def _closing_problems(name: str, tree: ast.Module) -> Iterator[str]:
+@lru_cache(FUNCTIONS_REMEMBERED)
+def _closing_problems(function: Callable[..., Any]) -> tuple[str, ...]:
+    tree = parsed(function)
+    return () if tree is None else tuple(_problems_in(function.__name__, tree))
+
+
+def _problems_in(name: str, tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Try | ast.TryStar):
             continue

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
 from billhook.contract import Provider
 from billhook.contract.provider import is_registered
-from billhook.plugins.generators import parsed
+from billhook.plugins.generators import FUNCTIONS_REMEMBERED, parsed
 
 _NAMING = frozenset({"function", "Function"})
 """``self.function("match")`` and ``Function("match")``."""
@@ -19,8 +20,7 @@ _NAMING = frozenset({"function", "Function"})
 def reference_problems(provider: type[Provider[Any]]) -> Iterator[str]:
     """Each function that a method names in so many letters and that is not registered. A method without source is passed over."""
     for function in _methods(provider):
-        tree = parsed(function)
-        for name in dict.fromkeys(_named(tree)) if tree is not None else ():
+        for name in _named(function):
             if not is_registered(inspect.getattr_static(provider, name, None)):
                 yield (
                     f"{function.__name__} names the function {name!r}, which is not registered. "
@@ -36,7 +36,13 @@ def _methods(provider: type[Provider[Any]]) -> Iterator[FunctionType]:
             yield function
 
 
-def _named(tree: ast.AST) -> Iterator[str]:
+@lru_cache(FUNCTIONS_REMEMBERED)
+def _named(function: FunctionType) -> tuple[str, ...]:
+    tree = parsed(function)
+    return () if tree is None else tuple(dict.fromkeys(_names_in(tree)))
+
+
+def _names_in(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or _last_name(node.func) not in _NAMING:
             continue
