@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -241,13 +242,19 @@ def template(postgres_server: PostgresServer) -> str:
     return database_name(url)
 
 
+@pytest.fixture(scope="session")
+def file_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with all tables, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    _upgrade(str(path))
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database with all tables, on both kinds."""
     if request.param == "sqlite":
-        url = str(tmp_path / "billhook.db")
-        _upgrade(url)
-        yield url
+        yield str(shutil.copy(request.getfixturevalue("file_template"), tmp_path / "billhook.db"))
         return
     template, server = request.getfixturevalue("template"), request.getfixturevalue("postgres_server")
     url = server.create(template)

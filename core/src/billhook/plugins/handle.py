@@ -31,7 +31,7 @@ from billhook.contract import (
 )
 from billhook.contract.hooks import PROJECT, PROVIDER_SPECS
 from billhook.contract.requests import Call
-from billhook.contract.table import HOOKS
+from billhook.contract.table import HOOKS, PROVIDER_HOOKS
 from billhook.errors import ConfigError, ContractViolation, Unsupported
 from billhook.plugins.checks import check_override, check_returned
 from billhook.plugins.models import validated
@@ -164,8 +164,18 @@ class ProviderHandle:
         return lambda *values: caller(**dict(zip(arguments, values, strict=True)))
 
 
+class _Manager(pluggy.PluginManager):
+    """Looks for hooks where they can be, and not at whatever else a provider has: what is marked is checked already."""
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        return super().parse_hookspec_opts(module_or_class, name) if name in PROVIDER_HOOKS else None
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        return super().parse_hookimpl_opts(plugin, name) if name in PROVIDER_HOOKS else None
+
+
 def _manager(provider: Provider[Any], overrides: Sequence[object]) -> pluggy.PluginManager:
-    manager = pluggy.PluginManager(PROJECT)
+    manager = _Manager(PROJECT)
     for spec in PROVIDER_SPECS:
         manager.add_hookspecs(spec)
     manager.register(provider, "provider")
