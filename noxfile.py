@@ -73,6 +73,13 @@ nox.options.default_venv_backend = "uv|virtualenv"
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PATTERNS = PYPROJECT["tool"]["uv"]["workspace"]["members"]
 MEMBERS = sorted(path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern))
+PROVIDERS = sorted(
+    name
+    for member in MEMBERS
+    for name in nox.project.load_toml(ROOT / member / "pyproject.toml")["project"]
+    .get("entry-points", {})
+    .get("billhook.providers", {})
+)
 SPREAD = ("--numprocesses=auto", "--dist=worksteal")
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 1024**3  # noqa: S108 - the folder in it is our own
 EDITABLE = ("-e", "core[postgres,server,testing]", *(f"-e{member}" for member in MEMBERS if member != "core"))
@@ -142,6 +149,14 @@ def coverage(session: nox.Session) -> None:
 def crash(session: nox.Session) -> None:
     """The long enumeration: every pair of crashes. Minutes."""
     run_tests(session, "pytest", "-m", "long", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["workshop"], default=False)
+def gold(session: nox.Session) -> None:
+    """Examine every provider up to gold: everything that can strike it, wherever it can. Minutes."""
+    for name in PROVIDERS:
+        command = (workshop_python(session), "-c", "from billhook.cli import main; main()", "check", name)
+        session.run(*command, *session.posargs, env=without_waiting())
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
