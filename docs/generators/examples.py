@@ -31,13 +31,17 @@ class Example:
     code: str
     path: Path
     title: str
+    is_preferred: bool = False
 
 
 def example_of(hook: str, implementations: Mapping[type[Provider[Any]], FunctionType]) -> Example:
-    """The first of a page, those for plugin authors before others; else the first that a provider of ours has."""
-    for examples in map(_examples_in, _pages()):
-        if hook in examples:
-            return examples[hook]
+    """One of a page, those for plugin authors before others; else the first that a provider of ours has.
+
+    A block that says ``shows=HOOK`` is preferred for that hook.
+    """
+    shown = [examples[hook] for examples in map(_examples_in, _pages()) if hook in examples]
+    if shown:
+        return max(shown, key=lambda example: example.is_preferred)
     for provider, function in implementations.items():
         return Example(
             _dedented(inspect.getsource(function)), source_of(function), f"the provider {provider.declaration.type}"
@@ -61,10 +65,10 @@ def _examples_in(page: Path) -> dict[str, Example]:
     title = _TITLE.search(text)
     found: dict[str, Example] = {}
     for block in _BLOCK.finditer(text):
-        if not NOT_EXAMPLES & set(block["words"].split()):
-            for function in _hooks_in(block["body"]):
-                code = _lines_of(block["body"], function)
-                found.setdefault(function.name, Example(code, page, title[1] if title else page.stem))
+        words = set(block["words"].split())
+        for function in () if NOT_EXAMPLES & words else _hooks_in(block["body"]):
+            code, is_preferred = _lines_of(block["body"], function), f"shows={function.name}" in words
+            found.setdefault(function.name, Example(code, page, title[1] if title else page.stem, is_preferred))
     return found
 
 

@@ -9,6 +9,7 @@ What the first line of a block says decides what happens:
     ... file=NAME     written to that file
     ... exit=1        the command ends with that status
     ... no-run        shown only; the page says why
+    ... shows=HOOK    run; the reference takes its example of that hook from here
     ... wrong         run; shows how not to do it, so the reference takes no example from it
     ... excerpt       shown only; a generator cut it out of what runs elsewhere
 
