@@ -47,7 +47,7 @@ WHO = {
     HookKind.OPERATION: "the provider",
     HookKind.PURE: "the provider, and the host ahead of it",
     HookKind.READING: "the provider",
-    HookKind.OBSERVER: "anybody",
+    HookKind.OBSERVER: "a host that passes observers in, and any distribution, by the entry point group `billhook.hooks`",
 }
 
 ARGUMENTS = {
@@ -101,7 +101,7 @@ def _place(spec: type) -> str:
 def _described(hook: Hook) -> str:
     parts = [f"## {hook.name}", *_promise_of(hook)]
     parts += ["**When.** " + _part(hook, "when"), "**Arguments**\n\n" + "\n".join(_arguments(hook))]
-    parts += [f"**Returns** `{_returned(hook)}`. " + _part(hook, "returns"), "**Errors.** " + _part(hook, "errors")]
+    parts += [f"**Returns** `{_returned(hook)}`. " + _part(hook, "returns"), "**Errors.** " + _errors(hook)]
     parts += [_example(hook), "**Implemented by** " + _implementers(hook)]
     return "\n\n".join(parts)
 
@@ -125,6 +125,13 @@ def _part(hook: Hook, name: str) -> str:
             said = part.removeprefix("Errors: ").removeprefix("Returns ")
             return said[0].upper() + said[1:] if name != "when" else part
     raise LookupError(f"The docstring of {hook.name} has no paragraph that begins with {beginning!r}.")
+
+
+def _errors(hook: Hook) -> str:
+    said = _part(hook, "errors")
+    if hook.kind is not HookKind.OPERATION:
+        return said
+    return f"{said} Issues carry the component `{OPERATIONS[Capability(hook.name)].component('TYPE')}`."
 
 
 def _paragraphs(hook: Hook) -> list[str]:
@@ -187,7 +194,7 @@ def _example(hook: Hook) -> str:
 
 def _implementers(hook: Hook) -> str:
     named = [_named(hook, provider, function) for provider, function in _implementations(hook).items()]
-    return ", ".join(named) + "." if named else f"nobody here; it is for {WHO[hook.kind]}."
+    return f"{', '.join(named) or WHO[hook.kind]}."
 
 
 def _named(hook: Hook, provider: type[Provider[Any]], function: FunctionType) -> str:

@@ -59,13 +59,15 @@ class CustomerSpec:
     def sync_customer(self, batch: Batch[CustomerItem, Any]) -> Steps[CustomerResult]:  # type: ignore[empty-body]
         """Operation. Bring customers to the provider: create, or update where ``external_id`` is set.
 
-        Called once per customer and app before any invoice needs it, and again after the customer was edited. Two invoices of one customer
-        wait for the same call.
+        Called once per customer and app before any invoice needs it, and again after the customer was edited. Two invoices of one
+        customer wait for the same call.
 
-        Returns Done with the customer's id there. The stored payment method and ``app_data`` come back in every later item's ``customer``.
+        Returns Done with the customer's id there. The stored payment method and ``app_data`` come back in every later item's
+        ``customer``.
 
-        Errors: Rejected stops every invoice that waits for the customer with ``customer_rejected``; it is tried again when the customer is
-        edited or an invoice is retried. A name that clashes is for the provider to resolve, by a rule that it documents.
+        Errors: Rejected stops every invoice that waits for the customer with ``customer_rejected``; it is tried again when the
+        customer is edited or an invoice is retried. A name that clashes is for the provider to resolve, by a rule that it
+        documents.
         """
 
 
@@ -74,50 +76,53 @@ class InvoicingSpec:
 
     @hookspec(firstresult=True)
     def sync_draft(self, batch: Batch[InvoiceItem, Any]) -> Steps[DocumentResult]:  # type: ignore[empty-body]
-        """Operation. Put the draft there: create it, or replace the one that ``external_id`` names. Return the totals the provider holds.
+        """Operation. Put the draft there: create it, or replace the one that ``external_id`` names. Return the totals the provider
+        holds.
 
-        Called when an invoice enters draft.syncing, and again for every revision. Without the capability the invoice passes, and the first
-        that the provider sees of it is ``issue``.
+        Called when an invoice enters ``draft.syncing``, and again for every revision. Without the capability the invoice passes,
+        and the first that the provider sees of it is ``issue``.
 
-        Returns Done with the id, the ids of lines and discounts, and the totals that the provider holds. Pending is looked at by ``fetch``.
+        Returns Done with the id, the ids of lines and discounts, and the totals that the provider holds. Pending is looked at by
+        ``fetch``.
 
-        Errors: Rejected makes the invoice draft.sync_failed with the issues that it names. So do totals that differ from the invoice's, with
-        ``totals_differ`` and both figures.
+        Errors: Rejected makes the invoice ``draft.sync_failed`` with the issues that it names. So do totals that differ from the
+        invoice's, with ``totals_differ`` and both figures.
         """
 
     @hookspec(firstresult=True)
     def issue(self, batch: Batch[InvoiceItem, Any]) -> Steps[DocumentResult]:  # type: ignore[empty-body]
         """Operation. Make the invoice final under ``item.number`` (or return the number that the provider gave).
 
-        Called when an approved invoice enters issuing.syncing. ``item.external_id`` names its draft, where there are drafts.
+        Called when an approved invoice enters ``issuing.syncing``. ``item.external_id`` names its draft, where there are drafts.
 
-        Returns Done with the id, the number where the provider gave or changed it, and the totals that the provider holds. Pending is looked
-        at by ``fetch``.
+        Returns Done with the id, the number where the provider gave or changed it, and the totals that the provider holds. Pending
+        is looked at by ``fetch``.
 
-        Errors: Rejected makes the invoice issuing.failed, and it keeps its number for the next try. So do totals that differ, with
-        ``totals_differ``.
+        Errors: Rejected makes the invoice ``issuing.failed``, and it keeps its number for the next try. So do totals that differ,
+        with ``totals_differ``.
         """
 
     @hookspec(firstresult=True)
     def send(self, batch: Batch[InvoiceItem, Any]) -> Steps[SendResult]:  # type: ignore[empty-body]
         """Operation. Send the issued invoice to the customer, once.
 
-        Called after ``issue`` where the workflow says send_invoice, unless the document that was issued says when it was sent.
+        Called after ``issue`` where the workflow says ``send_invoice``, unless the document that was issued says when it was sent.
 
         Returns Done with the moment of sending. Sent already is Done.
 
-        Errors: Rejected makes the invoice issuing.failed; a retry sends it without issuing it again.
+        Errors: Rejected makes the invoice ``issuing.failed``; a retry sends it without issuing it again.
         """
 
     @hookspec(firstresult=True)
     def void(self, batch: Batch[InvoiceItem, Any]) -> Steps[RemovalResult]:  # type: ignore[empty-body]
         """Operation. Make an issued invoice void. Already void is Done.
 
-        Called when an invoice is voided that stands at this app, finished or as a leftover. Where the app never had it, nothing is asked.
+        Called when an invoice is voided that stands at this app, finished or as a leftover. Where the app never had it, nothing is
+        asked.
 
         Returns Done, as also for a document that was never there.
 
-        Errors: Rejected leaves the invoice voided here, and its issue says that it still stands there.
+        Errors: Rejected leaves the invoice voided here, and shows as its issue: it still stands there.
         """
 
     @hookspec(firstresult=True)
@@ -135,12 +140,12 @@ class InvoicingSpec:
     def delete(self, batch: Batch[InvoiceItem, Any]) -> Steps[RemovalResult]:  # type: ignore[empty-body]
         """Operation. Remove a draft. Already gone is Done.
 
-        Called when an invoice enters delete.syncing that stands at this app, finished or as a leftover. It may be issued there already, where
-        a document was refused halfway.
+        Called when an invoice enters ``delete.syncing`` that stands at this app, finished or as a leftover. It may be issued there
+        already, where a document was refused halfway.
 
         Returns Done, as also for a document that was never there.
 
-        Errors: Rejected makes the invoice delete.failed.
+        Errors: Rejected makes the invoice ``delete.failed``.
         """
 
     @hookspec(firstresult=True)
@@ -162,13 +167,14 @@ class PaymentSpec:
     def collect_payment(self, batch: Batch[PaymentItem, Any]) -> Steps[PaymentResult]:  # type: ignore[empty-body]
         """Operation. Take the money with the customer's stored method. An unknown remote status is Pending.
 
-        Called when an issued invoice is to be charged automatically, and again when a failed one is retried. ``item.amount`` is what is due;
-        ``invoice_external_id`` is None where the invoice lives elsewhere.
+        Called when an issued invoice is to be charged automatically, and again when a failed one is retried. ``item.amount`` is
+        what is due; ``invoice_external_id`` is None where the invoice lives elsewhere.
 
-        Returns Done with the status and the amount that was really received, or Pending while it is under way: ``check_payment`` looks then.
+        Returns Done with the status and the amount that was really received, or Pending while it is under way: ``check_payment``
+        looks then.
 
-        Errors: Rejected makes the payment failed and the invoice payment_processing.failed. A charge that was declined is no refusal but Done
-        with the status FAILED, its ``code`` and ``message``.
+        Errors: Rejected makes the payment failed and the invoice ``payment_processing.failed``. A charge that was declined is no
+        refusal but Done with the status ``FAILED``, its ``code`` and ``message``.
         """
 
     @hookspec(firstresult=True)
@@ -179,8 +185,8 @@ class PaymentSpec:
 
         Returns Done with the status and the amount that was taken, or Pending while it is under way.
 
-        Errors: Rejected leaves the payment authorized, shows as a warning, and leads to ``check_payment``, because it may stand otherwise
-        there than is known here.
+        Errors: Rejected leaves the payment authorized, shows as a warning, and leads to ``check_payment``, because it may stand
+        otherwise there than is known here.
         """
 
     @hookspec(firstresult=True)
@@ -188,7 +194,8 @@ class PaymentSpec:
         """Operation. Have a payment that is authorized or still open come to nothing. Where the money came all the same, say so: a
         payment that can't be canceled any more is Done with the status it has.
 
-        Called when somebody cancels the payment of an invoice, voids an invoice of which a payment is under way, or pays it another way.
+        Called when somebody cancels the payment of an invoice, voids an invoice of which a payment is under way, or pays it another
+        way.
 
         Returns Done with the status that the payment has now, or Pending while that is open.
 
@@ -201,8 +208,8 @@ class PaymentSpec:
 
         Called at ``check_after``, when a webhook hints at it, and after a refused capture or cancellation.
 
-        Returns Done with the status and the amount received, or Pending with the next ``check_after``. An older word that comes late changes
-        nothing.
+        Returns Done with the status and the amount received, or Pending with the next ``check_after``. An older word that comes
+        late changes nothing.
 
         Errors: Rejected says nothing of the money: it shows as a warning, and the payment is looked at again an hour later.
         """
@@ -211,8 +218,8 @@ class PaymentSpec:
     def record_payment(self, batch: Batch[PaymentItem, Any]) -> Steps[PaymentResult]:  # type: ignore[empty-body]
         """Operation. Note at this app a payment that came another way, so that its books agree.
 
-        Called at the invoicing app once the invoice is issued there, for each payment that it did not take itself. ``item.external_id`` is
-        the payer's or another app's, not this app's.
+        Called at the invoicing app once the invoice is issued there, for each payment that it did not take itself.
+        ``item.external_id`` is the payer's or another app's, not this app's.
 
         Returns Done with the id under which the payment is noted there.
 
@@ -247,14 +254,16 @@ class TaxSpec:
 
     @hookspec(firstresult=True)
     def calculate_tax(self, batch: Batch[InvoiceItem, Any]) -> Steps[TaxResult]:  # type: ignore[empty-body]
-        """Operation. Tax per line, asked for while the draft is validated. A failed look-up stops the invoice; it never means no tax.
+        """Operation. Tax per line, asked for while the draft is validated. A failed look-up stops the invoice; it never means no
+        tax.
 
-        Called at the tax app of the profile, in draft.validating, where the workflow has tax switched on. It changes nothing there.
+        Called at the tax app of the profile, in ``draft.validating``, where the workflow has tax switched on. It changes nothing
+        there.
 
-        Returns Done with the taxes by line id. A line without an entry keeps the tax that it has, and one whose taxes the sender stated keeps
-        those in any case.
+        Returns Done with the taxes by line id. A line without an entry keeps the tax that it has, and one whose taxes the sender
+        stated keeps those in any case.
 
-        Errors: Rejected makes the invoice draft.invalid.
+        Errors: Rejected makes the invoice ``draft.invalid``.
         """
 
 
@@ -265,11 +274,11 @@ class ReconciliationSpec:
     def fetch(self, batch: Batch[InvoiceItem, Any]) -> Steps[Snapshot]:  # type: ignore[empty-body]
         """Operation. Read what the provider holds for a document now. Changes nothing.
 
-        Called when a webhook hints at a document, when ``sync_draft`` or ``issue`` left it pending, and when an operator says that a document
-        in doubt was found.
+        Called when a webhook hints at a document, when ``sync_draft`` or ``issue`` left it pending, and when an operator says that
+        a document in doubt was found.
 
-        Returns Done with what stands there, ``found`` False where there is no such document. ``amount_paid`` that is more than was known counts
-        as money that came there.
+        Returns Done with what stands there, ``found`` False where there is no such document. ``amount_paid`` that is more than was
+        known counts as money that came there.
 
         Errors: Rejected for a document that is pending counts as the refusal of what is waited for; otherwise it shows as an issue.
         """
@@ -286,7 +295,8 @@ class ConnectionSpec:
 
         Returns Done with the accounts, as far as the provider tells.
 
-        Errors: Rejected is told to whoever asked, with its message. A 401 is read before this hook: credentials that can be renewed are, once.
+        Errors: Rejected is told to whoever asked, with its message. A 401 is read before this hook: credentials that can be renewed
+        are, once.
         """
 
     @hookspec(firstresult=True)
@@ -305,8 +315,8 @@ class ConnectionSpec:
     def exchange_code(self, batch: Batch[ConnectionItem, Any]) -> Steps[CredentialsResult]:  # type: ignore[empty-body]
         """Operation. Turn the code that came back into credentials. Never journalled.
 
-        Called when the person came back. The parameters are the whole query of the redirect, with ``redirect_uri`` and ``code_verifier``; its
-        ``state`` was checked before.
+        Called when the person came back. The parameters are the whole query of the redirect, with ``redirect_uri`` and
+        ``code_verifier``; its ``state`` was checked before.
 
         Returns Done with the credentials by the names of the credentials model, and when they expire.
 
@@ -317,8 +327,8 @@ class ConnectionSpec:
     def list_accounts(self, batch: Batch[ConnectionItem, Any]) -> Steps[ConnectionResult]:  # type: ignore[empty-body]
         """Operation. The accounts that the credentials reach.
 
-        Called after ``exchange_code``. The parameters are the query of the redirect. An app is installed for each account that the person chooses, and keeps its id
-        in the setting ``account``.
+        Called after ``exchange_code``. The parameters are the query of the redirect. An app is installed for each account that the
+        person chooses, and keeps its id in the setting ``account``.
 
         Returns Done with id and name of each account.
 
@@ -331,11 +341,11 @@ class ConnectionSpec:
 
         Called before credentials expire, and once after a 401. Several apps may share what is renewed.
 
-        Returns Done with what is new, by the names of the credentials model, and when it expires; what is left out stays. They are stored
-        before anybody uses them.
+        Returns Done with what is new, by the names of the credentials model, and when it expires; what is left out stays. They are
+        stored before anybody uses them.
 
-        Errors: Rejected means that the grant is dead: every app that shares it becomes unauthorized. An answer that is lost is asked for again,
-        with the same credentials.
+        Errors: Rejected means that the grant is dead: every app that shares it becomes unauthorized. An answer that is lost is
+        asked for again, with the same credentials.
         """
 
 
@@ -347,8 +357,8 @@ class LineSpec:
         """Pure. Where a line goes: account, item, tax code, and the rule that chose them. None: ask the next; if nobody knows, the
         invoice stops with the issue ``line_not_mapped``.
 
-        Called for each line of a draft and of a credit note while it is validated, after the host's override and the rules of the app, and
-        again after an edit or a retry. The result is frozen: what was mapped is what is sent.
+        Called for each line of a draft and of a credit note while it is validated, after the host's override and the rules of the
+        app, and again after an edit or a retry. The result is frozen: what was mapped is what is sent.
 
         Returns the line in the words of the provider, or None.
 
@@ -363,13 +373,13 @@ class NumberingSpec:
     def assign_number(self, number: NumberRequest, settings: Any) -> str | None:
         """Pure. Shape the sequence value that the engine reserved into the document's number. None: the series' own template.
 
-        Called just before the operation that carries the number, where the engine owns numbers. The same value always comes for the same
-        document.
+        Called just before the operation that carries the number, where the engine owns numbers. The same value always comes for the
+        same document.
 
         Returns the number, which has to fit the declared length and pattern, or None.
 
-        Errors: a number that does not fit is refused before anything is sent, with ``number_too_long`` or ``number_not_accepted``; what the
-        hook raises, with ``number_failed``.
+        Errors: a number that does not fit is refused before anything is sent, with ``number_too_long`` or ``number_not_accepted``;
+        what the hook raises, with ``number_failed``.
         """
 
 
@@ -382,9 +392,11 @@ class ValidationSpec:
     ) -> Sequence[ValidationIssue] | None:
         """Pure. Everything wrong with an invoice, all at once, before anything is written. Critical issues stop it.
 
-        An app that only collects is asked too, where the profile collects by itself: of an invoice that lives elsewhere, with no ``lines``.
+        An app that only collects is asked too, where the profile collects by itself: of an invoice that lives elsewhere, with no
+        ``lines``.
 
-        Called while a draft or a credit note is validated, after its lines are mapped and the limits that the declaration states are checked.
+        Called while a draft or a credit note is validated, after its lines are mapped and the limits that the declaration states
+        are checked.
 
         Returns every issue found, each with a stable code and a path into the invoice; none, or None, where all is well.
 
@@ -403,14 +415,16 @@ class ReadingSpec:
 
         Returns a verdict; None leaves it to the default, which goes by status.
 
-        Errors: it has to have a verdict for any bytes. What it raises counts as an unknown outcome of a request that may have been executed.
+        Errors: it has to have a verdict for any bytes. What it raises counts as an unknown outcome of a request that may have been
+        executed.
         """
 
     @hookspec(firstresult=True)
     def authenticate(self, request: Outgoing, credentials: Any, now: datetime) -> Outgoing | None:
         """The request with its credentials added, at the moment of sending. The result is never stored.
 
-        Called for every send, also of the same request. ``credentials`` are the newest; ``now`` is for signatures that hold the time.
+        Called for every send, also of the same request. ``credentials`` are the newest; ``now`` is for signatures that hold the
+        time.
 
         Returns the request with headers added, or with places in it filled; None leaves it unchanged.
 
@@ -421,8 +435,8 @@ class ReadingSpec:
     def read_webhook(
         self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
     ) -> Sequence[WebhookEvent] | Refusal | None:
-        """The verified events of a webhook (header names in lower case, body as received), or why it is refused. A missing secret is a
-        refusal. ``secrets`` is the app's credentials model. Leave out what ``settings`` show to be another account's: one
+        """The verified events of a webhook (header names in lower case, body as received), or why it is refused. A missing secret
+        is a refusal. ``secrets`` is the app's credentials model. Leave out what ``settings`` show to be another account's: one
         address may get the events of many.
 
         Called for every webhook that arrives for the app, before anything is stored.
