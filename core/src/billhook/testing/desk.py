@@ -120,7 +120,9 @@ class Desk:
         """An invoice that is not there yet, of a customer who is."""
         content = content or a_content(draft or an_invoice(currency=self.currency), invoice_id=an_id(place))
         view = a_view(content, id=an_id(place), number=f"DRAFT-{place}")
-        usual = {"id": view.id, "invoice": view, "customer": self.link(), "lines": self.mapped(view)}
+        usual: dict[str, Any] = {"id": view.id, "invoice": view, "customer": self.link(), "lines": self.mapped(view)}
+        if self.handle.declaration.numbers.needed_for is Capability.SYNC_DRAFT:
+            usual["number"] = f"INV-{place}"
         return InvoiceItem(**{**usual, **changes})
 
     def credit_item(self, place: int = 1, draft: InvoiceDraft | None = None, **changes: Any) -> CreditNoteItem:

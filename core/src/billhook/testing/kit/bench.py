@@ -12,7 +12,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from billhook.clock import TurnedClock
-from billhook.contract import Batch, Call, Capability, Find, Outgoing, Provider, Rejected, Reply, Request, Retry
+from billhook.contract import (
+    Batch,
+    Call,
+    Capability,
+    ConnectionItem,
+    Done,
+    Find,
+    InvoiceItem,
+    Outgoing,
+    PaymentResult,
+    PaymentStatus,
+    Provider,
+    Rejected,
+    Reply,
+    Request,
+    Retry,
+)
 from billhook.contract.operations import OPERATIONS
 from billhook.domain.ids import new_ulid
 from billhook.engine.driver import Driver, Rhythm
@@ -157,7 +173,7 @@ class Bench(Desk):
 
     def work(self, capability: Capability, *items: Any, blow: Blow | None = None) -> Worked:
         """Do it for all items, in as many operations as it takes. Raises Stuck where there is no end."""
-        worked, left = Worked(), list(items)
+        worked, left = Worked(), [_as_handed_in(capability, item) for item in items]
         for _ in range(MOST_ROUNDS):
             settled = _Round(self, capability, self.batch(*left), worked, blow).settle()
             worked.outcomes.update(settled.outcomes)
@@ -174,6 +190,18 @@ class Bench(Desk):
         known = settled.leftovers.get(item.id, {})
         return replace(item, leftovers={**item.leftovers, **known}) if known else item
 
+    def let_the_payer_act(self, outcome: object) -> None:
+        """Where a payment waits for its payer, have it done."""
+        result = outcome.result if isinstance(outcome, Done) else None
+        if isinstance(result, PaymentResult) and result.status is PaymentStatus.ACTION_REQUIRED and result.external_id:
+            self.books.act_as_payer(result.external_id)
+
+    def renew_credentials(self) -> None:
+        """After a 401 that stays: new credentials for old, where the provider can get them, as the engine does."""
+        if self.can(Capability.REFRESH_CREDENTIALS):
+            renewed = Desk.run(self, Capability.REFRESH_CREDENTIALS, ConnectionItem("app")).result
+            self.credentials = self.handle.credentials({**dict(self.credentials), **renewed.credentials})
+
     def rest(self) -> None:
         """Let everything that is under way arrive."""
         for _ in range(4):
@@ -186,6 +214,12 @@ class Bench(Desk):
 
 
 _NO_BLOW = Blow(at=0)
+
+
+def _as_handed_in(capability: Capability, item: Any) -> Any:
+    """An operation whose lines are not mapped gets none."""
+    has_lines = isinstance(item, InvoiceItem) and not OPERATIONS[capability].maps_lines
+    return replace(item, lines=()) if has_lines else item
 
 
 def next_release(provider: type[Provider[Any]]) -> type[Provider[Any]]:
@@ -260,6 +294,8 @@ class _Round:
         self._refused_in_a_row = self._refused_in_a_row + 1 if refused else 0
         if self._refused_in_a_row > 2:
             raise Stuck(f"{self._spec.name} is refused whatever is tried: {park.reason}")
+        if self._refused_in_a_row > 1:
+            self._bench.renew_credentials()
         until = park.until or self._now() + timedelta(seconds=1)
         self._bench.turned.advance(max(until - self._now(), timedelta()))
         return self._driver.resume(self._now())

@@ -18,7 +18,7 @@ from billhook.testing.kit.world import World, a_world
 
 C = Capability
 _A_MINUTE = timedelta(minutes=1)
-PAID = ("paid", "payment_processing.pending")
+PAID = ("paid", "payment_processing.pending", "payment_processing.action_required")
 ENCRYPTED = "billhook_credential"
 
 

@@ -44,7 +44,7 @@ class Scene:
 def _edited(item: Any, bench: Bench) -> InvoiceItem:
     """The same draft, with one line instead of three."""
     shorter = an_invoice(lines=1, currency=bench.currency)
-    return replace(bench.invoice_item(FIRST, shorter), external_id=item.external_id, number=None)
+    return replace(bench.invoice_item(FIRST, shorter), external_id=item.external_id)
 
 
 def a_draft(bench: Bench) -> Items:
@@ -152,6 +152,7 @@ def settled_payment(bench: Bench) -> PaymentItem:
         if isinstance(outcome, Done) and outcome.result.status is PaymentStatus.SUCCEEDED:
             return replace(item, external_id=outcome.result.external_id)
         item = replace(item, external_id=_known(outcome) or item.external_id)
+        bench.let_the_payer_act(outcome)
         bench.turned.advance(getattr(outcome, "check_after", None) or timedelta(hours=12))
         outcome = bench.run(Capability.CHECK_PAYMENT, item).outcome
     raise Stuck(f"the money does not come: {outcome}")

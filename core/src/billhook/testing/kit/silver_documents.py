@@ -224,7 +224,7 @@ def a_second_push_changes_nothing(examination: Examination) -> Verdict:
 
 def _pushed_again(examination: Examination) -> str | None:
     with examination.bench() as bench:
-        item = replace(bench.drafted(1), number=None)
+        item = replace(bench.invoice_item(1), external_id=bench.drafted(1).external_id)
         again = bench.run(C.SYNC_DRAFT, item).result.external_id
         if again not in {None, item.external_id}:
             return f"{item.external_id} became {again}"

@@ -66,6 +66,10 @@ class Simulator(ABC):
     def settle(self, now: datetime) -> None:
         """Do what the provider does by itself as time passes."""
 
+    def act_as_payer(self, external_id: str) -> None:
+        """Do what the payment of that id waits for, which is `action_required`. By default only what is due by the clock happens."""
+        self.tick()
+
     @abstractmethod
     def connection(self, url: str) -> Connection:
         """What an app is installed with to reach this simulator at that address."""
