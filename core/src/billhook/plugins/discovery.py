@@ -11,7 +11,7 @@ from stevedore.driver import DriverManager
 
 from billhook.errors import ProviderLoadError
 
-EXTRAS = frozenset({"gocardless", "manual", "quickbooks", "stripe", "xero"})
+EXTRAS = frozenset({"gocardless", "manual", "paypal", "quickbooks", "stripe", "xero"})
 """Providers that an extra of the same name installs."""
 
 if TYPE_CHECKING:

@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+from billhook.testing.kit import ProviderConformance
+
+
+class TestPaypal(ProviderConformance):
+    provider = "paypal"
