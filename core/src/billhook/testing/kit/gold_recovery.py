@@ -8,14 +8,14 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from billhook.contract import Capability
+from billhook.contract import Capability, Severity
 from billhook.testing.kit.bench import NOTHING_AUTHORIZES, Bench, Blow, Worked
 from billhook.testing.kit.check import Check, Exempt, Failed, Passed, Place, Tier, Verdict
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.rules import Rule
 from billhook.testing.kit.scenes import Scene, two_of
 from billhook.testing.kit.strikes import Books, Played, books_differ, difference, standing
-from billhook.testing.kit.trying import tried
+from billhook.testing.kit.trying import Refused, tried
 
 MARGIN = timedelta(days=2)
 """How much longer than any key is honoured the engine is dead."""
@@ -125,7 +125,21 @@ def every_operation_can_be_struck(examination: Examination) -> Verdict:
 def _comes_to_an_end(examination: Examination, scene: Scene) -> str | None:
     played = examination.alone(scene)
     wrong = (played.problem, *played.worked.doubts, *played.worked.refusals)
+    if played.worked.refusals and scene.of_elsewhere:
+        _raise_where_it_is_said_before(examination, scene)
     return next((f"{scene.name} comes to: {each}" for each in wrong if each), None)
+
+
+def _raise_where_it_is_said_before(examination: Examination, scene: Scene) -> None:
+    """A provider that collects only for its own invoices is honest where its `validate_invoice` says so of one without lines."""
+    if not examination.subject.can(Capability.VALIDATE_INVOICE):
+        return
+    with examination.bench() as bench:
+        (item, *_) = scene.prepare(bench)
+        issues = bench.handle.validate_invoice(item.invoice, (), bench.settings)
+    for issue in issues:
+        if issue.severity is Severity.CRITICAL:
+            raise Refused(issue.message)
 
 
 def every_effect_says_how_it_is_learnt(examination: Examination) -> Verdict:

@@ -25,13 +25,14 @@ Items = tuple[Any, ...]
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One operation. ``prepare`` brings about what it begins with, and gives its items. ``authorizes``: it begins with a payment that is
-    only authorized."""
+    only authorized. ``of_elsewhere``: its invoice lives elsewhere."""
 
     name: str
     capability: Capability
     prepare: Callable[[Bench], Items]
     needs: tuple[Capability, ...] = ()
     authorizes: bool = False
+    of_elsewhere: bool = False
 
     def hindrance(self, subject: Subject, books: SimulatorProtocol) -> str | None:
         """Why the provider can't play it, though it has the operation; None where it can."""
@@ -192,7 +193,13 @@ SCENES: tuple[Scene, ...] = (
     Scene("credit", Capability.CREDIT, a_credit_note, (Capability.ISSUE,)),
     Scene("calculate_tax", Capability.CALCULATE_TAX, a_draft),
     Scene("collect_payment", Capability.COLLECT_PAYMENT, a_payment),
-    Scene("collect_payment.elsewhere", Capability.COLLECT_PAYMENT, a_payment_of_elsewhere, (Capability.ISSUE,)),
+    Scene(
+        "collect_payment.elsewhere",
+        Capability.COLLECT_PAYMENT,
+        a_payment_of_elsewhere,
+        (Capability.ISSUE,),
+        of_elsewhere=True,
+    ),
     Scene(
         "capture_payment", Capability.CAPTURE_PAYMENT, to_be_captured, (Capability.COLLECT_PAYMENT,), authorizes=True
     ),
