@@ -167,7 +167,15 @@ class PaypalProvider(Provider[PaypalSettings]):
         match = self.function("match_recorded", id=item.id, note=note_of(item))
         content = encode_payment(item, batch.now.date())
         sample = {"payment_id": "EXTR-SAMPLE"}
-        reply = yield requests.act(batch.settings, id, step="payments", match=match, content=content, sample=sample)
+        reply = yield requests.act(
+            batch.settings,
+            id,
+            step="payments",
+            match=match,
+            content=content,
+            sample=sample,
+            look_after=requests.LATEST_ARRIVAL,
+        )
         rejected = refused(reply)
         if rejected:
             return {item.id: rejected}
@@ -187,7 +195,15 @@ class PaypalProvider(Provider[PaypalSettings]):
         method = told["payments"]["transactions"][0]["method"]
         content = encode_refund(item, method, batch.now.date())
         sample = {"refund_id": "EXTR-SAMPLE"}
-        reply = yield requests.act(batch.settings, id, step="refunds", match=match, content=content, sample=sample)
+        reply = yield requests.act(
+            batch.settings,
+            id,
+            step="refunds",
+            match=match,
+            content=content,
+            sample=sample,
+            look_after=requests.LATEST_ARRIVAL,
+        )
         return {item.id: refused(reply) or Done(_refunded(item, reply))}
 
     @hookimpl

@@ -6,6 +6,7 @@ by the invoice's id.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from billhook_paypal.settings import PaypalSettings
 
 SIGN_IN_PATH = "/v1/oauth2/token"
 SAMPLE_ID = "INV2-SAMPLE"
+# Nothing at PayPal refuses a payment or refund that is noted a second time, so a late one is waited for.
+LATEST_ARRIVAL = timedelta(minutes=5)
 _INVOICES = "/v2/invoicing/invoices"
 _JSON = ("Content-Type", "application/json")
 # Without it PayPal answers with a link to what it made.
@@ -57,15 +60,19 @@ def act(
     match: Function,
     content: dict[str, Any],
     sample: dict[str, Any] | None = None,
+    look_after: timedelta = timedelta(),
 ) -> Request:
-    """One of the things that are done to an invoice: send, cancel, payments, refunds."""
+    """One of the things that are done to an invoice: send, cancel, payments, refunds.
+
+    ``look_after`` is how long after its time one that is on its way may still arrive, where PayPal would do it twice.
+    """
     return Request(
         step,
         "POST",
         f"{invoice_url(settings, id)}/{step}",
         headers=(_JSON,),
         body=encode_json(content),
-        recover=(Find(look(settings, id), match, authoritative=True),),
+        recover=(Find(look(settings, id), match, authoritative=True, after=look_after),),
         sample=_sample(sample or {}, 200),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -58,6 +58,13 @@ def payment_of(thing: Thing) -> PaypalPayment:
     told = thing.body["paypal"]
     amount = Decimal(told["amount"]["value"])
     return PaypalPayment(told["payment_id"], thing.reference, amount, told["type"], thing.body["status"])
+
+
+def refunds_of(thing: Thing) -> Iterator[PaypalPayment]:
+    """The refunds of an invoice, oldest first."""
+    for told in thing.body["paypal"].get("refunds", {}).get("transactions", []):
+        amount = Decimal(told["amount"]["value"])
+        yield PaypalPayment(told["refund_id"], told["refund_id"], amount, told["type"], "refunded")
 
 
 def shelved(told: Mapping[str, Any]) -> dict[str, Any]:

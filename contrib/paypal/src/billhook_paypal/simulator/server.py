@@ -20,7 +20,7 @@ from billhook.testing.simulator import (
     Thing,
 )
 from billhook_paypal.simulator import rules
-from billhook_paypal.simulator.books import PaypalDocument, PaypalPayment, document_of, payment_of
+from billhook_paypal.simulator.books import PaypalDocument, PaypalPayment, document_of, payment_of, refunds_of
 from billhook_paypal.simulator.failures import Refused, failure, sign_in_failure
 from billhook_paypal.simulator.invoices import Invoices
 from billhook_paypal.simulator.signing import WEBHOOK_ID, certificate, signed_headers
@@ -86,6 +86,10 @@ class PaypalSimulator(ShelfSimulator):
     def payments(self) -> tuple[PaypalPayment, ...]:  # type: ignore[override]
         """The payments, oldest first."""
         return tuple(payment_of(thing) for thing in self.shelf.all("payment"))
+
+    def refunds(self) -> tuple[PaypalPayment, ...]:
+        """The refunds that were noted. There is no place for a reference of ours, so each stands under its own id."""
+        return tuple(refund for thing in self.shelf.all("invoice") for refund in refunds_of(thing))
 
     def webhook(self, event: Event, now: datetime) -> tuple[Pairs, bytes]:
         """The event, signed with the simulator's key."""
