@@ -177,10 +177,21 @@ class Sticky(SandboxProvider):
     check_connection = asking("check_connection", lambda request, self: self.kept(request))
 
 
-class Miscounting(SandboxProvider):
-    """Rule EXACT: it states the length of a body as it was before it was encoded, which only a real connection minds."""
+class Literal(SandboxProvider):
+    """Rule EXACT: it looks for a header as it is written in the documentation, and a real connection tells it in small letters."""
 
-    sync_draft = asking("sync_draft", lambda request, _: with_header(request, "Content-Length", "7"))
+    @hookimpl
+    def send(self, batch: Any) -> Any:
+        steps: Any = SandboxProvider.send(self, batch)
+        reply = None
+        while True:
+            try:
+                request = next(steps) if reply is None else steps.send(reply)
+            except StopIteration as end:
+                return end.value
+            reply = yield request
+            if reply.source == "sent":
+                dict(reply.headers)["Date"]
 
 
 class Restless(SandboxProvider):
@@ -228,7 +239,7 @@ BROKEN: Mapping[str, type[SandboxProvider]] = {
     "asks_the_same_under_every_hash_seed": Unordered,
     "two_operations_do_not_meet": Sharing,
     "two_apps_do_not_meet": Sticky,
-    "a_story_adds_up_over_http": Miscounting,
+    "a_story_adds_up_over_http": Literal,
     "webhooks_count_once_in_any_order": Restless,
     "no_secret_is_stored": Indiscreet,
 }

@@ -128,10 +128,17 @@ def one_line(body: Any) -> Any:
     return {**body, "items": items}
 
 
-class Uncredited(SandboxProvider):
-    """Rule EXACT: its credit notes arrive without their lines."""
-
+class Lineless(SandboxProvider):
     credit = asking("credit", lambda request, _: with_body(request, one_line))
+
+
+class Uncredited(Lineless):
+    """Rule EXACT: its credit notes arrive without their lines, and it does not read what they came to."""
+
+    @hookimpl
+    def credit(self, batch: Any) -> Any:
+        outcomes = yield from Lineless.credit(self, batch)
+        return each_result(lambda _, result: replace(result, totals=None))(batch, outcomes)
 
 
 class Unvoiding(SandboxProvider):
