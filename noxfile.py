@@ -183,6 +183,12 @@ def docs(session: nox.Session) -> None:
     session.run(workshop_python(session), "docs/generate.py", *(session.posargs or ["--check"]))
 
 
+@nox.session(venv_backend="none", requires=["workshop"], default=False)
+def matrix(session: nox.Session) -> None:
+    """Examine the providers of this repository, or those that are named, and keep their reports for the documentation. Minutes."""
+    session.run(workshop_python(session), "docs/generate.py", "--reports", *session.posargs)
+
+
 @nox.session(default=False, reuse_venv=True)
 def demo(session: nox.Session) -> None:
     """Carry a real trading day through Xero and Stripe as simulated on this machine. Needs no account anywhere."""

@@ -2,8 +2,10 @@
 
     python docs/generate.py           write the pages
     python docs/generate.py --check   write nothing; fail, and name what is stale
+    python docs/generate.py --reports [NAME...]   examine our providers, and keep their conformance reports
+    python docs/generate.py --sizes   print how long our providers are
 
-The pages stand in docs/reference; `generators` has a module for each.
+The pages stand in docs/reference, and one of them is the front page; `generators` has a module for each.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from generators import (
     checks,
     command_line,
     config,
+    conformance,
     contract_types,
     error_tree,
     hooks,
+    kept_reports,
     recovery,
     signals,
+    sizes,
     states,
     tables,
 )
@@ -33,6 +38,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "hooks.md": hooks.page,
     **hooks.pages(),
     "checks.md": checks.page,
+    "conformance.md": conformance.page,
+    "../index.md": conformance.front,
     "recovery.md": recovery.page,
     "types.md": contract_types.page,
     "states.md": states.page,
@@ -46,6 +53,12 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 def main(arguments: list[str]) -> int:
     """Write or check every page; the exit status."""
+    if arguments == ["--sizes"]:
+        print(sizes.as_table(sizes.sizes()), end="")
+        return 0
+    if arguments[:1] == ["--reports"]:
+        kept_reports.examine_and_keep(arguments[1:])
+        arguments = []
     pages = {REFERENCE / name: re.sub(r"\n{3,}", "\n\n", page().rstrip()) + "\n" for name, page in PAGES.items()}
     if arguments == ["--check"]:
         return check(pages)
@@ -60,7 +73,9 @@ def main(arguments: list[str]) -> int:
 
 def check(pages: Mapping[Path, str]) -> int:
     """Show what differs; 1 when anything does."""
-    stale = 0
+    problems = list(kept_reports.stale())
+    stale = int(bool(problems))
+    print(*problems, sep="\n", end="\n" if problems else "")
     for path, text in pages.items():
         stored = path.read_text(encoding="utf-8") if path.exists() else ""
         if stored != text:
