@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
@@ -117,12 +117,14 @@ class ShelfSimulator(Simulator):
 
     Things of the kinds ``invoice`` and ``credit_note`` are documents; their bodies have ``currency``, ``total`` and ``status``. Those of
     the kind ``payment`` have ``amount`` and ``status``, and those of the kind ``customer`` what they like. What has a status of
-    ``unfinished`` or ``gone`` is not issued, and what is ``gone`` may be there again under the same reference.
+    ``unfinished`` or ``gone`` is not issued, and what is ``gone`` may be there again under the same reference. A key is honoured for
+    ``key_window``.
     The class itself can be the entry point.
     """
 
     unfinished: ClassVar[frozenset[str]] = frozenset({"draft"})
     gone: ClassVar[frozenset[str]] = frozenset({"void", "deleted", "failed", "canceled"})
+    key_window: ClassVar[timedelta] = timedelta(hours=24)
 
     def __init__(
         self,
@@ -137,7 +139,13 @@ class ShelfSimulator(Simulator):
         self.shelf = Shelf.open(path)
         self.hurried = hurried
         self.currency = currency
-        super().__init__(self.shelf, clock=clock, latency_seconds=latency_seconds, webhook_url=webhook_url)
+        super().__init__(
+            self.shelf,
+            clock=clock,
+            latency_seconds=latency_seconds,
+            key_window=self.key_window,
+            webhook_url=webhook_url,
+        )
 
     def settle(self, now: datetime) -> None:
         """Nothing happens by itself."""
