@@ -31,8 +31,8 @@ WHY: Mapping[str, str] = {
     "custom_invoicing": "Short: a program outside does everything, so its operations only wait for it.",
     "gocardless": "Debits settle days later and can fail late, so much of it reads states, and refusals that need a person.",
     "manual": "Short, because nobody outside is asked; half of it checks account numbers and writes instructions.",
-    "paypal": "PayPal's invoices have no keys for every request, so what stands there is looked up, and amounts, names and numbers are "
-    "checked against its limits beforehand.",
+    "paypal": "Invoicing has no keys, so each request is found again in its own way, and what PayPal would compute otherwise is "
+    "found before it is sent.",
     "quickbooks": "QuickBooks computes taxes and discounts by itself and has no drafts: its totals are predicted, documents are "
     "marked so that they are found again, and its refusals are put into words.",
     "sandbox": "It does nearly every operation, in batches wherever that can be, to show each; its simulator has books of its own.",

@@ -1,6 +1,9 @@
 """The contract as data, and as it was when it was last agreed: an accidental change shows, with the version that it needs.
 
-``python -m billhook.contract.frozen`` writes the present contract over the agreed one.
+    python -m billhook.contract.frozen --diff   what changed since the contract that was published, and the version that it needs
+    python -m billhook.contract.frozen          write the present contract over the agreed one, where its version is right
+
+When a minor is published, what is agreed is kept as ``contract-MAJOR.MINOR.json``, and later changes are measured against it.
 """
 
 from __future__ import annotations
@@ -8,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -20,12 +23,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from billhook import contract
+from billhook.contract.deprecation import DEPRECATED
 from billhook.contract.entry_points import GROUPS
+from billhook.contract.evolution import Change, compare, version_after
 from billhook.contract.hooks import ObserverSpec
 from billhook.contract.operations import OPERATIONS
 from billhook.contract.provider import Provider
 from billhook.contract.table import HOOKS, PROVIDER_HOOKS
-from billhook.contract.version import CURRENT
+from billhook.contract.version import CURRENT, ContractVersion
 
 Described = dict[str, Any]
 
@@ -34,17 +39,10 @@ _TOLD = frozenset(
 )
 
 AGREED = Path(__file__).with_name(f"contract-{CURRENT.major}.json")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference, and the version bump that it needs."""
-
-    what: str
-    bump: Literal["major", "minor"]
-
-    def __str__(self) -> str:
-        return f"{self.bump}: {self.what}"
+PUBLISHED = max(
+    Path(__file__).parent.glob("contract-*.*.json"),
+    key=lambda path: ContractVersion.parse(path.stem.removeprefix("contract-")),
+)
 
 
 def agreed_contract() -> Described:
@@ -53,49 +51,24 @@ def agreed_contract() -> Described:
     return described
 
 
+def published_contract() -> Described:
+    """The contract that plugins out there were written for at the latest."""
+    described: Described = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    return described
+
+
 def describe_contract() -> Described:
     """The contract as the code has it: everything that a plugin or its tests can depend on."""
     types_found = _reachable_types()
     return {
         "version": str(CURRENT),
+        "deprecated": {each.what: {"since": each.since, "removed_in": each.removed_in} for each in DEPRECATED},
         "entry_points": dict.fromkeys(GROUPS, "group"),
         "hooks": {name: _describe_hook(name) for name in sorted(HOOKS)},
         "operations": {name: _describe_operation(name) for name in sorted(OPERATIONS)},
         "names": {name: _describe_name(getattr(contract, name)) for name in sorted(contract.__all__)},
         "types": {cls.__name__: _describe_type(cls) for cls in sorted(types_found, key=lambda cls: cls.__name__)},
     }
-
-
-def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
-    """What changed from ``old`` to ``new``. The version itself is no change.
-
-    An addition is minor, but for a field that must be given; what goes away or means something else is major.
-    """
-    return sorted(
-        _differences(_without_version(old), _without_version(new), ""), key=lambda change: (change.bump, change.what)
-    )
-
-
-def _without_version(described: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: part for name, part in described.items() if name != "version"}
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], above: str) -> Iterator[Change]:
-    for name in sorted({*old, *new}):
-        path = f"{above}.{name}" if above else name
-        if name not in new:
-            yield Change(f"{path} went away", "major")
-        elif name not in old:
-            yield Change(f"{path} was added", "major" if _is_demanded(new[name]) else "minor")
-        elif isinstance(old[name], dict) and isinstance(new[name], dict):
-            yield from _differences(old[name], new[name], path)
-        elif old[name] != new[name]:
-            relaxed = name == "required" and old[name] is True
-            yield Change(f"{path} was {old[name]!r} and is {new[name]!r}", "minor" if relaxed else "major")
-
-
-def _is_demanded(added: Any) -> bool:
-    return isinstance(added, dict) and added.get("required") is True
 
 
 def _describe_hook(name: str) -> Described:
@@ -257,5 +230,34 @@ def _bare_name(annotation: Any) -> str:
     return name or str(annotation).removeprefix("typing.")
 
 
-if __name__ == "__main__":
+def changes_since_published() -> list[Change]:
+    """What the contract of the code has otherwise than the published one."""
+    return compare(published_contract(), describe_contract())
+
+
+def version_problem(
+    changes: list[Change], published: ContractVersion, current: ContractVersion = CURRENT
+) -> str | None:
+    """Why that version does not fit the changes; None where it does."""
+    needed = version_after(published, changes)
+    if current == needed:
+        return None
+    return f"What changed since contract {published} needs {needed}, and CURRENT in version.py is {current}. Set it to {needed}."
+
+
+def main(arguments: list[str]) -> int:
+    """Show the changes, or agree to them; the exit status."""
+    published, changes = ContractVersion.parse(published_contract()["version"]), changes_since_published()
+    problem = version_problem(changes, published)
+    if arguments == ["--diff"]:
+        told = [*map(str, changes), problem or f"Since contract {published} that is {CURRENT}."]
+        sys.stdout.write("\n".join(told) + "\n")
+        return 0 if problem is None else 1
+    if problem is not None:
+        sys.exit(problem)
     AGREED.write_text(json.dumps(describe_contract(), indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from types import FunctionType
 from typing import Any
 
-from billhook.contract import Capability, Declaration, NumberOwner, Outcomes, Provider, Steps
+from billhook.contract import Capability, Declaration, NumberOwner, Outcomes, Provider, Steps, deprecation
 from billhook.contract.operations import OPERATIONS
 from billhook.contract.table import HOOKS, PROVIDER_HOOKS, HookKind
 from billhook.contract.version import CURRENT, ContractVersion
@@ -19,7 +20,10 @@ from billhook.plugins.shapes import host_problems, marked_hooks, options_of, sha
 
 
 def check_provider(provider: object) -> type[Provider[Any]]:
-    """The class itself, when it keeps the contract. Raises ContractViolation, which lists every fault at once."""
+    """The class itself, when it keeps the contract. Raises ContractViolation, which lists every fault at once.
+
+    Warns (DeprecationWarning) of what it uses that is going to go.
+    """
     if not (isinstance(provider, type) and issubclass(provider, Provider)):
         raise ContractViolation(
             f"{provider!r} is no provider class. Let the entry point name a class that derives from billhook.contract.Provider."
@@ -30,6 +34,8 @@ def check_provider(provider: object) -> type[Provider[Any]]:
             f"{provider.__name__} has no declaration. Set declaration = Declaration(...) on the class."
         )
     _refuse(f"The provider {provider.__name__}", _problems(provider, declaration))
+    for used in deprecation.used_by(provider, deprecation.DEPRECATED):
+        warnings.warn(deprecation.warning(declaration.type, used), DeprecationWarning, stacklevel=2)
     return provider
 
 
