@@ -216,6 +216,12 @@ class Bench(Desk):
 _NO_BLOW = Blow(at=0)
 
 
+def _hint(reason: str) -> str:
+    return (
+        ". The credentials that the simulator's `connection` gives have to work as they are" if "401" in reason else ""
+    )
+
+
 def _as_handed_in(capability: Capability, item: Any) -> Any:
     """An operation whose lines are not mapped gets none."""
     has_lines = isinstance(item, InvoiceItem) and not OPERATIONS[capability].maps_lines
@@ -293,7 +299,7 @@ class _Round:
         refused = park.until is None
         self._refused_in_a_row = self._refused_in_a_row + 1 if refused else 0
         if self._refused_in_a_row > 2:
-            raise Stuck(f"{self._spec.name} is refused whatever is tried: {park.reason}")
+            raise Stuck(f"{self._spec.name} is refused whatever is tried: {park.reason}{_hint(park.reason)}")
         if self._refused_in_a_row > 1:
             self._bench.renew_credentials()
         until = park.until or self._now() + timedelta(seconds=1)

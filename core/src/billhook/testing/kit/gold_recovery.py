@@ -13,7 +13,7 @@ from billhook.testing.kit.bench import NOTHING_AUTHORIZES, Bench, Blow, Worked
 from billhook.testing.kit.check import Check, Exempt, Failed, Passed, Place, Tier, Verdict
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.rules import Rule
-from billhook.testing.kit.scenes import Scene, two_of
+from billhook.testing.kit.scenes import ONE_AT_A_TIME, Scene, two_of
 from billhook.testing.kit.strikes import Books, Played, books_differ, difference, standing
 from billhook.testing.kit.trying import Refused, tried
 
@@ -238,6 +238,8 @@ def of_a_batch_only_the_rest_is_done_again(examination: Examination) -> Verdict:
     """Of several in one request that was lost, or partly done, each is done once."""
     rules = examination.subject.declaration.rules
     batched = [scene for scene, _ in examination.sound() if rules(scene.capability).batch > 1]
+    if not batched:
+        return Exempt(ONE_AT_A_TIME)
     attempts = (
         partial(_batch, examination, scene, blow, first_was_done)
         for scene in batched

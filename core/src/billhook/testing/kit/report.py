@@ -128,7 +128,7 @@ def sentence(finding: Finding) -> str:
             return reason
         case Failed(expected, happened):
             again = f" See it again: {finding.again}" if finding.again else ""
-            return f"Expected: {expected}. But {happened}.{again}"
+            return f"Expected: {expected.rstrip('.')}. But {happened.rstrip('.')}.{again}"
 
 
 def headline(report: Report) -> str:

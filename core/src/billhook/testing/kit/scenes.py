@@ -17,6 +17,7 @@ FIRST = 1
 REFUNDED = "1.00"
 CAPTURED = Decimal("1.00")
 LOOKS = 40
+ONE_AT_A_TIME = "its operations take one item at a time"
 LONGEST_LOOK = timedelta(days=2)
 
 Items = tuple[Any, ...]

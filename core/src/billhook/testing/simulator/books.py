@@ -52,7 +52,10 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What an app is installed with to reach a simulator. ``accounts`` are the books' own, by what goes there."""
+    """What an app is installed with to reach a simulator. ``accounts`` are the books' own, by what goes there.
+
+    The credentials have to work as they are: where tokens are asked for, put one in that is good now.
+    """
 
     settings: Mapping[str, Any]
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
