@@ -70,9 +70,9 @@ class InvoiceItem:
     invoice: InvoiceView
     customer: CustomerLink
     lines: tuple[MappedLine, ...] = ()
-    """Where each line goes, in the order of ``invoice.lines``; empty when the operation maps no lines."""
+    """Where each line goes, in the order of ``invoice.lines``; empty but in sync_draft, issue, credit and calculate_tax."""
     number: str | None = None
-    """The number that the engine reserved, or that the document has."""
+    """The number that the engine reserved, or that the document has. None in a preview of a draft that has none yet."""
     external_id: str | None = None
     line_external_ids: Mapping[str, str] = field(default_factory=dict)
     discount_external_ids: Mapping[str, str] = field(default_factory=dict)

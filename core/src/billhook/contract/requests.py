@@ -84,7 +84,8 @@ class Find:
 
     ``request`` is safe (it changes nothing). ``match`` names a registered function ``(reply, **args) -> Mapping[item id, Found | Absent |
     Unknown]``. ``authoritative`` says whether an absence proves that nothing was done. ``after`` counts from the deadline of the
-    unknown send: how long the provider may take until a look-up shows what it did.
+    unknown send: how long the provider may take until a look-up shows what it did, or a request may be held up on its way. It matters where
+    nothing there, such as a key or a number, keeps a late one from being done beside the second.
     """
 
     request: Request

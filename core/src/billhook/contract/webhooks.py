@@ -16,6 +16,7 @@ class WebhookEvent:
 
     id: str
     kind: EventKind
+    """``document`` leads to `fetch`, ``payment`` to `check_payment`, ``refund`` to `check_refund`; or ``customer``, ``connection``."""
     external_id: str
     """The remote id of the thing that changed."""
     type: str
