@@ -48,8 +48,8 @@ CURRENCIES = frozenset(
 )
 NUMBER_LENGTH = 25
 MOST_LINES = 100
-_LONGEST = OperationRules(longest=timedelta(seconds=30))
-_READ_ONLY = "a REST app of PayPal is one account's own, and signs in with its id and secret"
+_IN_HALF_A_MINUTE = OperationRules(longest=timedelta(seconds=30))
+_ONE_ACCOUNT = "a REST app of PayPal is one account's own, and signs in with its id and secret"
 
 DECLARATION = Declaration(
     type="paypal",
@@ -85,9 +85,9 @@ DECLARATION = Declaration(
         Capability.CAPTURE_PAYMENT: Unsupported(reason="an invoice's payment is never only authorized"),
         Capability.CANCEL_PAYMENT: Unsupported(reason="the customer pays by himself; cancel the invoice"),
         Capability.CHECK_REFUND: Unsupported(reason="a refund that was noted is final"),
-        Capability.AUTHORIZE_URL: Unsupported(reason=_READ_ONLY),
-        Capability.EXCHANGE_CODE: Unsupported(reason=_READ_ONLY),
-        Capability.LIST_ACCOUNTS: Unsupported(reason=_READ_ONLY),
+        Capability.AUTHORIZE_URL: Unsupported(reason=_ONE_ACCOUNT),
+        Capability.EXCHANGE_CODE: Unsupported(reason=_ONE_ACCOUNT),
+        Capability.LIST_ACCOUNTS: Unsupported(reason=_ONE_ACCOUNT),
     },
     operations=dict.fromkeys(
         (
@@ -98,7 +98,7 @@ DECLARATION = Declaration(
             Capability.RECORD_PAYMENT,
             Capability.REFUND,
         ),
-        _LONGEST,
+        _IN_HALF_A_MINUTE,
     ),
     numbers=NumberRules(
         owner=NumberOwner.ENGINE,
