@@ -69,6 +69,17 @@ def test_one_item_of_the_catalog(served):
     served.problem("GET", f"{V3}/app-catalog/stripe", 404)
 
 
+def test_a_way_to_install_that_can_not_carry_what_the_provider_needs_is_not_offered(served):
+    listing = served.call("GET", "/api/v1/marketplace/listings/sandbox", expect=200).json()
+    assert listing["installMethods"] == []
+    assert served.call("GET", f"{V3}/app-catalog/sandbox", expect=200).json()["install_methods"] == []
+    told = served.problem(
+        "POST", "/api/v1/marketplace/listings/sandbox/install/apikey", 400, json={"name": "S", "apiKey": "x"}
+    )
+    assert told["detail"].startswith("Sandbox needs settings: base_url.")
+    assert "POST /api/billhook/v1/apps" in told["detail"]
+
+
 def test_our_own_list_has_every_provider_with_what_it_takes(served):
     providers = served.call("GET", f"{OWN}/providers", expect=200).json()["data"]
     assert [each["type"] for each in providers] == ["books", "custom_invoicing", "sandbox"]

@@ -193,6 +193,28 @@ def test_an_invoice_is_told_as_the_api_shows_it(notifying: Served, receiver: Rec
     assert [each["payload"] for each in everything] == [each.json for each in receiver.received]
 
 
+def test_the_metrics_show_channels_that_are_due_and_receivers_that_fail(notifying: Served, receiver: Receiver):
+    a_rule(notifying, a_channel(notifying, receiver.url))
+    assert channels_in_metrics(notifying) == (0, 0)
+    notifying.shop.submit()
+    assert channels_in_metrics(notifying) == (1, 0)
+    receiver.otherwise = 500
+    send(notifying)
+    assert channels_in_metrics(notifying) == (0, 1)
+    receiver.otherwise = 204
+    notifying.clock.advance(timedelta(days=1))
+    assert channels_in_metrics(notifying) == (1, 1)
+    send(notifying)
+    assert channels_in_metrics(notifying) == (0, 0)
+
+
+def channels_in_metrics(served: Served) -> tuple[float, float]:
+    """How many are due, and how many fail."""
+    figures = dict(line.rsplit(" ", 1) for line in served.http(None).get("/metrics").text.splitlines())
+    due, failing = (figures[f"billhook_notification_channels_{each}"] for each in ("due", "failing"))
+    return float(due), float(failing)
+
+
 def test_events_are_filtered_as_the_document_says(notifying: Served, receiver: Receiver):
     channel = a_channel(notifying, receiver.url)
     rule = a_rule(notifying, channel)

@@ -28,3 +28,9 @@ def test_an_answer_without_content_is_described_as_one(served):
     marketplace = "/api/v1/marketplace/listings/{type}/install/oauth2/authorize"
     assert "content" not in paths["/api/v1/notification/events/{event_id}/resend"]["post"]["responses"]["202"]
     assert "content" not in paths[marketplace]["get"]["responses"]["303"]
+
+
+def test_the_document_has_the_webhooks_of_providers_which_need_no_token(served):
+    webhook = served.http(None).get("/openapi.json").json()["paths"]["/webhooks/{app_id}"]["post"]
+    assert list(webhook["responses"]) == ["200", "401", "default"]
+    assert "security" not in webhook

@@ -11,12 +11,12 @@ from pydantic.json_schema import models_json_schema
 
 from billhook.server.callbacks import BODIES, PATH
 from billhook.server.problems import PROBLEM_JSON
+from billhook.server.provider_webhooks import PATH as WEBHOOK_PATH
 from billhook.server.v1.wire import ANY_CASE_ULID
 
 REFERENCE = "#/components/schemas/{model}"
 METHODS = ("get", "put", "post", "patch", "delete")
 PROBLEM = "Problem"
-WEBHOOK = "/webhooks/"
 
 _PROBLEM_SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -45,12 +45,12 @@ def document_of(app: FastAPI, of_routes: Callable[[], dict[str, Any]], v1: str) 
     document = of_routes()
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     places, definitions = _callbacks(v1)
-    document["paths"] |= places
+    document["paths"] |= {**places, WEBHOOK_PATH: {"post": _webhook()}}
     schemas |= {**definitions, PROBLEM: dict(_PROBLEM_SCHEMA)}
     for path, operations in document["paths"].items():
         for method in METHODS:
             if method in operations:
-                _describe_refusals(operations[method], is_open=path.startswith(WEBHOOK))
+                _describe_refusals(operations[method], is_open=path == WEBHOOK_PATH)
     return document
 
 
@@ -76,14 +76,26 @@ def _operation(end: str, kind: type[BaseModel], schema: Mapping[str, Any]) -> di
         "summary": end,
         "description": kind.__doc__,
         "operationId": f"custom_invoicing_{end.replace('/', '_')}",
-        "parameters": [
-            {
-                "name": "invoiceId",
-                "in": "path",
-                "required": True,
-                "schema": {"type": "string", "pattern": ANY_CASE_ULID},
-            }
-        ],
+        "parameters": [_id_in_path("invoiceId")],
         "requestBody": {"required": True, "content": {"application/json": {"schema": dict(schema)}}},
         "responses": {"204": {"description": "Taken. The same again is taken too, and changes nothing."}},
     }
+
+
+def _webhook() -> dict[str, Any]:
+    return {
+        "tags": ["Webhooks of providers"],
+        "summary": "Receive a webhook",
+        "description": "What a provider tells of an app, in the provider's own form and signed as it signs. No token is needed.",
+        "operationId": "receive_webhook",
+        "parameters": [_id_in_path("app_id")],
+        "requestBody": {"required": True, "content": {"*/*": {"schema": {}}}},
+        "responses": {
+            "200": {"description": "The signature is right. What was told is kept, and worked later."},
+            "401": {"description": "The signature is wrong. Nothing was stored.", "content": _REFUSED["content"]},
+        },
+    }
+
+
+def _id_in_path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": ANY_CASE_ULID}}

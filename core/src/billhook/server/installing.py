@@ -14,6 +14,8 @@ from billhook.errors import ConfigError, Unsupported
 from billhook.plugins.catalog import ProviderDescription
 
 API_KEY = "api_key"
+WITHOUT_SETTINGS = (InstallMethod.NO_CREDENTIALS, InstallMethod.API_KEY)
+"""Ways to install that have no place for settings."""
 IN_FULL = "POST /api/billhook/v1/apps takes settings and every credential."
 
 
@@ -22,6 +24,20 @@ def described(billing: Namespace, type: str) -> tuple[ProviderDescription, Decla
     description = billing.engine.catalog.describe(type)
     declaration = description.declaration or billing.engine.catalog.load(type).declaration
     return description, declaration
+
+
+def methods_here(declaration: Declaration) -> tuple[InstallMethod, ...]:
+    """The ways that the provider declares, but for those that could not give it the settings without which it is not installed."""
+    return tuple(
+        method
+        for method in declaration.install_methods
+        if method not in WITHOUT_SETTINGS or not required_settings(declaration)
+    )
+
+
+def required_settings(declaration: Declaration) -> list[str]:
+    """The settings that have no default."""
+    return [name for name, field in declaration.settings.model_fields.items() if field.is_required()]
 
 
 def install_without_credentials(billing: Namespace, type: str, name: str | None) -> App:
@@ -39,8 +55,10 @@ def install_with_api_key(billing: Namespace, type: str, name: str | None, api_ke
 
 
 def _require(declaration: Declaration, method: InstallMethod) -> None:
-    if method in declaration.install_methods:
+    if method in methods_here(declaration):
         return
+    if method in declaration.install_methods:
+        raise Unsupported(f"{declaration.name} needs settings: {', '.join(required_settings(declaration))}. {IN_FULL}")
     methods = ", ".join(declaration.install_methods)
     raise Unsupported(f"{declaration.name} is not installed {method}, but {methods}. {IN_FULL}")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -55,18 +56,51 @@ class _Waiting(Collector):
     """What waits in the database now."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._context = engine.context
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Look at the database."""
-        work, operation = schema.work, schema.operation
-        context = self._engine.context
-        due = sa.and_(work.c.state == READY, work.c.due <= to_micros(context.clock.now()))
-        doubted = operation.c.status == "in_doubt"
-        with context.database.read() as tx:
-            waiting = tx.scalar(sa.select(sa.func.count()).select_from(work).where(due))
-            in_doubt = tx.scalar(sa.select(sa.func.count()).select_from(operation).where(doubted))
-        yield GaugeMetricFamily("billhook_work_due", "Things to be done now that nobody has begun.", value=waiting)
-        yield GaugeMetricFamily(
-            "billhook_operations_in_doubt", "Operations of which nobody knows the outcome.", value=in_doubt
-        )
+        now = to_micros(self._context.clock.now())
+        with self._context.database.read() as tx:
+            counts = [tx.scalar(_COUNT.select_from(gauge.table).where(gauge.counted(now))) for gauge in _GAUGES]
+        for gauge, count in zip(_GAUGES, counts, strict=True):
+            yield GaugeMetricFamily(gauge.name, gauge.promise, value=count)
+
+
+class _Gauge(NamedTuple):
+    """How many rows of a table are of a kind, at a time in microseconds."""
+
+    name: str
+    promise: str
+    table: sa.Table
+    counted: Callable[[int], sa.ColumnElement[bool]]
+
+
+_COUNT = sa.select(sa.func.count())
+_work, _operation, _lane = schema.work, schema.operation, schema.notification_lane
+_GAUGES = (
+    _Gauge(
+        "billhook_work_due",
+        "Things to be done now that nobody has begun.",
+        _work,
+        lambda now: sa.and_(_work.c.state == READY, _work.c.due <= now),
+    ),
+    _Gauge(
+        "billhook_operations_in_doubt",
+        "Operations of which nobody knows the outcome.",
+        _operation,
+        lambda _now: _operation.c.status == "in_doubt",
+    ),
+    _Gauge(
+        "billhook_notification_channels_due",
+        "Channels of notifications for which something is to be sent now.",
+        _lane,
+        lambda now: _lane.c.next_due <= now,
+    ),
+    _Gauge(
+        "billhook_notification_channels_failing",
+        "Channels of notifications whose receiver has taken nothing since its last failure.",
+        _lane,
+        lambda _now: _lane.c.failing_since.is_not(None),
+    ),
+)

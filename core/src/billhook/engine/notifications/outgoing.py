@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from billhook.engine.context import Context
-from billhook.engine.credentials import Credentials
+from billhook.engine.credentials import Credential, Credentials
 from billhook.engine.moments import from_micros, to_micros
 from billhook.engine.notifications.channels import read_channel
 from billhook.engine.notifications.events import moment_of, snapshots_of
@@ -75,13 +75,15 @@ class Outgoing:
         return replace(due, channel=channel, body=body)
 
     def _channels(self, tx: Transaction, ids: Iterable[str]) -> dict[str, Channel | str]:
-        found: dict[str, Channel | str] = {}
-        for row in tx.all(sa.select(_channel).where(_channel.c.id.in_(sorted(ids)))):
-            try:
-                found[row.id] = read_channel(row, self._credentials.load(tx, row.id))
-            except CredentialKeyError as error:
-                found[row.id] = self._fault("The secrets of a notification channel can't be read.", row.id, error)
-        return found
+        wanted = sorted(ids)
+        secrets = self._credentials.load_each(tx, wanted)
+        rows = tx.all(sa.select(_channel).where(_channel.c.id.in_(wanted)))
+        return {row.id: self._channel(row, secrets[row.id]) for row in rows}
+
+    def _channel(self, row: Any, secrets: Credential | CredentialKeyError) -> Channel | str:
+        if isinstance(secrets, CredentialKeyError):
+            return self._fault("The secrets of a notification channel can't be read.", row.id, secrets)
+        return read_channel(row, secrets)
 
     def _bodies(self, tx: Transaction, events: Iterable[Any]) -> dict[str, bytes | str]:
         listed = list(events)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from billhook.contract.declaration import Capability, Declaration
+from billhook.server.installing import methods_here
 
 KNOWN_TYPES = ("stripe", "sandbox", "custom_invoicing")
 """The types that OpenMeter's document has."""
@@ -58,5 +59,5 @@ def listing_v1(type: str, declaration: Declaration | None) -> dict[str, Any]:
             }
             for camel, snake, name in places_of(declaration)
         ],
-        "installMethods": [method.value for method in declaration.install_methods],
+        "installMethods": [method.value for method in methods_here(declaration)],
     }

@@ -10,6 +10,7 @@ from pydantic import Field
 from billhook.contract.declaration import Declaration
 from billhook.engine.records import App
 from billhook.plugins.catalog import ProviderCatalog
+from billhook.server.installing import methods_here
 from billhook.server.v1.app_wire import (
     declaration_of,
     labels_from,
@@ -87,7 +88,7 @@ def item_v3(type: str, declaration: Declaration | None) -> dict[str, Any]:
             }
             for _, snake, label in places
         ],
-        "install_methods": [method.value for method in declaration.install_methods] if declaration else [],
+        "install_methods": [method.value for method in methods_here(declaration)] if declaration else [],
     }
 
 
