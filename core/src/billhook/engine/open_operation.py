@@ -80,6 +80,11 @@ class HeldApp:
         """Whether newer credentials are to be asked for now."""
         return not self.is_renewing and not self.is_refused and self.renew_at is not None and self.renew_at <= now
 
+    def close(self) -> None:
+        """Stop its operations where they are; the journal has what was done."""
+        for operation in self.operations.values():
+            operation.driver.close()
+
     def begin_turn(self, now: datetime) -> None:
         """Another turn, in which everything is looked at again."""
         self.began_at, self.was_answered = now, False
