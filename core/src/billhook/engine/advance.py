@@ -98,9 +98,9 @@ class Advancer:
     ) -> None:
         begins_at, ends_at = way.begins_at, way.ends_at
         if begins_at in TIMED_STATES:
-            unit.drop(row.id, ADVANCE, row.values["invoicing_app_id"])
+            unit.work.drop(row.id, ADVANCE, row.values["invoicing_app_id"])
         if begins_at is State.UNCOLLECTIBLE:
-            unit.drop_if_free(row.id, Capability.MARK_UNCOLLECTIBLE, row.values["invoicing_app_id"])
+            unit.work.drop_if_free(row.id, Capability.MARK_UNCOLLECTIBLE, row.values["invoicing_app_id"])
         row.values.update(way.stored)
         if ends_at in _STAMPS and row.values[_STAMPS[ends_at]] is None:
             row.values[_STAMPS[ends_at]] = unit.now_micros
@@ -117,11 +117,11 @@ class Advancer:
         Money is collected only when its state was just ``entered``: what a partial payment leaves open is not taken by itself.
         """
         if _holds(unit, row):
-            unit.wake_at(row, unit.now)
+            unit.work.advance_at(row, unit.now)
             return
         need = ahead.need
         if need is None or need.operation == "collect_payment":
-            unit.wake_at(row, ahead.wakes_at)
+            unit.work.advance_at(row, ahead.wakes_at)
         if need is None or (need.operation == "collect_payment" and not entered):
             self._finish_money(unit, row, ahead)
             return
@@ -224,9 +224,9 @@ class Advancer:
             return
         ready = work._replace(lane=unit.lane, due=unit.now_micros, state=READY)
         if needs_customer(capability) and not self._customer_stands(unit, app, customer_id):
-            unit.want_if_free(ready._replace(state=WAITING, waits_for=until_customer(customer_id, app.id)))
+            unit.work.want_if_free(ready._replace(state=WAITING, waits_for=until_customer(customer_id, app.id)))
             return
-        unit.want_if_free(ready)
+        unit.work.want_if_free(ready)
 
     def want_after_issue(
         self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow, invoice: InvoiceRow
@@ -236,7 +236,7 @@ class Advancer:
             self.want(unit, app, capability, work, invoice.values["customer_id"])
             return
         waits_for = until_issued(invoice.id, app.id)
-        unit.want_if_free(work._replace(lane=unit.lane, due=unit.now_micros, state=WAITING, waits_for=waits_for))
+        unit.work.want_if_free(work._replace(lane=unit.lane, due=unit.now_micros, state=WAITING, waits_for=waits_for))
 
     def _customer_stands(self, unit: Unit, app: AppHandle, customer_id: str) -> bool:
         if not app.handle.declaration.can(Capability.SYNC_CUSTOMER):
@@ -245,8 +245,8 @@ class Advancer:
         if link["synced_revision"] is not None and link["failure"] is None:
             return True
         work = WorkRow(customer_id, Capability.SYNC_CUSTOMER, app.id, customer_id, lane=unit.lane, due=unit.now_micros)
-        if unit.pending_work(*work.key) is None:
-            unit.want_if_free(work)
+        if unit.work.pending(*work.key) is None:
+            unit.work.want_if_free(work)
         return False
 
     def run_local(self, unit: Unit, app: AppHandle, capability: Capability, work: WorkRow) -> None:
@@ -358,10 +358,10 @@ def _end_wait(unit: Unit, row: InvoiceRow) -> None:
     app_id = row.values["invoicing_app_id"]
     name = until_issued(row.id, app_id)
     if _is_issued(row):
-        unit.release_waiting(name, app_id, (Capability.CREDIT, Capability.RECORD_PAYMENT))
+        unit.work.release(name, app_id, (Capability.CREDIT, Capability.RECORD_PAYMENT))
         return
-    for work in unit.waiting_for(name):
-        unit.drop(*work.key)
+    for work in unit.work.waiting_for(name):
+        unit.work.drop(*work.key)
         if work.operation == Capability.CREDIT:
             credit_notes.fail(unit, unit.get_record("credit_note", work.item_id), OWN, [_nothing_to_credit(row)])
 

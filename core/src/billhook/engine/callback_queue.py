@@ -148,4 +148,4 @@ def _read_ahead(unit: Unit, invoice_ids: Sequence[str]) -> None:
         at_app = [row.values["customer_id"] for row in rows if row.values["invoicing_app_id"] == app_id]
         unit.load_customer_links(at_app, app_id)
     unit.load_confirmations(ids)
-    unit.load_claimed(ids)
+    unit.work.load_claimed(ids)

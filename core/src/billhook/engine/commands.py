@@ -72,7 +72,7 @@ class Commands:
 
         An operation of which every send was refused does not hold it: it is given up, and prepared anew.
         """
-        if unit.has_claimed(row.id):
+        if unit.work.has_claimed(row.id):
             dissolved = dissolve_of_subject(unit, row.id)
             if is_held(unit, row.id):
                 self._record(unit, row, name, arguments)
@@ -162,7 +162,7 @@ class Commands:
 
     def delete(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
         """Delete the invoice here and at its app."""
-        unit.drop_open(row.id)
+        unit.work.drop_open(row.id)
         unit.clear_issues(row.id)
         self._advancer.fire(unit, row, Trigger.DELETE, "delete", outside=True)
 
@@ -189,7 +189,7 @@ class Commands:
         if waiting:
             self._record(unit, row, "void", {"asked": waiting})
             return
-        unit.drop_open(row.id)
+        unit.work.drop_open(row.id)
         self._advancer.fire(unit, row, Trigger.VOID, "void", outside=True)
 
     def update(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
@@ -199,7 +199,7 @@ class Commands:
         edit = parse(InvoiceEdit, arguments)
         ids = [line.id or unit.context.new_id(unit.now) for line in edit.lines or ()]
         content = recalculate(unit.content(row.id, row.revision), edit, line_ids=ids)
-        unit.drop_open(row.id)
+        unit.work.drop_open(row.id)
         unit.clear_issues(row.id)
         row.values |= workflow_columns(content.workflow) | content_columns(content)
         unit.add_body(row.id, row.revision + 1, content, content_json(content))

@@ -175,7 +175,7 @@ class CustomerCommands:
             )
         self._save(unit.tx, customer.model_copy(update={"deleted_at": unit.now, "updated_at": unit.now}))
         unit.tx.execute(sa.delete(_override).where(_override.c.customer_id == customer.id))
-        unit.drop_open(customer.id)
+        unit.work.drop_open(customer.id)
         unit.flush()
 
     def _save(self, tx: Transaction, customer: Customer) -> None:
@@ -194,7 +194,7 @@ class CustomerCommands:
             )
             # An operation that is under way settles with the revision it carried; the newer one is wanted then.
             if not unit.context.apps.get(unit.tx, row.app_id).deleted:
-                unit.want_if_free(work)
+                unit.work.want_if_free(work)
 
     def _check_key(self, tx: Transaction, customer: Customer) -> None:
         if customer.key is None:

@@ -47,5 +47,5 @@ def _dissolve(unit: Unit, which: sa.ColumnElement[bool]) -> int:
             .where(_work.c.operation_id == row.id, _work.c.state == CLAIMED)
             .values(state=READY, operation_id=None, due=unit.now_micros)
         )
-        unit.wake(row.app_id, unit.now_micros)
+        unit.work.wake(row.app_id, unit.now_micros)
     return len(found)

@@ -156,7 +156,7 @@ class Doubts:
         unit.tx.execute(sa.update(_attempt).where(_attempt.c.operation_id == doubt.operation_id).values(looked="{}"))
         for work in _held_by(unit.tx, app.id, doubt.operation_id):
             self._note(unit, app, work, finding)
-        unit.wake(app.id, unit.now_micros)
+        unit.work.wake(app.id, unit.now_micros)
 
     # Found, or not there.
 
@@ -181,7 +181,7 @@ class Doubts:
     def _read_first(self, unit: Unit, app: AppHandle, work: WorkRow, finding: Finding) -> None:
         # What stands there is compared to the cent before it counts; reading it settles the invoice or the payment.
         capability = Capability(work.operation)
-        unit.drop(*work.key)
+        unit.work.drop(*work.key)
         if capability in _OF_RECORDS:
             kind = _OF_RECORDS[capability]
             record = unit.get_record(kind, work.item_id)
@@ -196,7 +196,7 @@ class Doubts:
         row = unit.invoice(work.subject_id)
         check = check_of(app, capability)
         reading = WorkRow(work.item_id, check.value, app.id, row.id, version=row.values["version"])
-        if not unit.is_claimed(reading):
+        if not unit.work.is_claimed(reading):
             self._settler.advancer.want(unit, app, check, reading, row.values["customer_id"])
 
     def _note(self, unit: Unit, app: AppHandle, work: WorkRow, finding: Finding) -> None:
@@ -245,7 +245,7 @@ def _invoices_concerned(unit: Unit, work: WorkRow) -> list[str]:
     """The invoice itself, or those that wait for the customer."""
     if work.operation != Capability.SYNC_CUSTOMER:
         return [work.subject_id]
-    waiting = unit.waiting_for(until_customer(work.item_id, work.app_id))
+    waiting = unit.work.waiting_for(until_customer(work.item_id, work.app_id))
     invoices = [other.subject_id for other in waiting if other.operation != Capability.CREDIT]
     return list(dict.fromkeys(invoices))
 

@@ -80,7 +80,7 @@ def let_go(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
     """Nothing is owed any more: a payment under way is canceled as far as its app can, so that nobody pays twice."""
     for payment in _open(unit, row):
         if _is_unsent(payment):
-            if not unit.is_claimed(_work(payment, Capability.COLLECT_PAYMENT, row)):
+            if not unit.work.is_claimed(_work(payment, Capability.COLLECT_PAYMENT, row)):
                 _drop(unit, payment)
         elif _can(unit, payment, Capability.CANCEL_PAYMENT):
             _ask(advancer, unit, row, payment, Capability.CANCEL_PAYMENT)
@@ -104,7 +104,7 @@ def _is_unsent(payment: Row) -> bool:
 
 
 def _drop(unit: Unit, payment: Row) -> None:
-    unit.drop_if_free(payment["id"], Capability.COLLECT_PAYMENT, payment["app_id"])
+    unit.work.drop_if_free(payment["id"], Capability.COLLECT_PAYMENT, payment["app_id"])
     payment["state"] = "canceled"
     unit.save_record("payment", payment)
 

@@ -148,7 +148,7 @@ class Round:
         due = [work for work in self.timers.works if work.app_id in held]
         advance_due(unit, self._settler.advancer, self.timers, due)
         match_named(unit, unit.named)
-        result.wanted = unit.wanted()
+        result.wanted = unit.work.wanted()
         unit.flush()
         self._after_settling(unit, steps)
         ours = [lease for lease in self.leases if lease.app_id in held]

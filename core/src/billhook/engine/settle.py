@@ -71,7 +71,7 @@ class Settler:
 
     def done(self, unit: Unit, settled: Settled) -> None:
         """It is done."""
-        unit.drop(*settled.work.key)
+        unit.work.drop(*settled.work.key)
         assert isinstance(settled.outcome, Done)
         self._kind(settled).done(unit, settled, settled.outcome.result)
 
@@ -87,7 +87,7 @@ class Settler:
                 unit, replace(settled, outcome=gave_up(settled.app.name, outcome.reason, outcome.external_id))
             )
             return
-        unit.drop(*settled.work.key)
+        unit.work.drop(*settled.work.key)
         self._kind(settled).pending(unit, settled, outcome)
         self._look_again(unit, settled, outcome, give_up_at)
 
@@ -97,7 +97,7 @@ class Settler:
         if not times:
             return
         check = check_of(settled.app, settled.capability)
-        unit.want(
+        unit.work.want(
             WorkRow(
                 settled.work.item_id,
                 check.value,
@@ -114,7 +114,7 @@ class Settler:
         """The provider refuses it as it is."""
         outcome = settled.outcome
         assert isinstance(outcome, Rejected)
-        unit.drop(*settled.work.key)
+        unit.work.drop(*settled.work.key)
         issues = [issue.model_copy(update={"component": settled.component}) for issue in outcome.issues]
         self._kind(settled).rejected(unit, settled, issues, outcome.external_id)
 
@@ -134,18 +134,18 @@ class Settler:
 
     def alone(self, unit: Unit, settled: Settled) -> None:
         """Back into the queue, to be tried by itself."""
-        unit.want(settled.work._replace(state=READY, due=unit.now_micros, alone=1, operation_id=None))
+        unit.work.want(settled.work._replace(state=READY, due=unit.now_micros, alone=1, operation_id=None))
 
     def _again(self, unit: Unit, settled: Settled, after: timedelta) -> None:
         due = to_micros(unit.now + after)
         again = settled.work._replace(state=READY, due=due, attempts=settled.work.attempts + 1, operation_id=None)
-        unit.want(again)
+        unit.work.want(again)
 
     def doubt(self, unit: Unit, settled: Settled) -> None:
         """Nobody knows. The work stays held until a person decides."""
         outcome = settled.outcome
         assert isinstance(outcome, Doubt)
-        unit.want(settled.work._replace(state=CLAIMED))
+        unit.work.want(settled.work._replace(state=CLAIMED))
         self._kind(settled).doubted(unit, settled, outcome.reason)
         issue = ValidationIssue(
             severity=Severity.CRITICAL,

@@ -34,10 +34,10 @@ class CustomerOutcomes:
             "failure": None,
         }
         unit.save_customer_link(link)
-        unit.release_waiting(until_customer(settled.work.item_id, settled.app.id), settled.app.id)
+        unit.work.release(until_customer(settled.work.item_id, settled.app.id), settled.app.id)
         if customer_revision(unit, settled.work.item_id) > settled.item.revision:
             # It was edited while it was under way.
-            unit.want(settled.work._replace(state=READY, due=unit.now_micros, operation_id=None))
+            unit.work.want(settled.work._replace(state=READY, due=unit.now_micros, operation_id=None))
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The customer waits at the provider; so does everything that needs it."""
@@ -58,7 +58,7 @@ class CustomerOutcomes:
         outcome = Rejected.because(
             "customer_rejected", f"{settled.app.name} refuses the customer: {reason} Mend the customer, then retry."
         )
-        for work in unit.waiting_for(until_customer(settled.work.item_id, settled.app.id)):
+        for work in unit.work.waiting_for(until_customer(settled.work.item_id, settled.app.id)):
             self._settle(unit, Settled(settled.app, Capability(work.operation), work, None, outcome))
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:

@@ -107,13 +107,13 @@ class PaymentOutcomes:
         if settled.capability is not Capability.CHECK_PAYMENT or any(issue.code == GAVE_UP for issue in issues):
             return
         due = to_micros(unit.now + REFUSED_LOOK_AGAIN)
-        unit.want(settled.work._replace(state=READY, due=due, operation_id=None))
+        unit.work.want(settled.work._replace(state=READY, due=due, operation_id=None))
 
     def _look(self, unit: Unit, settled: Settled) -> None:
         """What was refused may stand otherwise than we think."""
         if settled.app.handle.declaration.can(Capability.CHECK_PAYMENT):
             work = settled.work
-            unit.want_if_free(
+            unit.work.want_if_free(
                 WorkRow(work.item_id, Capability.CHECK_PAYMENT, work.app_id, work.subject_id, due=unit.now_micros)
             )
 
@@ -127,7 +127,7 @@ class PaymentOutcomes:
 def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     """The books may show a payment that was taken back; to take it out of them is for a person."""
     app = unit.app(row.values["invoicing_app_id"])
-    unit.drop_if_free(payment["id"], Capability.RECORD_PAYMENT, app.id)
+    unit.work.drop_if_free(payment["id"], Capability.RECORD_PAYMENT, app.id)
     recorded = unit.link(payment["id"], app.id)["external_id"]
     if recorded is None:
         return

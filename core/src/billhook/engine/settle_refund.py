@@ -61,7 +61,7 @@ class RefundOutcomes:
         if settled.capability is Capability.CHECK_REFUND:
             if refund["state"] in _UNDER_WAY and not any(issue.code == GAVE_UP for issue in issues):
                 due = to_micros(unit.now + REFUSED_LOOK_AGAIN)
-                unit.want(settled.work._replace(state=READY, due=due, operation_id=None))
+                unit.work.want(settled.work._replace(state=READY, due=due, operation_id=None))
             return
         refund |= {"state": "failed", "message": note}
         unit.save_record("refund", refund)

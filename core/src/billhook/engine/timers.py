@@ -29,9 +29,9 @@ def advance_due(unit: Unit, advancer: Advancer, due: DueTimers, works: Sequence[
     for work in works:
         if work.subject_id in due.unanswered:
             again = unit.now + unit.context.policy.longest_backoff
-            unit.want(work._replace(due=to_micros(again), attempts=work.attempts + 1))
+            unit.work.want(work._replace(due=to_micros(again), attempts=work.attempts + 1))
             continue
-        unit.drop(*work.key)
+        unit.work.drop(*work.key)
         if work.subject_id in unit.invoices:
             _advance(unit, advancer, due, work.subject_id)
 

@@ -143,7 +143,7 @@ class Walk:
             return
         spec, customer_id = OPERATIONS[Capability.SYNC_CUSTOMER], self._row.values["customer_id"]
         work = WorkRow(customer_id, spec.name, app.id, customer_id)
-        if self._unit.is_claimed(work):
+        if self._unit.work.is_claimed(work):
             raise Ended(f"The customer is being brought to {app.name} right now; look again when that is done.")
         item = self._supposed.stored_item(app, spec, work)
         self._supposed.keep_customer(app, self._outcome(app, spec.capability, item).result)

@@ -167,7 +167,7 @@ def ask_to_read(unit: Unit, app: AppHandle, kind: str, item_id: str, subject_id:
         return
     work = WorkRow(item_id, capability.value, app.id, subject_id, READY, Lane.WEBHOOK, unit.now_micros)
     stored = next((other for other in tables.read_item_work(unit.tx, item_id) if other.key == work.key), work)
-    unit.want_if_free(work._replace(give_up_at=stored.give_up_at))
+    unit.work.want_if_free(work._replace(give_up_at=stored.give_up_at))
 
 
 def match_named(unit: Unit, named: Iterable[tuple[str, str, str, str]]) -> None:
