@@ -46,6 +46,15 @@ def test_an_update_keeps_what_it_does_not_name(cli, app_id, sandbox):
     assert changed["settings"] == {"base_url": sandbox.url}
 
 
+def test_an_app_is_told_how_many_calls_are_its_own(cli):
+    app_id = cli("apps", "install", "stripe", "--limit", "account=20", "--json").json["id"]
+    changed = cli("apps", "update", app_id, "--limit", "finalize=5", "--json").json
+    assert changed["limits"] == {"account": 20, "finalize": 5}
+    assert cli("apps", "update", app_id, "--limit", "account=some").code == 2
+    refused = cli("apps", "update", app_id, "--limit", "minute=5", "--json")
+    assert (refused.code, "Stripe has no limit 'minute': it has account, customers" in refused.error["message"]) == (1, True)
+
+
 def test_the_connection_of_an_app_is_checked_over_the_network(cli, app_id, sandbox, monkeypatch):
     assert cli("apps", "check", app_id).code == 0
     assert len(sandbox.simulator.calls()) == 1

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from billhook.contract import Answered, Batch, Capability, OperationRules, RateLimit, Reply, Scope, hookimpl
 from billhook.engine.budget import Budget, Purpose, Window
+from billhook.errors import ConfigError, InvalidInput
 from billhook.store import schema
 
 OpenShop = Callable[..., Shop]
@@ -199,6 +200,35 @@ def test_a_budget_of_three_a_minute_is_kept_and_used_up(a_shop_anywhere: OpenSho
     assert most_in_any_stretch(shop.wire.sent_at, MINUTE) == 3
     assert [shop.status(id) for id in ids] == ["payment_processing.pending"] * 10
     assert shop.wire.sent_at[-1] - NOON < timedelta(minutes=3, seconds=10)
+
+
+@pytest.mark.parametrize("ours", [1, 5])
+def test_the_host_says_how_many_calls_of_a_limit_are_its_own(a_shop: OpenShop, ours: int):
+    shop = a_shop(limited(a_limit(3)))
+    shop.ns.apps.update(shop.app.id, limits={"calls": ours})
+    ids = shop.ns.invoices.submit_many([shop.draft() for _ in range(10)])
+    shop.run_for(660)
+    assert most_in_any_stretch(shop.wire.sent_at, MINUTE) == ours
+    assert [shop.status(id) for id in ids] == ["payment_processing.pending"] * 10
+
+
+def test_what_the_host_says_of_a_shared_limit_holds_for_its_own_app_alone(a_shop: OpenShop):
+    shop = a_shop(limited(a_limit(4, scope=Scope.DEVELOPER)))
+    modest = shop.ns.apps.install(shop.app.type, limits={"calls": 1})
+    shop.ns.apps.update(shop.app.id, name="Ours")
+    assert (modest.limits, shop.ns.apps.get(shop.app.id).limits) == ({"calls": 1}, {})
+    shop.ns.invoices.submit_many([shop.draft() for _ in range(8)])
+    shop.run_for(240)
+    assert most_in_any_stretch(shop.wire.sent_at, MINUTE) == 4
+
+
+def test_a_limit_that_the_provider_does_not_have_is_refused_with_those_that_it_has(a_shop: OpenShop):
+    shop = a_shop(limited(a_limit(3)))
+    with pytest.raises(ConfigError, match="has no limit 'minute': it has calls"):
+        shop.ns.apps.update(shop.app.id, limits={"minute": 3})
+    with pytest.raises(InvalidInput, match="greater than 0"):
+        shop.ns.apps.update(shop.app.id, limits={"calls": 0})
+    assert shop.ns.apps.get(shop.app.id).limits == {}
 
 
 def test_what_was_spent_is_not_forgotten_by_a_restart_or_a_crash(a_shop: OpenShop):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from billhook.cli.command import command
-from billhook.cli.inputs import json_object, pairs, secrets, settings
+from billhook.cli.inputs import json_object, limits, pairs, secrets, settings
 from billhook.cli.output import fields, table
 from billhook.cli.plain import plain
 from billhook.cli.session import Session, catalog
@@ -35,6 +35,16 @@ MappingFile = Annotated[Path | None, typer.Option(help="Mapping rules as JSON.")
 Label = Annotated[
     list[str],
     typer.Option("--label", metavar="NAME=VALUE", help="Repeatable.", show_default=False, default_factory=list),
+]
+Limit = Annotated[
+    list[str],
+    typer.Option(
+        "--limit",
+        metavar="NAME=CALLS",
+        help="How many calls of a limit of the provider may be made. Repeatable.",
+        show_default=False,
+        default_factory=list,
+    ),
 ]
 Asked = Annotated[
     list[str],
@@ -78,6 +88,7 @@ def install(
     settings_file: SettingsFile = None,
     mapping_file: MappingFile = None,
     label: Label,
+    limit: Limit,
     credential: Asked,
     credential_env: FromEnvironment,
 ) -> None:
@@ -92,6 +103,7 @@ def install(
             credentials=given,
             labels=pairs(label, "--label"),
             mapping=json_object(mapping_file) if mapping_file else None,
+            limits=limits(limit),
         )
     _answer(session, app)
     if app.status == "unauthorized" and not session.as_json:
@@ -116,13 +128,15 @@ def update(
     settings_file: SettingsFile = None,
     mapping_file: MappingFile = None,
     label: Label,
+    limit: Limit,
 ) -> None:
-    """Change what is given. Settings and labels that are not named stay; mapping rules are replaced as a whole."""
+    """Change what is given. Settings, labels and limits that are not named stay; mapping rules are replaced as a whole."""
     with session.billing() as billing:
         app = billing.apps.get(app_id)
         changes: dict[str, Any] = {"name": name, "description": description}
         changes["settings"] = {**app.settings, **settings(set, settings_file)} if set or settings_file else None
         changes["labels"] = {**app.labels, **pairs(label, "--label")} if label else None
+        changes["limits"] = {**app.limits, **limits(limit)} if limit else None
         changes["mapping"] = json_object(mapping_file) if mapping_file else None
         stated = {field: value for field, value in changes.items() if value is not None}
         _answer(session, billing.apps.update(app_id, **stated))

@@ -28,6 +28,15 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
     return found
 
 
+def limits(given: Sequence[str]) -> dict[str, int]:
+    """``NAME=CALLS`` options as whole numbers."""
+    found = pairs(given, "--limit")
+    for name, calls in found.items():
+        if not calls.isdecimal():
+            raise typer.BadParameter(f"{calls!r} is not a number of calls.", param_hint=f"--limit {name}")
+    return {name: int(calls) for name, calls in found.items()}
+
+
 def settings(given: Sequence[str], file: Path | None, option: str = "--set") -> dict[str, Any]:
     """Values from a JSON file and from ``NAME=VALUE`` options, which win.
 

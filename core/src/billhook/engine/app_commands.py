@@ -56,13 +56,15 @@ class AppCommands:
         description: str | None = None,
         labels: Mapping[str, str] = NOTHING,
         mapping: Json | None = None,
+        limits: Mapping[str, int] = NOTHING,
     ) -> App:
         """A new app of that provider, by the provider's own name where none is given.
 
         Without the credentials that its provider needs it waits, unauthorized, for ``set_credentials``. With
         ``credentials_of`` it shares those of another app of that provider, as apps for several accounts of one grant
-        do. Raises ProviderLoadError for an unknown type and ConfigError for settings or credentials that the provider
-        does not take.
+        do. ``limits`` say how many calls the app may make of the provider's limits named there: less than is declared where
+        somebody else spends from the same budget, more where the provider granted more. Raises ProviderLoadError for an
+        unknown type, and ConfigError for settings or credentials that the provider does not take or a limit that it does not have.
         """
         now = self._context.clock.now()
         app_id = self._context.new_id(now)
@@ -82,6 +84,7 @@ class AppCommands:
                 "status": AppStatus.UNAUTHORIZED if needs_credentials and credentials is None else AppStatus.READY,
                 "settings": _accepted_settings(handle, settings),
                 "mapping": _accepted_mapping(mapping),
+                "limits": _accepted_limits(handle, limits),
                 "has_credentials": credentials is not None,
                 "created_at": now,
                 "updated_at": now,
@@ -121,8 +124,9 @@ class AppCommands:
         labels: Mapping[str, str] | Unchanged = UNCHANGED,
         settings: Json | Unchanged = UNCHANGED,
         mapping: Json | Unchanged | None = UNCHANGED,
+        limits: Mapping[str, int] | Unchanged = UNCHANGED,
     ) -> App:
-        """Change what is given. Settings, labels and mapping rules are replaced as a whole.
+        """Change what is given. Settings, labels, mapping rules and limits are replaced as a whole.
 
         None removes the description or the mapping rules. What is being sent keeps the settings it was made with; what
         was refused every time is prepared anew with the new ones.
@@ -134,6 +138,8 @@ class AppCommands:
 
         def change(tx: Transaction) -> App:
             app = self._installed(tx, app_id)
+            if limits is not UNCHANGED:
+                changes["limits"] = _accepted_limits(self._context.apps.provider(app.type, app.id), limits)
             if settings is UNCHANGED:
                 return self._change(tx, app, changes)
             handle = self._context.apps.provider(app.type, app.id)
@@ -302,6 +308,15 @@ def _accepted_settings(handle: ProviderHandle, settings: Json) -> Json:
         return to_jsonable_python(dict(settings))  # type: ignore[no-any-return]
     except PydanticSerializationError as error:
         raise ConfigError(f"The settings of {handle.declaration.name} must be plain JSON values: {error}.") from None
+
+
+def _accepted_limits(handle: ProviderHandle, limits: Mapping[str, int]) -> Mapping[str, int]:
+    declared = [limit.name for limit in handle.declaration.limits]
+    for name in limits:
+        if name not in declared:
+            there_are = f"it has {', '.join(declared)}" if declared else "it has none"
+            raise ConfigError(f"{handle.declaration.name} has no limit {name!r}: {there_are}.")
+    return limits
 
 
 def _accepted_mapping(mapping: Json | None) -> Json | None:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import BaseModel
 
-from billhook.contract.declaration import Capability
+from billhook.contract.declaration import Capability, Declaration, RateLimit
 from billhook.domain.invoice import InvoiceView, Line
 from billhook.domain.mapping import MappedLine, MappingRules, parse_mapping_rules
 from billhook.errors import NotFound
@@ -48,6 +48,8 @@ class AppHandle:
     settings: BaseModel
     settings_json: dict[str, Any]
     mapping: MappingRules | None
+    limits: tuple[RateLimit, ...]
+    """The provider's, with as many calls as the host allows where it says so."""
     credential_id: str | None
 
     @property
@@ -143,5 +145,13 @@ class Apps:
             settings=handle.settings(settings_json),
             settings_json=settings_json,
             mapping=parse_mapping_rules(row.mapping) if row.mapping else None,
+            limits=_limits(handle.declaration, json.loads(row.limits)),
             credential_id=row.credential_id,
         )
+
+
+def _limits(declaration: Declaration, calls: Mapping[str, int]) -> tuple[RateLimit, ...]:
+    return tuple(
+        limit.model_copy(update={"calls": calls[limit.name]}) if limit.name in calls else limit
+        for limit in declaration.limits
+    )

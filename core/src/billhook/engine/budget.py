@@ -232,12 +232,11 @@ class Budget:
 
 def read_budget(tx: Transaction, app: AppHandle) -> Budget:
     """The app's limits with what was spent of them."""
-    declaration = app.handle.declaration
     windows = []
-    for limit in declaration.limits:
+    for limit in app.limits:
         scope = scope_name(limit.scope, app)
         windows.append(Window(limit, scope, read_spent(tx, scope, limit.name)))
-    return Budget(windows, [Places(limit, scope_name(limit.scope, app)) for limit in declaration.at_once])
+    return Budget(windows, [Places(limit, scope_name(limit.scope, app)) for limit in app.handle.declaration.at_once])
 
 
 def settle_shared(tx: Transaction, windows: Sequence[Window], now: datetime) -> list[Window]:

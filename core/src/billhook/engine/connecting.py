@@ -95,6 +95,7 @@ class Connecting:
             settings=validated(_without_account(handle.declaration.settings), settings, f"The settings of {name}"),
             settings_json=dict(settings),
             mapping=None,
+            limits=handle.declaration.limits,
             credential_id=None,
         )
         return self._begin(app, redirect_uri, credentials, is_known=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, PositiveInt, StringConstraints
 
 from billhook.domain.base import Description, Key, Metadata, Name, Value
 from billhook.domain.currency import CurrencyCode
@@ -42,7 +42,10 @@ class AppStatus(StrEnum):
 
 
 class App(Value):
-    """An installed provider. A disabled app keeps its status; nothing is sent to it."""
+    """An installed provider. A disabled app keeps its status; nothing is sent to it.
+
+    ``limits``: how many calls it may make of the provider's limits named there, in place of what the provider declares.
+    """
 
     id: Ulid
     namespace: Key
@@ -54,6 +57,7 @@ class App(Value):
     enabled: bool = True
     settings: Mapping[str, Any] = Field(default_factory=dict)
     mapping: Mapping[str, Any] | None = None
+    limits: Mapping[str, PositiveInt] = Field(default_factory=dict)
     has_credentials: bool = False
     created_at: UtcDatetime
     updated_at: UtcDatetime

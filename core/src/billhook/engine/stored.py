@@ -34,6 +34,7 @@ def read_app(row: Any) -> App:
         enabled=bool(row.enabled),
         settings=json.loads(row.settings),
         mapping=json.loads(row.mapping) if row.mapping else None,
+        limits=json.loads(row.limits),
         has_credentials=row.credential_id is not None,
         **_times(row),
     )
@@ -48,6 +49,7 @@ def app_values(app: App) -> Stored:
         "enabled": int(app.enabled),
         "settings": dump(app.settings),
         "mapping": None if app.mapping is None else dump(app.mapping),
+        "limits": dump(app.limits),
         **_stored_times(app),
     }
 

@@ -46,6 +46,7 @@ app = _table(
     _int("enabled", default=1),
     _text("settings"),
     _text("mapping", null=True),
+    _text("limits", default="{}"),
     _text("credential_id", null=True),
     _int("created_at"),
     _int("updated_at"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from starlette.responses import Response
 
 from billhook.engine.records import App
@@ -30,6 +30,7 @@ class Install(WireModel):
     settings: Json = Field(default_factory=dict)
     credentials: Json | None = None
     mapping: Json | None = None
+    limits: dict[str, PositiveInt] = Field(default_factory=dict)
 
 
 class Change(WireModel):
@@ -40,6 +41,7 @@ class Change(WireModel):
     labels: dict[str, str] | None = None
     settings: Json | None = None
     mapping: Json | None = None
+    limits: dict[str, PositiveInt] | None = None
     enabled: bool | None = None
 
 

@@ -48,6 +48,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("enabled", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("settings", sa.Text(), nullable=False),
         sa.Column("mapping", sa.Text(), nullable=True),
+        sa.Column("limits", sa.Text(), server_default="{}", nullable=False),
         sa.Column("credential_id", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
