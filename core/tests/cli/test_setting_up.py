@@ -52,7 +52,10 @@ def test_an_app_is_told_how_many_calls_are_its_own(cli):
     assert changed["limits"] == {"account": 20, "finalize": 5}
     assert cli("apps", "update", app_id, "--limit", "account=some").code == 2
     refused = cli("apps", "update", app_id, "--limit", "minute=5", "--json")
-    assert (refused.code, "Stripe has no limit 'minute': it has account, customers" in refused.error["message"]) == (1, True)
+    assert (refused.code, "Stripe has no limit 'minute': it has account, customers" in refused.error["message"]) == (
+        1,
+        True,
+    )
 
 
 def test_the_connection_of_an_app_is_checked_over_the_network(cli, app_id, sandbox, monkeypatch):

@@ -1,0 +1,220 @@
+"""Credit notes: against an invoice, waiting for one, or alone; never twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from engine_kit import Shop, a_provider, careful_draft, documents, lost_after, put, repeat
+from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment, money, paths
+
+from billhook.contract import (
+    Batch,
+)
+from billhook.errors import InvalidInput, KeyReused, NotAllowed, NotFound, Unsupported
+from billhook.store import schema
+
+OpenShop = Callable[..., Shop]
+
+
+def credit(self: Any, batch: Batch[Any, Any]) -> Any:
+    reply = yield put("credit", batch, "credits", recover=(repeat(),))
+    return documents(batch, reply)
+
+
+def a_crediting_shop(open_one: OpenShop, **options: Any) -> Shop:
+    return open_one(a_provider(sync_draft=careful_draft, credit=credit, **options))
+
+
+def a_note(shop: Shop, amount: str, invoice_id: str | None = None, **changes: Any) -> dict[str, Any]:
+    line = {"name": "Back", "quantity": "1", "price": {"type": "unit", "amount": amount}}
+    return shop.draft(type="credit_note", lines=[line], credited_invoice_id=invoice_id, **changes)
+
+
+def test_a_credit_note_is_put_against_its_invoice(a_shop_anywhere: OpenShop):
+    shop = a_crediting_shop(a_shop_anywhere)
+    id = an_issued_invoice(shop)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    shop.run()
+    note = shop.ns.credit_notes.get(note.id)
+    assert (note.status, note.number, note.amount_credited) == ("issued", "CN-JADO-1", Decimal(3))
+    assert shop.get(id).invoice.amount_due == Decimal(7)
+    assert [row["amount"] for row in shop.rows(schema.allocation)] == ["3.00"]
+
+
+def test_a_credit_note_waits_until_its_invoice_is_issued(a_shop_anywhere: OpenShop):
+    books = a_provider(sync_draft=careful_draft, credit=credit)
+    shop, id = a_draft_to_be_approved(a_shop_anywhere, books)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    shop.run()
+    assert (shop.ns.credit_notes.get(note.id).status, paths(shop)) == ("issuing", ["drafts"])
+    shop.ns.invoices.approve(id)
+    shop.run()
+    assert (shop.ns.credit_notes.get(note.id).status, paths(shop)) == ("issued", ["drafts", "credits"])
+    assert money(shop, id) == (Decimal(0), Decimal(7))
+
+
+def test_only_what_a_waiting_credit_note_leaves_is_collected(a_shop_anywhere: OpenShop):
+    books = a_provider(sync_draft=careful_draft, credit=credit, collect_payment=collect_payment)
+    shop, id = a_draft_to_be_approved(a_shop_anywhere, books)
+    shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    shop.ns.invoices.approve(id)
+    shop.run()
+    assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(7), Decimal(0)))
+    assert [row["amount"] for row in shop.rows(schema.payment)] == ["7.00"]
+
+
+def test_nothing_is_collected_where_a_waiting_credit_note_closes_the_invoice(a_shop: OpenShop):
+    books = a_provider(sync_draft=careful_draft, credit=credit, collect_payment=collect_payment)
+    shop, id = a_draft_to_be_approved(a_shop, books)
+    shop.ns.credit_notes.submit(a_note(shop, "10", id))
+    shop.ns.invoices.approve(id)
+    shop.run()
+    assert (shop.status(id), shop.rows(schema.payment)) == ("paid", [])
+
+
+def test_an_invoice_is_not_voided_while_its_credit_note_is_being_issued(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    id = an_issued_invoice(shop)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    with pytest.raises(NotAllowed, match="credit note"):
+        shop.ns.invoices.void(id)
+    shop.run()
+    assert shop.ns.credit_notes.get(note.id).status == "issued"
+    shop.ns.invoices.void(id)
+
+
+def test_a_credit_note_of_a_draft_that_is_deleted_fails_and_says_why(a_shop_anywhere: OpenShop):
+    books = a_provider(sync_draft=careful_draft, credit=credit)
+    shop, id = a_draft_to_be_approved(a_shop_anywhere, books)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    shop.ns.invoices.delete(id)
+    shop.run()
+    assert shop.ns.credit_notes.get(note.id).status == "failed"
+    assert [row["code"] for row in shop.rows(schema.validation_issue, document_id=note.id)] == [
+        "credited_invoice_deleted"
+    ]
+    assert "credits" not in paths(shop)
+
+
+def test_a_credit_note_goes_to_the_app_that_has_its_invoice(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    id = an_issued_invoice(shop)
+    (before,) = {row["invoicing_app_id"] for row in shop.rows(schema.invoice)}
+    shop.a_profile(shop.an_app("books"))
+    shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    shop.run()
+    assert {row["app_id"] for row in shop.rows(schema.credit_note)} == {before}
+
+
+def test_a_credit_note_over_all_that_is_due_closes_its_invoice(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    id = an_issued_invoice(shop)
+    shop.ns.credit_notes.submit(a_note(shop, "10", id))
+    shop.run()
+    assert shop.status(id) == "paid"
+    assert money(shop, id) == (Decimal(0), Decimal(0))
+
+
+def test_of_a_credit_note_over_more_than_is_due_only_that_much_is_put_against_the_invoice(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    id = an_issued_invoice(shop)
+    shop.ns.invoices.record_payment(id, "8")
+    note = shop.ns.credit_notes.submit(a_note(shop, "5", id))
+    shop.run()
+    assert shop.status(id) == "paid"
+    assert shop.ns.credit_notes.get(note.id).amount_credited == Decimal(2)
+    assert [row["amount"] for row in shop.rows(schema.allocation)] == ["2.00"]
+
+
+def test_a_credit_note_that_stands_alone_touches_no_invoice(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    id = an_issued_invoice(shop)
+    note = shop.ns.credit_notes.submit(a_note(shop, "5"))
+    shop.run()
+    assert shop.ns.credit_notes.get(note.id).status == "issued"
+    assert shop.get(id).invoice.amount_due == Decimal(10)
+
+
+def test_a_lost_answer_does_not_credit_twice(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    id = an_issued_invoice(shop)
+    shop.wire.plan(lost_after, to="credits")
+    shop.ns.credit_notes.submit(a_note(shop, "3", id))
+    shop.run_for(600)
+    assert [made for _, made in shop.books.documents if made.startswith("credits")] == ["credits-2"]
+    assert shop.get(id).invoice.amount_due == Decimal(7)
+    assert len(shop.rows(schema.allocation)) == 1
+
+
+def test_one_key_makes_one_credit_note(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    draft = a_note(shop, "3")
+    assert shop.ns.credit_notes.submit(draft).id == shop.ns.credit_notes.submit(draft).id
+    with pytest.raises(KeyReused):
+        shop.ns.credit_notes.submit({**a_note(shop, "4"), "key": draft["key"]})
+
+
+def test_a_refused_credit_note_can_be_tried_again(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3"))
+    shop.books.refuses = {note.id}
+    shop.run()
+    assert shop.ns.credit_notes.get(note.id).status == "failed"
+    shop.books.refuses = set()
+    shop.ns.credit_notes.retry(note.id)
+    shop.run()
+    assert shop.ns.credit_notes.get(note.id).status == "issued"
+
+
+def test_what_is_no_credit_note_is_refused(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    stranger = shop.engine.namespace("other")
+    id = an_issued_invoice(shop)
+    before = shop.counts()
+    for draft, kind in (
+        (shop.draft(), InvalidInput),
+        (a_note(shop, "-3"), InvalidInput),
+        (a_note(shop, "3", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), NotFound),
+    ):
+        with pytest.raises(kind):
+            shop.ns.credit_notes.submit(draft)
+    with pytest.raises(InvalidInput):
+        shop.ns.invoices.submit(a_note(shop, "3"))
+    with pytest.raises(NotFound):
+        stranger.credit_notes.submit(a_note(shop, "3", id))
+    assert shop.counts() == before
+
+
+def test_a_credit_note_belongs_to_its_invoices_customer_and_currency(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    shop.ns.customers.create("Ann", key="ann")
+    id, voided = an_issued_invoice(shop), an_issued_invoice(shop)
+    shop.ns.invoices.void(voided)
+    before = shop.counts()
+    for draft, code in (
+        (a_note(shop, "3", id, currency="USD"), "credited_invoice_of_other_currency"),
+        (a_note(shop, "3", id, customer_key="ann"), "credited_invoice_of_other_customer"),
+        (a_note(shop, "3", voided), "invoice_not_creditable"),
+    ):
+        with pytest.raises((InvalidInput, NotAllowed)) as refusal:
+            shop.ns.credit_notes.submit(draft)
+        assert refusal.value.code == code
+    assert shop.counts() == before
+
+
+def test_one_key_twice_in_one_call_makes_one_credit_note(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    draft = a_note(shop, "3")
+    first, second = shop.ns.credit_notes.submit_many([draft, draft])
+    assert first == second
+
+
+def test_an_app_that_can_not_credit_says_so_and_nothing_is_stored(a_shop: OpenShop):
+    shop = a_shop()
+    before = shop.counts()
+    with pytest.raises(Unsupported):
+        shop.ns.credit_notes.submit(a_note(shop, "3"))
+    assert shop.counts() == before

@@ -1,0 +1,75 @@
+"""What tests of money share: invoices that wait for it, and providers that take it and give it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from engine_kit import Shop, a_provider, careful_draft, put, repeat
+
+from billhook.contract import (
+    Batch,
+    Done,
+    PaymentResult,
+    PaymentStatus,
+    RefundResult,
+    RefundStatus,
+    Rejected,
+)
+
+OpenShop = Callable[..., Shop]
+PENDING = "payment_processing.pending"
+
+
+def an_issued_invoice(shop: Shop, **changes: Any) -> str:
+    id = shop.submit(**changes)
+    shop.run()
+    assert shop.status(id) == PENDING
+    return id
+
+
+def money(shop: Shop, id: str) -> tuple[Decimal, Decimal]:
+    invoice = shop.get(id).invoice
+    return invoice.amount_paid, invoice.amount_due
+
+
+def a_draft_to_be_approved(open_one: OpenShop, *providers: Any) -> tuple[Shop, str]:
+    shop = open_one(*providers, workflow={"auto_advance": False})
+    id = shop.submit()
+    shop.run()
+    assert shop.status(id) == "draft.manual_approval_needed"
+    return shop, id
+
+
+def collect_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+    yield put("collect", batch, "collect", recover=(repeat(),))
+    paid = PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount, f"pay-{batch.only.id}")
+    return {batch.only.id: Done(paid)}
+
+
+def refund(self: Any, batch: Batch[Any, Any]) -> Any:
+    reply = yield put("refund", batch, "refund", recover=(repeat(),))
+    item = reply.json()["items"][0]
+    if "error" in item:
+        return {batch.only.id: Rejected.because("too_old", "The payment is too old.")}
+    return {batch.only.id: Done(RefundResult(RefundStatus.SUCCEEDED, batch.only.amount, item["id"]))}
+
+
+def a_refunding_shop(open_one: OpenShop) -> tuple[Shop, str, str]:
+    shop = open_one(a_provider(sync_draft=careful_draft, collect_payment=collect_payment, refund=refund))
+    id = shop.submit()
+    shop.run()
+    assert shop.status(id) == "paid"
+    return shop, id, shop.get(id).payments[0].id
+
+
+def note_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+    yield put("note", batch, "notes", recover=(repeat(),))
+    return {
+        item.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, f"noted-{item.id}")) for item in batch.items
+    }
+
+
+def paths(shop: Shop) -> list[str]:
+    return [request.url.rpartition("/")[2].partition("?")[0] for request in shop.wire.sent]
