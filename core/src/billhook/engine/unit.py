@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from billhook.engine.work_changes import WorkChanges
 
 from billhook.contract.events import InvoiceTransitioned
 from billhook.domain.invoice import InvoiceContent
@@ -23,6 +22,7 @@ from billhook.engine.invoice_row import COLUMNS, MUTABLE, InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.notifications.notices import Notices
 from billhook.engine.work import Lane
+from billhook.engine.work_changes import WorkChanges
 from billhook.errors import NotFound, StaleWrite
 from billhook.store import schema
 from billhook.store.transaction import Transaction
