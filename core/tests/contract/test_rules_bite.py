@@ -34,12 +34,12 @@ from billhook.engine.apps import AppHandle
 from billhook.engine.commands import Commands
 from billhook.engine.driver import Driver
 from billhook.engine.effects import Release
+from billhook.engine.fresh_credentials import FreshCredentials
 from billhook.engine.journal import Attempt
 from billhook.engine.recovery import Resend
 from billhook.engine.sending import Sender
 from billhook.engine.settle import Settler
 from billhook.engine.settled import Settled
-from billhook.engine.worker import Worker
 from billhook.plugins import catalog, checks, handle
 from billhook.plugins.handle import ProviderHandle
 
@@ -138,13 +138,13 @@ def never_refresh(patch: Patch) -> None:
 
 
 def refresh_every_time(patch: Patch) -> None:
-    ask = Worker._reauthorize
+    after_refusal = FreshCredentials.after_refusal
 
-    def again(self: Worker, operation: Any, now: Any) -> None:
+    def again(self: FreshCredentials, operation: Any, now: Any) -> None:
         operation.held.refreshed_version = None
-        ask(self, operation, now)
+        after_refusal(self, operation, now)
 
-    patch.setattr(Worker, "_reauthorize", again)
+    patch.setattr(FreshCredentials, "after_refusal", again)
 
 
 # 3. Classify.
