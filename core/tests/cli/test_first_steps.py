@@ -15,7 +15,7 @@ def test_a_misspelt_setting_is_told_with_the_name_that_was_meant(cli: Any):
     said = cli("apps", "install", "sandbox", "--set", "base_ulr=http://127.0.0.1:1", "--json").error["message"]
     assert "base_ulr: nothing has that name. Did you mean base_url?" in said
     assert "base_url: it is needed, and not given" in said
-    assert "It takes base_url (needed)." in said
+    assert "It takes base_url (needed), capture." in said
     assert "Extra inputs" not in said
     assert "Field required" not in said
 
