@@ -22,6 +22,8 @@ from billhook.testing.story import FINAL, INVOICES, SandboxStory, tell
 
 LONGER_THAN_A_LEASE = timedelta(minutes=6)
 PATIENCE_SECONDS = 30
+HELD_BACK_SECONDS = 4 * PATIENCE_SECONDS
+"""A gate that gave up before the test opens it would end the worker instead."""
 STALLING_POINTS = frozenset(
     {"round.before", "round.after", "send.before", "send.after", "reply.received", "commit.after"}
 )
@@ -157,7 +159,7 @@ class Gates:
         for name, (arrived, opened) in self._gates.items():
             if name in request.body and request.url.endswith("/v1/payments"):
                 arrived.set()
-                assert opened.wait(PATIENCE_SECONDS)
+                assert opened.wait(HELD_BACK_SECONDS)
         return self._inner.send(request, timeout_seconds)
 
     def wait_for(self, name: bytes) -> None:
@@ -179,7 +181,7 @@ def in_time(what: str, happened: Callable[[], bool], nudge: Callable[[], None]) 
     while not happened():
         nudge()
         assert time.monotonic() < deadline_seconds, f"it never happened that {what}"
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def owner_and_fence(engine: Engine) -> tuple[str | None, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -158,6 +158,42 @@ def test_money_that_comes_back_after_it_was_taken_back_is_not_noted_again(a_shop
     assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(10), Decimal(0)))
     assert paths(shop).count("notes") == 1
     assert shop.issue_codes(id) == []
+
+
+def an_undecided_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+    yield put("collect", batch, "collect", recover=(repeat(),))
+    waiting = PaymentResult(PaymentStatus.ACTION_REQUIRED, Decimal(0), "pay-1", action_url="https://pay.test/1")
+    return {batch.only.id: Done(waiting)}
+
+
+def a_payer_who_takes_time(open_one: OpenShop, *statuses: PaymentStatus) -> tuple[Shop, str]:
+    """An invoice whose payer has to act, at a provider that will say these when it is asked."""
+    hooks = {"collect_payment": an_undecided_payment, "check_payment": check_payment(list(statuses))}
+    shop = open_one(a_provider(sync_draft=careful_draft, **hooks))
+    id = shop.submit()
+    shop.run()
+    assert shop.status(id) == "payment_processing.action_required"
+    return shop, id
+
+
+def test_a_payer_who_paid_is_found_though_no_webhook_tells(a_shop_anywhere: OpenShop):
+    waiting = PaymentStatus.ACTION_REQUIRED
+    shop, id = a_payer_who_takes_time(a_shop_anywhere, waiting, waiting, PaymentStatus.SUCCEEDED)
+    looks = []
+    while shop.status(id) != "paid":
+        shop.clock.advance(timedelta(minutes=30))
+        before = len(paths(shop))
+        shop.run()
+        looks += [shop.clock.now() - NOON] * (len(paths(shop)) - before)
+    assert looks == [timedelta(hours=1), timedelta(hours=2), timedelta(hours=4)]
+    assert money(shop, id) == (Decimal(10), Decimal(0))
+
+
+def test_a_payer_who_never_pays_is_asked_after_ever_more_seldom_and_then_no_more(a_shop: OpenShop):
+    shop, id = a_payer_who_takes_time(a_shop, *[PaymentStatus.ACTION_REQUIRED] * 20)
+    shop.run_for(int(timedelta(days=90).total_seconds()))
+    assert paths(shop).count("check") == 11
+    assert shop.status(id) == "payment_processing.action_required"
 
 
 def test_a_paid_invoice_of_which_nothing_was_taken_back_does_not_fail(a_shop: OpenShop):

@@ -87,7 +87,7 @@ class PaymentResult:
     amount: Decimal
     external_id: str | None = None
     action_url: str | None = None
-    """Where the payer must act, when the status is ``action_required``. Nothing looks again by itself then: a webhook has to lead to it."""
+    """Where the payer must act, when the status is ``action_required``. A webhook tells at once that it happened; looks without one grow rare."""
     code: str | None = None
     """The provider's own code of a failure."""
     message: str | None = None

@@ -12,7 +12,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.engine import open_payments, payments
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.moments import to_micros
+from billhook.engine.moments import from_micros, to_micros
 from billhook.engine.money import Money, taken_back
 from billhook.engine.settle_refund import tell_books
 from billhook.engine.settled import GAVE_UP, Settled
@@ -20,6 +20,9 @@ from billhook.engine.unit import Row, Unit
 from billhook.engine.work import READY, WorkRow
 
 REFUSED_LOOK_AGAIN = timedelta(hours=1)
+WAITS_FOR_SOMEBODY = frozenset({"action_required", "authorized"})
+FIRST_LOOK_AFTER = timedelta(hours=1)
+"""How long after a payment began to wait for its payer, or for somebody to capture it, it is looked at without being told."""
 _CHANGES_WHAT_STANDS = frozenset({Capability.CAPTURE_PAYMENT, Capability.CANCEL_PAYMENT})
 _LEAVES_THE_PAYMENT = _CHANGES_WHAT_STANDS | {Capability.CHECK_PAYMENT, Capability.RECORD_PAYMENT}
 """Refusals that say nothing of the money: of a look, of a note in the books, and of what stands there and stays as it is."""
@@ -52,6 +55,16 @@ class PaymentOutcomes:
         if payment["state"] != "succeeded" and was_received:
             _tell_books(unit, row, payment)
         self._let_go(unit, settled, row)
+        self._look_seldom(unit, settled, payment)
+
+    def _look_seldom(self, unit: Unit, settled: Settled, payment: Row) -> None:
+        """A webhook says when the payer has acted. What none told is found by a look, each after twice the time, until patience ends."""
+        can_look = settled.app.handle.declaration.can(Capability.CHECK_PAYMENT)
+        waited = unit.now - from_micros(payment["created_at"])
+        if payment["state"] in WAITS_FOR_SOMEBODY and can_look and waited < unit.context.policy.longest_wait:
+            due = to_micros(unit.now + max(waited, FIRST_LOOK_AFTER))
+            work = settled.work
+            unit.work.want(WorkRow(work.item_id, Capability.CHECK_PAYMENT, work.app_id, work.subject_id, due=due))
 
     def _let_go(self, unit: Unit, settled: Settled, row: InvoiceRow) -> None:
         # It was being sent when the invoice was paid another way.
