@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,11 +13,14 @@ import pytest
 import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
+from billhook import Engine
 from billhook.clock import SystemClock
 from billhook.errors import StoreError
 from billhook.faults import NO_FAULTS
 from billhook.store import Database, maintenance, migrate, schema
+from billhook.store.migrations import HEAD
 
 SHAPE = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE name LIKE 'billhook%' AND name <> 'billhook_schema_version'",
@@ -47,13 +52,26 @@ def shape(db: Database) -> dict[str, str]:
         return {name: " ".join(sql.split()) if sql else "" for name, sql in rows}
 
 
+def test_the_newest_revision_is_the_one_that_alembic_finds() -> None:
+    assert ScriptDirectory(str(migrate.REVISIONS)).get_current_head() == HEAD
+
+
+def test_a_database_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+    path = str(tmp_path / "billhook.db")
+    Engine.open(path).close()
+    program = f"import sys; from billhook import Engine; Engine.open({path!r}).close(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert {"alembic", "httpx"} & set(loaded) == set()
+    assert "sqlalchemy" in loaded
+
+
 def test_an_empty_database_is_brought_to_the_newest_schema(empty: Database) -> None:
     assert migrate.current(empty) is None
     assert migrate.check(empty) != []
 
-    assert migrate.upgrade(empty) == migrate.head()
+    assert migrate.upgrade(empty) == HEAD
 
-    assert migrate.current(empty) == migrate.head()
+    assert migrate.current(empty) == HEAD
     assert migrate.check(empty) == []
     assert maintenance.check(empty) == ()
 
@@ -84,7 +102,7 @@ def test_many_processes_may_upgrade_at_once(empty: Database, store_url: str) -> 
             return migrate.upgrade(db)
 
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(upgrade, range(4))) == {migrate.head()}
+        assert set(pool.map(upgrade, range(4))) == {HEAD}
     assert migrate.check(empty) == []
 
 

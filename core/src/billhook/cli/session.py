@@ -84,12 +84,13 @@ def sqlite_path(url: str) -> Path | None:
 
 def _bring_up_to_date(engine: Engine, db: str) -> None:
     from billhook.store import migrate
+    from billhook.store.migrations import HEAD
 
     revision = migrate.current(engine.database)
     if revision is None:
         migrate.upgrade(engine.database)
-    elif revision != migrate.head():
+    elif revision != HEAD:
         raise StoreError(
-            f"The database is at schema {revision}, this release works with {migrate.head()}. "
+            f"The database is at schema {revision}, this release works with {HEAD}. "
             f"Stop what works on it, then run: billhook db upgrade --db {db}"
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
-
-import httpx
 
 from billhook.contract.requests import Outgoing, Reply
 from billhook.engine.effects import Arrived, Lost, NotSent, Transmission, Unsendable
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class Transport(Protocol):
@@ -26,7 +27,10 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """The real transport. Safe between threads."""
+    """The real transport. Safe between threads.
+
+    Whoever sends nothing does not wait for the HTTP library, nor for it to read the certificate store.
+    """
 
     def __init__(self, client: httpx.Client | None = None) -> None:
         self._given = client
@@ -34,7 +38,8 @@ class HttpTransport:
 
     @property
     def _client(self) -> httpx.Client:
-        # Made at the first send: reading the certificate store takes longer than most commands that send nothing.
+        import httpx
+
         with self._lock:
             if self._given is None:
                 limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
@@ -43,6 +48,8 @@ class HttpTransport:
 
     def send(self, request: Outgoing, timeout_seconds: float) -> Transmission:
         """Only what surely never left counts as not sent; anything else without an answer is lost."""
+        import httpx
+
         try:
             built = self._built(request, timeout_seconds)
         except (httpx.InvalidURL, ValueError, TypeError, AttributeError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from billhook.engine.engine import Engine
 from billhook.errors import StoreError
 from billhook.store import migrate
+from billhook.store.migrations import HEAD
 
 Check = Callable[[], str | None]
 """Says what stands in the way, or None."""
@@ -28,4 +29,4 @@ class Readiness:
             revision = migrate.current(self._engine.database)
         except StoreError:
             return "The database can't be read."
-        return None if revision == migrate.head() else "The database's schema is not that of this release."
+        return None if revision == HEAD else "The database's schema is not that of this release."

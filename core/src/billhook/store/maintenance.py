@@ -7,6 +7,7 @@ from sqlalchemy.exc import DatabaseError
 from billhook.errors import Problem
 from billhook.store import migrate
 from billhook.store.database import Database
+from billhook.store.migrations import HEAD
 from billhook.store.transaction import Transaction
 
 BROKEN_INDEXES = """
@@ -50,7 +51,7 @@ def _postgres_problems(tx: Transaction) -> list[Problem]:
 
 
 def _schema_problems(db: Database) -> list[Problem]:
-    revision, newest = migrate.current(db), migrate.head()
+    revision, newest = migrate.current(db), HEAD
     if revision != newest:
         return [Problem("schema_version", f"The schema is at {revision}, not at {newest}. Upgrade it.")]
     return [Problem("schema_differs", f"The schema differs from revision {newest}: {d}.") for d in migrate.check(db)]

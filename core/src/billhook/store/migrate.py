@@ -1,21 +1,25 @@
-"""Bring a database to the present schema, from code: no command line, no settings file, no global state of alembic."""
+"""Bring a database to the present schema, from code: no command line, no settings file, no global state of alembic.
+
+alembic is loaded only where there is something to do: loading it takes as long as a short command.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic.autogenerate import compare_metadata
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+import sqlalchemy as sa
 
 from billhook.errors import StoreError
 from billhook.store.database import Database
+from billhook.store.migrations import HEAD
 from billhook.store.schema import PREFIX, metadata
 from billhook.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
 VERSION_TABLE = f"{PREFIX}schema_version"
 REVISIONS = Path(__file__).parent / "migrations"
@@ -30,31 +34,30 @@ def upgrade(db: Database) -> str:
     All or nothing, and safe to call from many processes at once: the others wait and find the work done.
     StoreError if the database is newer than this release.
     """
-    db.write(_upgrade)
-    return head()
+    if current(db) != HEAD:
+        db.write(_upgrade)
+    return HEAD
 
 
 def current(db: Database) -> str | None:
     """The revision that the database is at; None for one without Billhook's tables."""
     with db.read() as tx:
-        return _context(tx.connection).get_current_revision()
-
-
-def head() -> str:
-    """The newest revision that this release knows."""
-    newest = _scripts().get_current_head()
-    if newest is None:
-        raise StoreError(f"No revisions are installed in {REVISIONS.name}. Install Billhook again.")
-    return newest
+        if not sa.inspect(tx.connection).has_table(VERSION_TABLE):
+            return None
+        return tx.scalar(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE)))  # type: ignore[no-any-return]
 
 
 def check(db: Database) -> list[Any]:
     """What differs between the database and the schema of this release, as alembic's operations. Empty when equal."""
+    from alembic.autogenerate import compare_metadata
+
     with db.read() as tx:
         return list(compare_metadata(_context(tx.connection, include_name=_is_ours), metadata))
 
 
 def _upgrade(tx: Transaction) -> None:
+    from alembic.operations import Operations
+
     if tx.connection.dialect.name == "postgresql":
         tx.connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (UPGRADE_LOCK,))
     context = _context(tx.connection, fn=_steps)
@@ -71,16 +74,20 @@ def _refuse_newer(revision: str | None) -> None:
     known = {script.revision for script in _scripts().walk_revisions()}
     if revision is not None and revision not in known:
         raise StoreError(
-            f"The database is at schema {revision}, which this release does not know; its newest is {head()}. "
+            f"The database is at schema {revision}, which this release does not know; its newest is {HEAD}. "
             "Nothing was changed. Install the release that made the database, or a newer one."
         )
 
 
-def _context(connection: Connection, **options: Callable[..., object]) -> MigrationContext:
+def _context(connection: sa.Connection, **options: Callable[..., object]) -> MigrationContext:
+    from alembic.runtime.migration import MigrationContext
+
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, **options})
 
 
 def _scripts() -> ScriptDirectory:
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory(str(REVISIONS))
 
 
