@@ -60,11 +60,11 @@ class Keyless(SandboxProvider):
 
 
 class Believing(SandboxProvider):
-    """Rule CLASSIFY: it believes an error 500."""
+    """Rule CLASSIFY: it believes an error 500 or 503."""
 
     @hookimpl
     def classify(self, request: Request, reply: Reply) -> Verdict | None:
-        return Answered() if reply.status == 500 else SandboxProvider.classify(self, request, reply)
+        return Answered() if reply.status in {500, 503} else SandboxProvider.classify(self, request, reply)
 
 
 class Stubborn(SandboxProvider):

@@ -11,16 +11,22 @@ from typing import Any
 from broken.parts import asking, each_result, ending, handed, with_body
 
 from billhook.contract import (
+    Absent,
     DocumentResult,
     Done,
+    Finding,
     PaymentResult,
     PaymentStatus,
     Refusal,
     Rejected,
     RemovalResult,
+    Reply,
+    Unknown,
     WebhookEvent,
     hookimpl,
+    registered,
 )
+from billhook.testing.sandbox import findings
 from billhook.testing.sandbox.incoming import _events
 from billhook.testing.sandbox.provider import SandboxProvider
 
@@ -121,6 +127,14 @@ class Doubling(SandboxProvider):
     """Rule EXACT: an edited customer is made a second time."""
 
     sync_customer = handed("sync_customer", lambda item: replace(item, external_id=None))
+
+    @registered
+    def match_content(self, reply: Reply, marks: Mapping[str, str], ids: Mapping[str, str]) -> Mapping[str, Finding]:
+        # Whoever makes a second takes no notice of the first.
+        found = findings.find_content(reply, marks, ids)
+        if reply.status != 200 or reply.json()["has_more"]:
+            return found
+        return {id: Absent() if isinstance(finding, Unknown) else finding for id, finding in found.items()}
 
 
 def one_line(body: Any) -> Any:
