@@ -6,8 +6,10 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, assume, given, settings as profile, strategies as st
 
+from billhook.contract import encode_json
 from billhook_paypal.amounts import worth_of
 from billhook_paypal.encoding import encode_invoice
+from billhook_paypal.simulator.rules import INVOICE, read_body
 from billhook_paypal.simulator.sums import with_sums
 from billhook_paypal.validation import find_faults
 
@@ -63,7 +65,7 @@ def test_quantity_and_price_stand_there_where_they_make_the_amount(counter):
 def test_a_price_with_its_tax_inside_goes_there_net(counter):
     item = counter.of_lines({"quantity": "1", "price": priced("12.00"), "tax_config": taxed("20", "inclusive")})
     (line,) = encode_invoice(item)["items"]
-    assert (line["unit_amount"]["value"], line["tax"]) == ("10.00", {"name": "VAT", "percent": "20"})
+    assert (line["unit_amount"]["value"], line["tax"]) == ("10", {"name": "VAT", "percent": "20"})
     assert codes_of(item) == []
 
 
@@ -112,25 +114,55 @@ def test_a_customer_without_an_address_for_e_mail_is_only_a_warning(counter):
     assert list(find_faults(view, item.lines, email_recipient=False)) == []
 
 
-LINES = st.tuples(
-    st.decimals("0.01", "999", places=3),
-    st.decimals("1", "500", places=2),
-    st.sampled_from(("0", "7.25", "20")),
+PRICES = st.decimals("0.01", "3000", places=4) | st.decimals("0.01", "999", places=2)
+DISCOUNTS = st.one_of(
+    st.builds(
+        lambda share: {"type": "percentage", "percentage": share}, st.sampled_from(("7", "12.5", "33.33", "100"))
+    ),
+    st.builds(lambda off: {"type": "amount", "amount": str(off)}, st.decimals("0", "900", places=2)),
+    st.just({"type": "usage", "quantity": "0.5"}),
+)
+LINES = st.builds(
+    lambda price, zeros, quantity, rate, behavior, discounts: {
+        "quantity": str(quantity),
+        "price": priced(f"{price}{zeros}"),
+        "tax_config": taxed(rate, behavior),
+        "discounts": discounts,
+    },
+    PRICES,
+    st.sampled_from(("", "0", "000")),
+    st.decimals("0.5", "1000", places=3),
+    st.sampled_from(("0", "7.25", "8.8750", "20")),
     st.sampled_from(("exclusive", "inclusive")),
+    st.lists(DISCOUNTS, max_size=2),
 )
 
 
-@profile(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(LINES, min_size=1, max_size=5))
-def test_what_is_not_refused_comes_to_the_same_total_at_paypal(counter, lines):
-    item = counter.of_lines(
-        *(
-            {"quantity": str(quantity), "price": priced(str(price)), "tax_config": taxed(rate, behavior)}
-            for price, quantity, rate, behavior in lines
-        )
-    )
+@profile(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(LINES, min_size=1, max_size=4), st.sampled_from(("EUR", "HUF", "JPY", "TWD", "USD")))
+def test_what_is_not_refused_before_is_taken_by_paypal_and_comes_to_the_same_total(counter, lines, currency):
+    item = counter.of_lines(*lines, currency=currency)
     assume(codes_of(item) == [])
-    assert with_sums(encode_invoice(item))["amount"]["value"] == str(item.invoice.total.quantize(Decimal("0.01")))
+    told = with_sums(read_body(encode_json(encode_invoice(item)), INVOICE))
+    assert Decimal(told["amount"]["value"]) == item.invoice.total
+
+
+def test_zeros_at_the_end_of_a_price_are_no_decimals(counter):
+    item = counter.of_lines({"quantity": "3.000", "price": priced("2.5500")})
+    (line,) = encode_invoice(item)["items"]
+    assert (line["quantity"], line["unit_amount"]["value"]) == ("3", "2.55")
+
+
+def test_a_discount_that_is_larger_than_paypal_takes_is_told_before(counter):
+    free = [{"type": "percentage", "percentage": "100"}]
+    item = counter.of_lines({"quantity": "1000", "price": priced("2450"), "discounts": free}, {"price": priced("1")})
+    assert codes_of(item) == ["amount_too_large"]
+
+
+def test_a_line_whose_parts_have_decimals_is_refused_even_where_their_sum_has_none(counter):
+    off = [{"type": "amount", "amount": "0.50"}]
+    item = counter.of_lines({"quantity": "1", "price": priced("10.50"), "discounts": off}, currency="HUF")
+    assert codes_of(item) == ["amount_has_decimals"]
 
 
 def test_a_tax_inside_the_price_that_can_t_be_computed_from_the_net_is_refused(counter):

@@ -39,6 +39,12 @@ class Shop:
         self.engine.run_until_idle()
         return new
 
+    def hears_or_looks(self, told_by, clock):
+        if told_by == "a webhook":
+            self.hear()
+        clock.advance(timedelta(hours=2))
+        self.engine.run_until_idle()
+
     def again(self, details):
         return self.billing.invoices.get(details.invoice.id)
 
@@ -73,6 +79,27 @@ def test_what_is_recorded_here_and_paid_there_adds_up(shop):
         ("PAYPAL", "4.18"),
     ]
     assert shop.again(details).status == "paid"
+
+
+@pytest.mark.parametrize("told_by", ["a webhook", "a look"])
+def test_what_was_noted_here_is_not_counted_again_when_the_customer_pays_the_rest(shop, clock, told_by):
+    details = shop.bill()
+    shop.billing.invoices.record_payment(details.invoice.id, "5.00", method="bank_transfer", key="statement/4")
+    shop.engine.run_until_idle()
+    shop.books.pay(shop.books.documents()[0].id)
+    shop.hears_or_looks(told_by, clock)
+    assert (shop.again(details).status, str(shop.again(details).invoice.amount_paid)) == ("paid", "9.18")
+
+
+@pytest.mark.parametrize("told_by", ["a webhook", "a look"])
+def test_an_invoice_that_was_paid_another_way_is_not_paid_a_second_time_by_our_own_note(shop, clock, told_by):
+    details = shop.bill()
+    shop.billing.invoices.record_payment(details.invoice.id, "9.18", method="bank_transfer", key="statement/4")
+    shop.engine.run_until_idle()
+    shop.hears_or_looks(told_by, clock)
+    after = shop.again(details)
+    assert (after.status, str(after.invoice.amount_paid)) == ("paid", "9.18")
+    assert sorted(str(payment.status) for payment in after.payments) == ["canceled", "succeeded"]
 
 
 def test_a_token_that_ran_out_is_renewed(shop, clock):

@@ -68,8 +68,10 @@ def has_a_unit_for(value: Decimal, currency: str) -> bool:
 
 
 def plain(value: Decimal) -> str:
-    """The number in digits, never with an exponent."""
-    return f"{value:f}"
+    """The number in digits, never with an exponent, nor with zeros at its end: PayPal counts them as decimals."""
+    whole, _, rest = f"{value:f}".partition(".")
+    rest = rest.rstrip("0")
+    return f"{whole}.{rest}" if rest else whole
 
 
 def decimals(value: Decimal) -> int:

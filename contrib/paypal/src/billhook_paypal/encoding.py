@@ -12,6 +12,7 @@ from billhook_paypal.amounts import plain, worth_of
 
 NAME_LENGTH = 200
 MARK_LENGTH = 12
+NOTE_BEGINS = "Billhook payment "
 METHODS = frozenset({"BANK_TRANSFER", "CASH", "CHECK", "CREDIT_CARD", "DEBIT_CARD", "PAYPAL", "WIRE_TRANSFER"})
 
 
@@ -61,7 +62,7 @@ def encode_payment(item: PaymentItem, today: date) -> dict[str, Any]:
 
 def note_of(item: PaymentItem) -> str:
     """What marks a recorded payment as ours."""
-    return f"Billhook payment {item.id}"
+    return f"{NOTE_BEGINS}{item.id}"
 
 
 def encode_refund(item: RefundItem, method: str, today: date) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from billhook.contract import (
     ValidationIssue,
 )
 from billhook_paypal.amounts import is_plain
+from billhook_paypal.encoding import NOTE_BEGINS
 
 NOT_ISSUED = frozenset({"DRAFT", "SCHEDULED"})
 CANCELLED = "CANCELLED"
@@ -71,14 +72,24 @@ def read_snapshot(told: dict[str, Any]) -> Snapshot:
 
 
 def read_payment(told: dict[str, Any]) -> Done[PaymentResult] | Pending:
-    """How the payment that the customer was asked for stands."""
+    """How the payment that the customer was asked for stands. What we noted ourselves came another way, and is none of it."""
     status = PAYMENT_STATUSES.get(told["status"])
     if status is None:
         return Pending(f"the invoice is {told['status']} at PayPal", told["id"], check_after=LOOK_AGAIN_AFTER)
-    paid = amount_in(told.get("payments"), "paid_amount")
-    received = paid if status is PaymentStatus.SUCCEEDED else _ZERO
     url = told["detail"].get("metadata", {}).get("recipient_view_url")
+    if status is not PaymentStatus.SUCCEEDED:
+        return Done(PaymentResult(status, _ZERO, told["id"], action_url=url))
+    noted = _noted_by_us(told)
+    received = amount_in(told.get("payments"), "paid_amount") - noted
+    if noted and not received:
+        return Done(PaymentResult(PaymentStatus.CANCELED, _ZERO, told["id"]))
     return Done(PaymentResult(status, received, told["id"], action_url=url))
+
+
+def _noted_by_us(told: dict[str, Any]) -> Decimal:
+    payments = told.get("payments", {}).get("transactions", [])
+    ours = (one for one in payments if str(one.get("note", "")).startswith(NOTE_BEGINS))
+    return sum((amount_in(one, "amount") for one in ours), start=_ZERO)
 
 
 def refused(reply: Reply) -> Rejected | None:

@@ -67,12 +67,11 @@ def _faults_of_the_tax(line: Line) -> Iterator[tuple[str, str]]:
 
 def _faults_of_the_amounts(line: Line, currency: str) -> Iterator[tuple[str, str]]:
     worth = worth_of(line, currency)
-    if not has_a_unit_for(line.totals.total, currency):
-        yield (
-            "amount_has_decimals",
-            f"PayPal takes {currency} in whole units, and the line comes to {line.totals.total}.",
-        )
-    if abs(worth.unit_amount) > MOST:
+    for amount in (worth.unit_amount, worth.discount, line.totals.total):
+        if not has_a_unit_for(amount, currency):
+            yield "amount_has_decimals", f"PayPal takes {currency} in whole units, and the line has {amount}."
+            break
+    if max(abs(worth.unit_amount), worth.discount) > MOST:
         yield "amount_too_large", f"PayPal takes at most {MOST} a line."
     if worth.discount < 0:
         yield "negative_discount", "PayPal takes no discount that adds to a line."
