@@ -399,6 +399,33 @@ def test_a_bank_debit_that_settles_days_later_ends_paid(new_story):
     story.close()
 
 
+@pytest.mark.parametrize("told_by", ["a webhook", "a look"])
+def test_a_part_that_came_another_way_is_not_counted_again_when_the_customer_pays_the_rest(new_story, told_by):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        namespace.customers.create(
+            "Eve", key="eve", metadata={"stripe_payment_method": "pm_card_threeDSecure2Required"}
+        )
+        id = namespace.invoices.submit(
+            {"key": "secured", "customer_key": "eve", "currency": "GBP", "lines": [flat("Rug", "99.00")]}
+        ).id
+        work_until_quiet(engine, story.clock, timedelta(minutes=5))
+        assert namespace.invoices.get(id).status == "payment_processing.action_required"
+        namespace.invoices.record_payment(id, Decimal("40.00"), method="bank transfer", key="part")
+        work_until_quiet(engine, story.clock, timedelta(minutes=5))
+        story.books.pay_on_page(story.books.documents()[0].id)
+        if told_by == "a webhook":
+            app = namespace.apps.list().items[0]
+            for headers, body in story.books.pending_webhooks():
+                engine.receive_webhook(app.id, dict(headers), body)
+        work_until_quiet(engine, story.clock, timedelta(hours=9))
+        view = namespace.invoices.get(id).invoice
+        assert (view.status, view.amount_paid) == ("paid", Decimal("99.00"))
+        assert problems_of(engine) == []
+    story.close()
+
+
 def test_a_decline_is_retried_with_another_card_and_counted_once(new_story):
     story = new_story()
     with story.open() as engine:

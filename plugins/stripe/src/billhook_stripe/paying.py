@@ -60,8 +60,9 @@ def read_invoice_payment(invoice: Body, item: PaymentItem, error: Body | None = 
     is_settled_by_other_money = bool(item.external_id and intent) and intent["status"] != "succeeded"
     match invoice["status"]:
         case "paid" if not is_settled_by_other_money:
-            message = _settled_without_charge(intent, item)
-            return Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, id, message=message))
+            amount = _share_of(item, invoice)
+            message = _settled_without_charge(intent, amount, item.currency)
+            return Done(PaymentResult(PaymentStatus.SUCCEEDED, amount, id, message=message))
         case "uncollectible":
             return Done(PaymentResult(PaymentStatus.UNCOLLECTIBLE, NOTHING, id))
         case "void":
@@ -108,10 +109,21 @@ def _action_url(intent: Body) -> str | None:
     return url
 
 
-def _settled_without_charge(intent: Body, item: PaymentItem) -> str | None:
+def _share_of(item: PaymentItem, invoice: Body) -> Decimal:
+    """What the payment had to settle of a paid invoice: money that was noted there, or credit, may have taken a part since it was asked for."""
+    noted = sum(
+        each["amount_paid"] or 0 for each in payments_of(invoice) if each["payment"]["type"] == "payment_record"
+    )
+    by_others = noted + (invoice.get("pre_payment_credit_notes_amount") or 0)
+    return min(item.amount, from_units(invoice["total"] - by_others, item.currency))
+
+
+def _settled_without_charge(intent: Body, amount: Decimal, currency: str) -> str | None:
     """Stripe puts credit on the customer's balance against an invoice first (docs.stripe.com/billing/customer/balance)."""
-    received = from_units(intent.get("amount_received") or 0, item.currency)
-    rest = item.amount - received
+    received = from_units(intent.get("amount_received") or 0, currency)
+    rest = amount - received
     if rest <= 0:
         return None
-    return f"{rest:f} {item.currency} of it was settled at Stripe without a charge, such as from the customer's credit balance"
+    return (
+        f"{rest:f} {currency} of it was settled at Stripe without a charge, such as from the customer's credit balance"
+    )
