@@ -231,6 +231,16 @@ def test_a_limit_that_the_provider_does_not_have_is_refused_with_those_that_it_h
     assert shop.ns.apps.get(shop.app.id).limits == {}
 
 
+def test_a_limit_that_an_upgraded_provider_dropped_is_in_nobodys_way(a_shop: OpenShop):
+    shop = a_shop(limited(a_limit(3), a_limit(3, name="daily")))
+    shop.ns.apps.update(shop.app.id, limits={"calls": 2, "daily": 1})
+    shop.restart([limited(a_limit(3))])
+    shop.ns.apps.update(shop.app.id, limits={**shop.app.limits, "calls": 1})
+    shop.ns.invoices.submit_many([shop.draft() for _ in range(3)])
+    shop.run_for(180)
+    assert (len(shop.wire.sent), most_in_any_stretch(shop.wire.sent_at, MINUTE)) == (3, 1)
+
+
 def test_what_was_spent_is_not_forgotten_by_a_restart_or_a_crash(a_shop: OpenShop):
     shop = a_shop(limited(a_limit(3)))
     shop.ns.invoices.submit_many([shop.draft() for _ in range(8)])

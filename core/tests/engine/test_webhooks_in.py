@@ -268,3 +268,53 @@ def test_a_webhook_that_the_plugin_can_not_read_is_not_taken_for_received(a_shop
     with pytest.raises(WebhookRefused, match="junk"):
         shop.engine.receive_webhook(shop.app.id, {}, b"junk")
     assert shop.rows(schema.inbox) == []
+
+
+def while_it_is_looked_at(shop: Shop, part: str, *events: str) -> None:
+    """These events come when the next look is under way."""
+
+    def tell(request: Any) -> None:
+        if part in request.url:
+            shop.wire.before_each = None
+            deliver(shop, *events)
+
+    shop.wire.before_each = tell
+
+
+def test_an_event_that_comes_while_its_document_is_looked_at_leads_to_another_look(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(a_signed_provider())
+    id = shop.submit()
+    shop.run()
+    shows = {"items": [{"ref": id, "id": "drafts-1"}]}
+    shop.wire.plan(answers(200, shows), answers(200, {**shows, "paid": "10.00"}), to="found")
+    while_it_is_looked_at(shop, "found", "e2:document:drafts-1:paid", "e3:document:drafts-1:seen")
+    deliver(shop, "e1:document:drafts-1:seen")
+    shop.run()
+    assert shop.status(id) == "paid"
+    assert len(shop.wire.to("found")) == 2
+    assert {row["state"] for row in shop.rows(schema.inbox)} == {"worked"}
+
+
+@pytest.mark.parametrize("first", [PaymentStatus.ACTION_REQUIRED, PaymentStatus.PROCESSING, None])
+def test_a_payer_who_pays_while_it_is_looked_is_found_at_once(a_shop_anywhere: OpenShop, first: PaymentStatus | None):
+    told = [first, PaymentStatus.SUCCEEDED]
+
+    def collect_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("collect", batch, "collect", recover=(repeat(),))
+        waiting = PaymentResult(PaymentStatus.ACTION_REQUIRED, Decimal(0), "pay-1", action_url="https://pay.test/1")
+        return {batch.only.id: Done(waiting)}
+
+    def check_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("check", batch, "check", safe=True, key=None)
+        status = told.pop(0)
+        if status is None:
+            return {batch.only.id: Pending("clearing", "pay-1", check_after=timedelta(days=1))}
+        return {batch.only.id: Done(PaymentResult(status, batch.only.amount, "pay-1"))}
+
+    shop = a_shop_anywhere(a_signed_provider(collect_payment=collect_payment, check_payment=check_payment))
+    id = shop.submit()
+    shop.run()
+    while_it_is_looked_at(shop, "check", "e1:payment:pay-1:paid")
+    shop.run_for(int(timedelta(hours=1).total_seconds()))
+    assert (shop.status(id), shop.get(id).invoice.amount_paid) == ("paid", Decimal(10))
+    assert len(shop.wire.to("check")) == 2

@@ -84,7 +84,7 @@ class AppCommands:
                 "status": AppStatus.UNAUTHORIZED if needs_credentials and credentials is None else AppStatus.READY,
                 "settings": _accepted_settings(handle, settings),
                 "mapping": _accepted_mapping(mapping),
-                "limits": _accepted_limits(handle, limits),
+                "limits": _accepted_limits(handle, limits, NOTHING),
                 "has_credentials": credentials is not None,
                 "created_at": now,
                 "updated_at": now,
@@ -139,7 +139,7 @@ class AppCommands:
         def change(tx: Transaction) -> App:
             app = self._installed(tx, app_id)
             if limits is not UNCHANGED:
-                changes["limits"] = _accepted_limits(self._context.apps.provider(app.type, app.id), limits)
+                changes["limits"] = _accepted_limits(self._context.apps.provider(app.type, app.id), limits, app.limits)
             if settings is UNCHANGED:
                 return self._change(tx, app, changes)
             handle = self._context.apps.provider(app.type, app.id)
@@ -310,10 +310,10 @@ def _accepted_settings(handle: ProviderHandle, settings: Json) -> Json:
         raise ConfigError(f"The settings of {handle.declaration.name} must be plain JSON values: {error}.") from None
 
 
-def _accepted_limits(handle: ProviderHandle, limits: Mapping[str, int]) -> Mapping[str, int]:
+def _accepted_limits(handle: ProviderHandle, limits: Mapping[str, int], before: Mapping[str, int]) -> Mapping[str, int]:
     declared = [limit.name for limit in handle.declaration.limits]
     for name in limits:
-        if name not in declared:
+        if name not in declared and name not in before:  # an upgraded provider may have dropped it
             there_are = f"it has {', '.join(declared)}" if declared else "it has none"
             raise ConfigError(f"{handle.declaration.name} has no limit {name!r}: {there_are}.")
     return limits

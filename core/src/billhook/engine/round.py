@@ -23,11 +23,11 @@ from billhook.engine.leases import Lease
 from billhook.engine.moments import maybe_micros, to_micros
 from billhook.engine.number_plan import take_claims
 from billhook.engine.open_operation import OpenOperation
-from billhook.engine.settle import Settler
+from billhook.engine.settle import LOOKS, Settler
 from billhook.engine.settled import Settled
 from billhook.engine.timers import DueTimers, advance_due
 from billhook.engine.unit import Unit
-from billhook.engine.webhooks import match_named
+from billhook.engine.webhooks import look_once_more, match_named
 from billhook.engine.work import CLAIMED, READY, Lane, WorkRow
 from billhook.errors import StaleWrite
 from billhook.store import schema
@@ -299,6 +299,8 @@ class Round:
         }
         if subjects:
             self._apply_commands(unit, subjects)
+        looks = (step for step in steps if isinstance(step.effect, Settle) and step.operation.spec.capability in LOOKS)
+        look_once_more(self._context, unit.tx, [work for step in looks for work in step.operation.works.values()])
 
 
 def is_dissolved(step: Step) -> bool:

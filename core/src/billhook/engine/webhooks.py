@@ -29,11 +29,18 @@ _inbox, _link = schema.inbox, schema.document_link
 
 LONGEST_NAME = 255
 """How long an id or a name may be that comes with a webhook."""
-UNMATCHED, WORKED = "unmatched", "worked"
+UNMATCHED, MEANWHILE, WORKED = "unmatched", "meanwhile", "worked"
+"""Nobody knows yet what it names; it came while that was being looked at; it led to a look."""
 
 _WAITING = Query(
     sa.select(_inbox.c.event_id, _inbox.c.external_id, _inbox.c.kind)
     .where(_inbox.c.app_id == sa.bindparam("app"), _inbox.c.state == UNMATCHED)
+    .limit(10_000)
+)
+
+_CAME_MEANWHILE = Query(
+    sa.select(_inbox.c.event_id, _inbox.c.kind, _inbox.c.matched_id)
+    .where(_inbox.c.app_id == sa.bindparam("app"), _inbox.c.state == MEANWHILE)
     .limit(10_000)
 )
 
@@ -91,9 +98,9 @@ class Webhooks:
         unit = Unit(self._context, tx, lane=Lane.WEBHOOK)
         for event in fresh:
             matched = find_subject(tx, app.id, event)
-            tx.execute(sa.insert(_inbox).values(self._row(app.id, event, matched, now)))
-            if matched is not None:
-                ask_to_read(unit, app, event.kind, *matched)
+            is_awaited = matched is not None and ask_to_read(unit, app, event.kind, *matched)
+            state = UNMATCHED if matched is None else WORKED if is_awaited else MEANWHILE
+            tx.execute(sa.insert(_inbox).values(self._row(app.id, event, state, matched, now)))
         unit.flush()
         return len(fresh)
 
@@ -102,7 +109,9 @@ class Webhooks:
         seen = tx.all(sa.select(_inbox.c.event_id).where(_inbox.c.app_id == app_id, _inbox.c.event_id.in_(list(by_id))))
         return [event for id, event in by_id.items() if id not in {row.event_id for row in seen}]
 
-    def _row(self, app_id: str, event: WebhookEvent, matched: tuple[str, str] | None, now: datetime) -> dict[str, Any]:
+    def _row(
+        self, app_id: str, event: WebhookEvent, state: str, matched: tuple[str, str] | None, now: datetime
+    ) -> dict[str, Any]:
         return {
             "app_id": app_id,
             "event_id": event.id,
@@ -110,7 +119,7 @@ class Webhooks:
             "external_id": event.external_id,
             "type": event.type,
             "details": json.dumps(dict(event.details)),
-            "state": UNMATCHED if matched is None else WORKED,
+            "state": state,
             "received_at": to_micros(now),
             "matched_id": matched[0] if matched else None,
         }
@@ -160,14 +169,31 @@ def find_subject(tx: Transaction, app_id: str, event: WebhookEvent) -> tuple[str
     return None if row is None else (row.document_id, row.document_id)
 
 
-def ask_to_read(unit: Unit, app: AppHandle, kind: str, item_id: str, subject_id: str) -> None:
-    """Have the provider asked how it stands."""
+def ask_to_read(unit: Unit, app: AppHandle, kind: str, item_id: str, subject_id: str) -> bool:
+    """Have the provider asked how it stands. Returns False where it is being asked already: what is answered may be older."""
     capability = _READS.get(kind)
     if capability is None or not app.handle.declaration.can(capability):
-        return
+        return True
     work = WorkRow(item_id, capability.value, app.id, subject_id, READY, Lane.WEBHOOK, unit.now_micros)
     stored = next((other for other in tables.read_item_work(unit.tx, item_id) if other.key == work.key), work)
     unit.work.want_if_free(work._replace(give_up_at=stored.give_up_at))
+    return not stored.is_claimed
+
+
+def look_once_more(context: Context, tx: Transaction, looks: Sequence[WorkRow]) -> None:
+    """Have the provider asked again of what it told something while it was asked.
+
+    To be called once the work of those looks is taken away: an event that comes at this moment finds it gone, or is found here.
+    """
+    if not looks:
+        return
+    unit, about = Unit(context, tx, lane=Lane.WEBHOOK), {(work.app_id, work.item_id): work.subject_id for work in looks}
+    for app_id in sorted({work.app_id for work in looks}):
+        for event_id, kind, item_id in tx.fetch(_CAME_MEANWHILE, {"app": app_id}):
+            if (app_id, item_id) in about:
+                _mark_worked(unit, app_id, event_id, item_id)
+                ask_to_read(unit, unit.app(app_id), kind, item_id, about[app_id, item_id])
+    unit.flush()
 
 
 def match_named(unit: Unit, named: Iterable[tuple[str, str, str, str]]) -> None:
@@ -186,9 +212,13 @@ def _match_app(unit: Unit, app_id: str, known: Mapping[str, tuple[str, str]]) ->
             continue
         item_id, kind = known[external_id]
         subject_id = unit.get_record(kind, item_id)["invoice_id"] if kind in _MONEY else item_id
-        unit.tx.execute(
-            sa.update(_inbox)
-            .where(_inbox.c.app_id == app_id, _inbox.c.event_id == event_id)
-            .values(state=WORKED, matched_id=item_id)
-        )
+        _mark_worked(unit, app_id, event_id, item_id)
         ask_to_read(unit, unit.app(app_id), event_kind, item_id, subject_id)
+
+
+def _mark_worked(unit: Unit, app_id: str, event_id: str, item_id: str) -> None:
+    unit.tx.execute(
+        sa.update(_inbox)
+        .where(_inbox.c.app_id == app_id, _inbox.c.event_id == event_id)
+        .values(state=WORKED, matched_id=item_id)
+    )
