@@ -27,6 +27,17 @@ def test_the_page_of_an_invoice_tells_what_happened(cli, invoice):
     assert "sent once, answered with 200" in said
 
 
+def test_the_page_of_an_invoice_shows_where_the_odd_penny_of_its_tax_went(cli, shop, write):
+    cli("profiles", "update", shop, "--workflow", "tax_enabled=true", "--workflow", "tax_rounding=on_total")
+    price, vat = {"type": "unit", "amount": "0.52"}, {"rates": [{"name": "VAT", "percentage": "20"}]}
+    lines = [{"name": name, "quantity": "1", "price": price, "tax_config": vat} for name in ("Tea", "Milk", "Salt")]
+    cli("invoices", "create", write("i.json", {"key": "i", "customer_key": "jane", "currency": "GBP", "lines": lines}))
+    said = [line.split() for line in cli("invoices", "show", "i").out.splitlines()]
+    assert ["tax", "in", "it", "0.31", "GBP"] in said
+    assert ["Tea", "1", "0.52", "0.11", "0.63"] in said
+    assert ["Milk", "1", "0.52", "0.10", "0.62"] in said
+
+
 def test_amounts_are_decimal_strings_in_json(cli, invoice):
     invoice("i-1")
     content = cli("invoices", "show", "i-1", "--json").json["content"]
@@ -215,6 +226,14 @@ def test_a_preview_shows_the_bytes_and_sends_none(cli, invoice, sandbox):
     assert any('"2.55"' in step["body"] for step in preview["steps"])
     assert "POST" in cli("invoices", "preview", "i-1").out
     assert sandbox.simulator.calls() == ()
+
+
+def test_a_preview_that_is_piped_has_each_body_in_one_line(cli, invoice):
+    invoice("i-1")
+    bodies = [step["body"] for step in cli("invoices", "preview", "i-1", "--json").json["steps"]]
+    lines = cli("invoices", "preview", "i-1").out.splitlines()
+    assert max(len(body) for body in bodies) > 300
+    assert all(body in lines for body in bodies)
 
 
 def test_the_numbers_of_issued_invoices_have_no_gaps(cli, invoice):

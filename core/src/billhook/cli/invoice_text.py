@@ -11,7 +11,7 @@ from billhook.cli.plain import plain
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from billhook.domain.invoice import InvoiceView
+    from billhook.domain.invoice import InvoiceView, Totals
     from billhook.domain.issue import ValidationIssue
     from billhook.engine.preview import Preview, PreviewStep
     from billhook.engine.queries import InvoiceDetails
@@ -80,6 +80,7 @@ def credit_note_page(view: InvoiceView, issues: Sequence[ValidationIssue]) -> Re
         "status": view.status,
         "customer": view.customer.name,
         "total": f"{money(view.total, view.currency)} {view.currency}",
+        "tax in it": _tax(view),
         "credits invoice": view.content.credited_invoice_id,
         "external ids": view.external_ids,
     }
@@ -101,6 +102,7 @@ def _head(details: InvoiceDetails) -> dict[str, object]:
         "status": view.status,
         "customer": view.customer.name,
         "total": f"{money(view.total, view.currency)} {view.currency}",
+        "tax in it": _tax(view),
         "paid": f"{money(view.amount_paid, view.currency)} {view.currency}",
         "refunded": f"{money(view.amount_refunded, view.currency)} {view.currency}" if view.amount_refunded else None,
         "due": f"{money(view.amount_due, view.currency)} {view.currency}",
@@ -116,9 +118,18 @@ def _head(details: InvoiceDetails) -> dict[str, object]:
     }
 
 
+def _tax(view: InvoiceView) -> str | None:
+    taxes = view.content.totals.taxes_total
+    return f"{money(taxes, view.currency)} {view.currency}" if taxes else None
+
+
 def _lines(view: InvoiceView) -> RenderableType:
-    rows = [(line.name, line.item_code, line.quantity, money(line.totals.total, view.currency)) for line in view.lines]
-    return table(("line", "item", "quantity>", "total>"), rows)
+    rows = [(line.name, line.item_code, line.quantity, *_amounts(line.totals, view.currency)) for line in view.lines]
+    return table(("line", "item", "quantity>", "net>", "tax>", "total>"), rows)
+
+
+def _amounts(totals: Totals, currency: str) -> tuple[str, str, str]:
+    return money(totals.net, currency), money(totals.taxes_total, currency), money(totals.total, currency)
 
 
 def preview_page(preview: Preview) -> RenderableType:
@@ -128,7 +139,8 @@ def preview_page(preview: Preview) -> RenderableType:
 
     rows = [(line.name, line.account, line.item_code, line.tax_code, line.rule) for line in preview.lines]
     lines = table(("line", "account", "item", "tax code", "rule"), rows)
-    return Group(lines, *(Text(_request(step)) for step in preview.steps), *map(Text, preview.notes))
+    as_sent = [Text(_request(step), no_wrap=True, overflow="ignore") for step in preview.steps]
+    return Group(lines, *as_sent, *map(Text, preview.notes))
 
 
 def _request(step: PreviewStep) -> str:

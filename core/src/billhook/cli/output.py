@@ -23,8 +23,8 @@ def print_json(value: Any) -> None:
 
 
 def print_text(text: RenderableType) -> None:
-    """Text or a table on standard output."""
-    console().print(text, markup=False, highlight=False, soft_wrap=isinstance(text, str))
+    """Text or a table on standard output. What may not be wrapped is never cut off either."""
+    console().print(text, markup=False, highlight=False, soft_wrap=isinstance(text, str), crop=False)
 
 
 def console(*, stderr: bool = False) -> Console:
