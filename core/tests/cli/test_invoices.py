@@ -57,6 +57,15 @@ def test_rows_of_a_csv_file_with_one_key_are_one_document(cli, shop, write, sand
     assert cli("credit-notes", "list", "--json").json["items"][0]["status"] == "issued"
 
 
+def test_the_invoices_of_a_file_are_numbered_in_its_order(cli, shop, write):
+    keys = [f"2026-11/{place}" for place in range(1, 13)]
+    rows = "".join(f"{key},jane,GBP,Tea,T1,3,2.55,\n" for key in keys)
+    assert cli("invoices", "create", write("day.csv", f"{COLUMNS}{rows}")).code == 0
+    assert cli("worker", "--once").code == 0
+    listed = {entry["key"]: entry["number"] for entry in cli("invoices", "list", "--json").json["items"]}
+    assert [listed[key] for key in keys] == [f"INV-JANE-{place}" for place in range(1, 13)]
+
+
 def test_the_same_file_twice_is_the_same_documents(cli, shop, write):
     file = write("day.csv", f"{COLUMNS}a,jane,GBP,Tea,T1,3,2.55,\n")
     first, second = (cli("invoices", "create", file, "--json").json["created"] for _ in range(2))

@@ -139,7 +139,7 @@ class CreditNotes:
             credited = unit.invoice(draft.credited_invoice_id, self._namespace)
             _check_credited(credited, draft, resolved.customer.id)
             app_id = credited.values["invoicing_app_id"]
-        id = unit.context.new_id(unit.now)
+        id = unit.new_document_id()
         document = NumberedDocument(
             id=id,
             namespace=self._namespace,

@@ -154,7 +154,7 @@ class Submitter:
         *,
         mirrored: bool,
     ) -> InvoiceRow:
-        id = unit.context.new_id(unit.now)
+        id = unit.new_document_id()
         values: dict[str, Any] = dict.fromkeys(COLUMNS)
         values |= {
             "id": id,

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from billhook.contract.events import InvoiceTransitioned
+from billhook.domain.ids import RANDOMNESS_BYTES, new_ulid
 from billhook.domain.invoice import InvoiceContent
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Hop, is_final
@@ -31,6 +32,7 @@ Row = dict[str, Any]
 ConfirmationKey = tuple[str, str, int]
 """An invoice, what was confirmed of it, and for which of its revisions."""
 
+COUNTER_BYTES = 3
 OPEN_CREDIT_STATES = frozenset({"draft", "issuing"})
 
 
@@ -86,6 +88,7 @@ class Unit:
         self._is_watched = context.observers.hear("invoice_transitioned")
         self._notices = Notices(context, tx, self.now_micros)
         self._later: list[Callable[[], None]] = []
+        self._documents_made = 0
 
     # Invoices.
 
@@ -105,6 +108,12 @@ class Unit:
         if row is None or (namespace is not None and row.namespace != namespace):
             raise NotFound("invoice", id, namespace)
         return row
+
+    def new_document_id(self) -> str:
+        """A fresh id. All documents of a unit are of one moment, and their ids sort in the order in which they were made."""
+        self._documents_made += 1
+        chance = self.context.randomness(RANDOMNESS_BYTES - COUNTER_BYTES)
+        return new_ulid(self.now, self._documents_made.to_bytes(COUNTER_BYTES) + chance)
 
     def add_invoice(self, values: Row, content: InvoiceContent, body: bytes) -> InvoiceRow:
         """A new invoice with its first revision."""
