@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from engine_kit import a_provider, lost_after, plain_draft
+from engine_kit import a_provider, careful_draft, lost_after, plain_draft
+from money_kit import a_look_at_a_payment, an_undecided_payment, paths
 from sandbox_shop import open_sandbox_shop
 
 from billhook.domain.party import Address
@@ -231,3 +232,18 @@ def test_others_keep_their_names(here):
 def test_no_erasure_crosses_a_namespace(here):
     with pytest.raises(NotFound):
         here.shop.engine.namespace("other").erase_customer(here.customer_id)
+
+
+def test_a_payer_who_is_waited_for_no_more_is_erased_and_not_looked_for_again(a_shop_anywhere):
+    hooks = {"collect_payment": an_undecided_payment, "check_payment": a_look_at_a_payment(["action_required"] * 9)}
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft, **hooks))
+    id, jane = shop.submit(), shop.ns.customers.get("jane").id
+    shop.run()
+    with pytest.raises(InUse, match="invoice"):
+        shop.ns.erase_customer(jane)
+    shop.run_for(3600)
+    assert paths(shop).count("check") == 1
+    shop.ns.invoices.record_payment(id, "10.00", key="by-bank")
+    shop.ns.erase_customer(jane)
+    shop.run_for(40 * 24 * 3600)
+    assert (shop.status(id), paths(shop).count("check")) == ("paid", 1)

@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 from engine_kit import NOON, Shop, a_provider, answers, careful_draft, documents, lost_after, put, repeat
-from money_kit import PENDING, a_refunding_shop, an_issued_invoice, collect_payment, money, note_payment, paths
+from money_kit import (
+    PENDING,
+    a_look_at_a_payment,
+    a_refunding_shop,
+    an_issued_invoice,
+    an_undecided_payment,
+    collect_payment,
+    money,
+    note_payment,
+    paths,
+)
 
 from billhook.contract import (
     Batch,
@@ -18,7 +28,6 @@ from billhook.contract import (
     Done,
     LineTax,
     OperationRules,
-    PaymentResult,
     PaymentStatus,
     ProviderTotals,
     Refusal,
@@ -58,20 +67,6 @@ def three_apps(open_one: OpenShop) -> Shop:
     return shop
 
 
-def check_payment(statuses: list[PaymentStatus | None]) -> Any:
-    """Tells these, one after the other; None is a look that is not let in."""
-
-    def check(self: Any, batch: Batch[Any, Any]) -> Any:
-        yield put("check", batch, "check", safe=True, key=None)
-        if statuses[0] is None:
-            statuses.pop(0)
-            return {batch.only.id: Rejected.because("forbidden", "The key may not read.")}
-        paid = PaymentResult(statuses.pop(0), batch.only.amount, f"pay-{batch.only.id}")
-        return {batch.only.id: Done(paid)}
-
-    return check
-
-
 def read_webhook(
     self: Any, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime
 ) -> Sequence[WebhookEvent] | Refusal:
@@ -91,7 +86,7 @@ def a_bank_that_tells_more(open_one: OpenShop, *statuses: PaymentStatus | None) 
     bank = a_provider(
         "bank",
         collect_payment=collect_payment,
-        check_payment=check_payment(list(statuses)),
+        check_payment=a_look_at_a_payment(list(statuses)),
         read_webhook=read_webhook,
     )
     shop = open_one(books, bank, ready=False)
@@ -160,15 +155,9 @@ def test_money_that_comes_back_after_it_was_taken_back_is_not_noted_again(a_shop
     assert shop.issue_codes(id) == []
 
 
-def an_undecided_payment(self: Any, batch: Batch[Any, Any]) -> Any:
-    yield put("collect", batch, "collect", recover=(repeat(),))
-    waiting = PaymentResult(PaymentStatus.ACTION_REQUIRED, Decimal(0), "pay-1", action_url="https://pay.test/1")
-    return {batch.only.id: Done(waiting)}
-
-
 def a_payer_who_takes_time(open_one: OpenShop, *statuses: PaymentStatus) -> tuple[Shop, str]:
     """An invoice whose payer has to act, at a provider that will say these when it is asked."""
-    hooks = {"collect_payment": an_undecided_payment, "check_payment": check_payment(list(statuses))}
+    hooks = {"collect_payment": an_undecided_payment, "check_payment": a_look_at_a_payment(list(statuses))}
     shop = open_one(a_provider(sync_draft=careful_draft, **hooks))
     id = shop.submit()
     shop.run()

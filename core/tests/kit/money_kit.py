@@ -48,6 +48,26 @@ def collect_payment(self: Any, batch: Batch[Any, Any]) -> Any:
     return {batch.only.id: Done(paid)}
 
 
+def an_undecided_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+    yield put("collect", batch, "collect", recover=(repeat(),))
+    waiting = PaymentResult(PaymentStatus.ACTION_REQUIRED, Decimal(0), "pay-1", action_url="https://pay.test/1")
+    return {batch.only.id: Done(waiting)}
+
+
+def a_look_at_a_payment(statuses: list[Any]) -> Any:
+    """Tells these, one after the other; None is a look that is not let in."""
+
+    def check(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("check", batch, "check", safe=True, key=None)
+        if statuses[0] is None:
+            statuses.pop(0)
+            return {batch.only.id: Rejected.because("forbidden", "The key may not read.")}
+        paid = PaymentResult(PaymentStatus(statuses.pop(0)), batch.only.amount, f"pay-{batch.only.id}")
+        return {batch.only.id: Done(paid)}
+
+    return check
+
+
 def refund(self: Any, batch: Batch[Any, Any]) -> Any:
     reply = yield put("refund", batch, "refund", recover=(repeat(),))
     item = reply.json()["items"][0]

@@ -21,7 +21,7 @@ from billhook.engine.open_documents import needs_customer
 from billhook.engine.prune import drop_bodies, drop_frozen
 from billhook.engine.scrub import MARKER, Scrub, scrub_mappings, scrub_texts
 from billhook.engine.unit import Unit
-from billhook.engine.work import ADVANCE
+from billhook.engine.work import ADVANCE, CLAIMED
 from billhook.engine.writing import write_afresh
 from billhook.errors import InUse, NotFound
 from billhook.store import schema
@@ -29,6 +29,8 @@ from billhook.store.statements import Update
 from billhook.store.transaction import Transaction
 
 CHUNK = 200
+_NEED_NO_LOOK = ("action_required", "authorized", "canceled")
+"""Payments of which no money comes unless somebody acts."""
 
 _customer, _link, _override = schema.customer, schema.customer_link, schema.customer_override
 _invoice, _note, _refund, _body = schema.invoice, schema.credit_note, schema.refund, schema.document_body
@@ -175,6 +177,7 @@ class Eraser:
 def _require_idle(tx: Transaction, namespace: str, customer_id: str) -> Any:
     """The customer's row, once nothing open needs it and nothing is being done for it."""
     hold(tx, namespace, f"customer/{customer_id}")
+    _wait_no_more(tx, customer_id)
     row = tx.first(sa.select(_customer).where(_customer.c.namespace == namespace, _customer.c.id == customer_id))
     if row is None:
         raise NotFound("customer", customer_id, namespace)
@@ -182,6 +185,18 @@ def _require_idle(tx: Transaction, namespace: str, customer_id: str) -> Any:
     if needing is not None:
         raise InUse(f"The customer {customer_id} can't be erased: {needing} is open. Finish, void or delete it first.")
     return row
+
+
+def _wait_no_more(tx: Transaction, customer_id: str) -> None:
+    """Look no more whether the customer acts on a payment: as long as that matters, the invoice is open."""
+    work, payment = schema.work, schema.payment
+    awaited = (
+        sa.select(payment.c.id)
+        .join(_invoice, payment.c.invoice_id == _invoice.c.id)
+        .where(_invoice.c.customer_id == customer_id, payment.c.state.in_(_NEED_NO_LOOK))
+    )
+    is_look = sa.and_(work.c.operation == Capability.CHECK_PAYMENT, work.c.state != CLAIMED)
+    tx.execute(sa.delete(work).where(is_look, work.c.item_id.in_(awaited)))
 
 
 def _is_about(operation: Any, customer_id: str, refund_ids: frozenset[str]) -> bool:
