@@ -299,7 +299,7 @@ def test_what_an_outside_system_has_done_is_confirmed(cli, write):
     confirmed = cli("invoices", "confirm", "i-1", "issue", "--number", "N-7", "--json").json
     assert (confirmed["number"], confirmed["external_ids"]["invoicing"]) == ("N-7", "D-7")
     assert cli("invoices", "confirm", "i-1", "void").code == 2
-    assert "Nothing to check" in cli("apps", "check", app_id).out
+    assert "As far as is known it is ready." in cli("apps", "check", app_id).out
 
 
 def test_more_than_was_asked_for_is_shown_as_overpaid(cli, shop, invoice):

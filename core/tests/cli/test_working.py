@@ -185,6 +185,18 @@ def test_work_for_an_app_without_credentials_is_held_until_it_gets_some(cli, san
     assert cli("worker", "--once", "--json").json["held"] == 0
 
 
+def test_all_that_one_refused_token_holds_is_one_line(cli, shop, app_id, write, monkeypatch):
+    cli("customers", "create", "Joe", "--key", "joe")
+    drafts = [{**DRAFT, "key": key, "customer_key": key} for key in ("jane", "joe")]
+    assert cli("invoices", "create", write("both.json", drafts)).code == 0
+    monkeypatch.setenv("TOKEN", "a mistake")
+    cli("apps", "credentials", app_id, "--credential-env", "token=TOKEN")
+    worked = cli("worker", "--once", "--json").json
+    (held,) = worked["held_work"]
+    assert (held["app_id"], held["items"]) == (app_id, worked["held"])
+    assert worked["held"] > 1
+
+
 def test_an_app_whose_provider_is_gone_holds_its_work(cli, invoice, monkeypatch):
     invoice("i-1")
     monkeypatch.setenv("BILLHOOK_PROVIDERS", "custom_invoicing")

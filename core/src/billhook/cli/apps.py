@@ -25,7 +25,7 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A setting of the provider. Repeatable.",
+        help="A setting of the provider; an object or a list as JSON. Repeatable.",
         show_default=False,
         default_factory=list,
     ),
@@ -173,7 +173,7 @@ def check(session: Session, app_id: AppId) -> None:
         app = engine.namespace(session.namespace).apps.get(app_id)
         result = engine.check_connection(app_id)
     checked = _can_be_checked(app)
-    said = "The connection works." if checked else f"Nothing to check: {app.name} has no check of its connection."
+    said = "The connection works." if checked else _unchecked(app)
     session.answer({"checked": checked, **plain(result)}, lambda: said)
 
 
@@ -183,6 +183,10 @@ def uninstall(session: Session, app_id: AppId) -> None:
     with session.billing() as billing:
         billing.apps.uninstall(app_id)
         _answer(session, billing.apps.get(app_id))
+
+
+def _unchecked(app: App) -> str:
+    return f"Nothing to check: {app.name} has no check of its connection. As far as is known it is {app.status}."
 
 
 def _can_be_checked(app: App) -> bool:

@@ -54,7 +54,7 @@ def connect(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="A setting of the provider. Repeatable.",
+            help="A setting of the provider; an object or a list as JSON. Repeatable.",
             show_default=False,
             default_factory=list,
         ),

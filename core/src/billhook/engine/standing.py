@@ -39,8 +39,8 @@ class Standing:
     """How many invoices failed or are invalid, how many things are held or in doubt, and how many invoices have a payment that the books
     do not take (``unrecorded``).
 
-    ``waiting`` counts the invoices that go on only when a provider or a caller says so; the one that waits longest does so since
-    ``waiting_since``.
+    ``waiting`` counts the invoices whose draft, issue or deletion goes on only when a provider or a caller says so; the one that waits
+    longest does so since ``waiting_since``. Invoices that wait to be paid are not among them.
     """
 
     failed: int
@@ -139,10 +139,14 @@ def _work_by_cause(context: Context, tx: Transaction, namespace: str) -> list[An
 
 
 def _held(context: Context, tx: Transaction, work: list[Any]) -> Iterator[HeldWork]:
+    held: dict[tuple[str, str, str], int] = {}
     for row in work:
         reason = _why_held(context, tx, row) if row.enabled and row.status != "in_doubt" else None
         if reason is not None:
-            yield HeldWork(row.id, row.name, row.items, reason)
+            cause = (row.id, row.name, reason)
+            held[cause] = held.get(cause, 0) + row.items
+    for (app_id, app, reason), items in held.items():
+        yield HeldWork(app_id, app, items, reason)
 
 
 def _why_held(context: Context, tx: Transaction, row: Any) -> str | None:
