@@ -154,6 +154,11 @@ def test_a_line_that_can_never_be_invoiced_is_refused_by_place(served, change, c
     assert served.call("GET", INVOICES, expect=200).json()["totalCount"] == 0
 
 
+def test_a_line_that_lacks_something_is_not_called_missing_as_well(served):
+    problem = add(served, {"name": "Fee", "invoiceAt": DUE, "rateCard": {"price": FLAT}}, status=400)
+    assert (problem["detail"], problem["extensions"]["path"]) == ("/lines/0/period: Field required", "/lines/0/period")
+
+
 def test_other_customers_and_namespaces_are_not_reached(served):
     path = f"/api/v1/billing/customers/{jane(served)}/invoices/pending-lines"
     body = {"currency": "USD", "lines": [line()]}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
+from billhook.domain.base import not_empty
 from billhook.domain.currency import CurrencyCode
 from billhook.domain.invoice import MAX_LINES, LineDraft
 from billhook.domain.period import UtcDatetime
@@ -20,7 +21,7 @@ class PendingLinesInput(WireModel):
     """Lines of one currency."""
 
     currency: CurrencyCode
-    lines: Annotated[tuple[LineInput, ...], Field(min_length=1, max_length=MAX_LINES)]
+    lines: Annotated[tuple[LineInput, ...], Field(max_length=MAX_LINES), AfterValidator(not_empty)]
 
     def drafts(self) -> list[LineDraft]:
         """The lines as the engine keeps them. Raises InvalidInput."""

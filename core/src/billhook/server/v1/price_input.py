@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from billhook.domain.base import not_empty
 from billhook.domain.parsing import invalid_input
 from billhook.domain.price import PaymentTerm, Price, TierMode
 from billhook.server.v1.wire import Numeric, WireModel
@@ -78,7 +79,7 @@ class TieredPriceInput(_MeteredPriceInput):
 
     type: Literal["tiered"]
     mode: TierMode
-    tiers: Annotated[tuple[TierInput, ...], Field(min_length=1)]
+    tiers: Annotated[tuple[TierInput, ...], AfterValidator(not_empty)]
 
     def values(self) -> Mapping[str, Any]:
         """The values of a price, its last tier open where the sender set no limit."""

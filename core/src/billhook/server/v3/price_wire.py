@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from billhook.domain.base import not_empty
 from billhook.domain.money import ZERO, plain
 from billhook.domain.parsing import invalid_input
 from billhook.domain.price import DynamicPrice, FlatPrice, PackagePrice, Price, Tier, TieredPrice, TierMode, UnitPrice
@@ -71,7 +72,7 @@ class TieredInput(WireModel):
     """Prices that change with the quantity: each tier for its own part, or one tier for all of it."""
 
     type: Literal["graduated", "volume"]
-    tiers: Annotated[tuple[TierInput, ...], Field(min_length=1)]
+    tiers: Annotated[tuple[TierInput, ...], AfterValidator(not_empty)]
 
     def values(self) -> Mapping[str, Any]:
         """The values of a price."""
