@@ -18,7 +18,7 @@ from billhook.contract import (
     verdict,
     webhooks,
 )
-from billhook.domain import invoice, issue, mapped_line
+from billhook.domain import invoice, issue, mapped_line, party
 from generators.source import ClassSource, aliases_in, cell, classes_in, code, table
 
 INTRO = """\
@@ -41,6 +41,7 @@ SECTIONS: tuple[tuple[str, ModuleType, frozenset[str]], ...] = (
     ("Base class", provider, frozenset()),
     ("Events for observers", events, frozenset()),
     ("Invoices", invoice, frozenset({"InvoiceView", "InvoiceContent", "Line", "DetailedLine", "Totals"})),
+    ("Who sells and who buys", party, frozenset()),
     ("Mapping", mapped_line, frozenset({"MappedLine"})),
     ("Issues", issue, frozenset()),
 )

@@ -13,6 +13,8 @@ CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
 
 class Address(Value):
+    """Where somebody is found. The country is its two letters in ISO 3166."""
+
     country: CountryCode | None = None
     postal_code: Name | None = None
     state: Name | None = None
@@ -34,13 +36,13 @@ class Party(Value):
 
 
 class Supplier(Party):
-    """The party that is owed."""
+    """The `Party` that is owed."""
 
     name: Name
 
 
 class CustomerSnapshot(Party):
-    """The party that owes, frozen onto the invoice."""
+    """The `Party` that owes, frozen onto the invoice."""
 
     id: Ulid
     name: Name
