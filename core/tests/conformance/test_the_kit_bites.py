@@ -65,6 +65,14 @@ def test_checks_are_told_apart_and_come_in_the_order_of_their_tiers():
     assert all(check.promise.endswith(".") for check in CHECKS)
 
 
+def test_a_second_removal_that_is_refused_is_told_in_the_words_of_the_refusal():
+    name = "removing_again_is_done"
+    verdict = find(Examination(subject_of(BROKEN[name])), check_named(name)).verdict
+    assert isinstance(verdict, Failed)
+    assert verdict.happened.startswith("a second void comes to a refusal: ")
+    assert "ValidationIssue" not in verdict.happened
+
+
 def test_without_a_simulator_nothing_beyond_bronze_is_proven():
     report = examine(subject_of(PERFECT).without_simulator())
     assert report.tier is Tier.BRONZE

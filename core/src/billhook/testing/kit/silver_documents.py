@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from billhook.contract import Capability, Done, InvoiceItem
+from billhook.contract import Capability, Done, InvoiceItem, Rejected
 from billhook.domain.invoice import InvoiceDraft
 from billhook.domain.issue import Severity
 from billhook.testing.builders import a_line, an_invoice
@@ -341,7 +341,13 @@ def _removed_again(examination: Examination, capability: Capability) -> str | No
         item = _to_remove(bench, capability)
         bench.run(capability, item)
         outcome = bench.run(capability, item).outcome
-    return None if isinstance(outcome, Done) else f"a second {capability} comes to {outcome}"
+    return None if isinstance(outcome, Done) else f"a second {capability} comes to {_told(outcome)}"
+
+
+def _told(outcome: object) -> str:
+    if not isinstance(outcome, Rejected):
+        return f"{outcome}"
+    return f"a refusal: {'; '.join(issue.message for issue in outcome.issues)}"
 
 
 def _check(run: Callable[[Examination], Verdict], rule: Rule, *needs: Capability) -> Check:
