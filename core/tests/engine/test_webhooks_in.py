@@ -318,3 +318,26 @@ def test_a_payer_who_pays_while_it_is_looked_is_found_at_once(a_shop_anywhere: O
     shop.run_for(int(timedelta(hours=1).total_seconds()))
     assert (shop.status(id), shop.get(id).invoice.amount_paid) == ("paid", Decimal(10))
     assert len(shop.wire.to("check")) == 2
+
+
+def test_a_look_that_is_under_way_when_a_capture_ends_is_the_only_one(a_shop_anywhere: OpenShop):
+    here = PaymentStatus.AUTHORIZED
+
+    def authorized(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("collect", batch, batch.only.id, recover=(repeat(),))
+        return {batch.only.id: Done(PaymentResult(here, Decimal(0), "pay-1"))}
+
+    def check_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("check", batch, "check", safe=True, key=None)
+        return {batch.only.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount, "pay-1"))}
+
+    shop = a_shop_anywhere(
+        a_signed_provider(collect_payment=authorized, capture_payment=authorized, check_payment=check_payment)
+    )
+    id = shop.submit()
+    shop.run()
+    while_it_is_looked_at(shop, "", "e1:payment:pay-1:captured")
+    shop.wire.plan(answers(429, retry_after="7200"), to="check")
+    shop.ns.invoices.capture(id)
+    shop.run_for(3 * 3600)
+    assert (shop.status(id), len(shop.wire.to("check"))) == ("paid", 2)

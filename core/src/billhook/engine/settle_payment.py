@@ -59,9 +59,14 @@ class PaymentOutcomes:
 
     def _look_seldom(self, unit: Unit, settled: Settled, payment: Row) -> None:
         """A webhook says when the payer has acted. What none told is found by a look, each after twice the time, until patience ends."""
-        can_look = settled.app.handle.declaration.can(Capability.CHECK_PAYMENT)
+        if payment["state"] not in WAITS_FOR_SOMEBODY or not settled.app.handle.declaration.can(
+            Capability.CHECK_PAYMENT
+        ):
+            return
         waited = unit.now - from_micros(payment["created_at"])
-        if payment["state"] in WAITS_FOR_SOMEBODY and can_look and waited < unit.context.policy.longest_wait:
+        was_look = settled.capability is Capability.CHECK_PAYMENT
+        is_to_come = not was_look and payments.is_to_be_done(unit, payment, Capability.CHECK_PAYMENT)
+        if waited < unit.context.policy.longest_wait and not is_to_come:
             due = to_micros(unit.now + max(waited, FIRST_LOOK_AFTER))
             work = settled.work
             unit.work.want(WorkRow(work.item_id, Capability.CHECK_PAYMENT, work.app_id, work.subject_id, due=due))
