@@ -135,6 +135,18 @@ def test_a_webhook_that_paypal_did_not_sign_is_refused(shop):
         shop.engine.receive_webhook(shop.app.id, dict(headers), body.replace(b"CREATED", b"PAID"))
 
 
+def test_a_signature_that_is_no_base64_and_certificates_that_are_none_are_named(shop):
+    shop.bill()
+    headers, body = shop.books.pending_webhooks()[0]
+    lowered = {name.lower(): value for name, value in headers}
+    with pytest.raises(WebhookRefused, match="no base64"):
+        shop.engine.receive_webhook(shop.app.id, {**lowered, "paypal-transmission-sig": "\xe9"}, body)
+    credentials = {**shop.books.connection("http://unused.test").credentials, "webhook_certificates": "BEGIN"}
+    shop.billing.apps.set_credentials(shop.app.id, credentials)
+    with pytest.raises(WebhookRefused, match="no certificates in PEM"):
+        shop.engine.receive_webhook(shop.app.id, lowered, body)
+
+
 def test_a_cancelled_invoice_is_gone_on_both_sides(shop):
     details = shop.bill(workflow={"collection_method": "send_invoice"})
     shop.billing.invoices.void(details.invoice.id)

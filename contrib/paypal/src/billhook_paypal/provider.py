@@ -298,7 +298,7 @@ def _taken_by_paypal(shown: Reply) -> Rejected | None:
     payments = shown.json().get("payments", {}).get("transactions", [])
     if payments and all(one.get("type") == "EXTERNAL" for one in payments):
         return None
-    message = "The money was paid through PayPal. Give it back at PayPal; the refund is read from there."
+    message = "The money was paid through PayPal. Give it back at PayPal; it is not noted here."
     return Rejected.because("refund_at_paypal", message)
 
 

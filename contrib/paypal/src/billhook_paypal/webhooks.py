@@ -8,7 +8,6 @@ the certificates are the app's, pinned. That address, which whoever sends the we
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -37,12 +36,14 @@ def why_refused(
         return Refusal(f"it is not signed with {ALGORITHM}")
     try:
         signature = base64.b64decode(headers.get("paypal-transmission-sig", ""), validate=True)
-    except binascii.Error:
+    except ValueError:
         return Refusal("the signature is no base64")
+    try:
+        keys = list(_valid_keys(credentials.webhook_certificates.get_secret_value(), now))
+    except ValueError:
+        return Refusal("the app's webhook_certificates are no certificates in PEM")
     signed = signed_text(headers, body, credentials.webhook_id.get_secret_value())
-    if any(
-        _is_by(key, signature, signed) for key in _valid_keys(credentials.webhook_certificates.get_secret_value(), now)
-    ):
+    if any(_is_by(key, signature, signed) for key in keys):
         return None
     return Refusal(
         "none of the app's webhook_certificates that are valid now made the signature; where PayPal has a new one, add "
