@@ -154,6 +154,12 @@ def test_a_line_that_can_never_be_invoiced_is_refused_by_place(served, change, c
     assert served.call("GET", INVOICES, expect=200).json()["totalCount"] == 0
 
 
+def test_a_line_of_the_wrong_shape_is_told_in_the_words_of_json(served):
+    path = f"/api/v1/billing/customers/{jane(served)}/invoices/pending-lines"
+    problem = served.problem("POST", path, 400, json={"currency": "USD", "lines": ["Fee"]})
+    assert problem["detail"] == "/lines/0: This has to be an object."
+
+
 def test_a_line_that_lacks_something_is_not_called_missing_as_well(served):
     problem = add(served, {"name": "Fee", "invoiceAt": DUE, "rateCard": {"price": FLAT}}, status=400)
     assert (problem["detail"], problem["extensions"]["path"]) == ("/lines/0/period: Field required", "/lines/0/period")

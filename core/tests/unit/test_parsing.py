@@ -107,6 +107,21 @@ def test_a_wrong_invoice_is_named_with_a_code_and_its_place(changes, code, path)
     assert problems(document(**changes)) == [(code, path)]
 
 
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (b"[]", "The document: This has to be an object."),
+        (document(lines="none"), "/lines: This has to be an array."),
+        (document(lines=["Seats"]), "/lines/0: This has to be an object."),
+        (document(metadata=[]), "/metadata: This has to be an object."),
+    ],
+)
+def test_what_has_the_wrong_shape_is_told_in_the_words_of_json(wrong, said):
+    with pytest.raises(InvalidInput) as refused:
+        parse_draft(wrong)
+    assert str(refused.value) == said
+
+
 def test_every_problem_is_listed_at_once():
     wrong = document(currency="nope", lines=[{"name": "", "price": {"type": "unit", "amount": 1.0}}])
     assert problems(wrong) == [

@@ -19,6 +19,11 @@ _KINDS = frozenset(
     | {"anchored", "charge_automatically", "send_invoice", "custom_invoicing"}
 )
 
+# Pydantic speaks of Python's types here; whoever sent the document may know none of them.
+_WORDS = dict.fromkeys(
+    ("model_type", "model_attributes_type", "dict_type"), "This has to be an object."
+) | dict.fromkeys(("tuple_type", "list_type"), "This has to be an array.")
+
 V = TypeVar("V", bound=BaseModel)
 T = TypeVar("T")
 
@@ -49,12 +54,20 @@ def argument(name: str, read: Callable[[object], T], value: object) -> T:
 def invalid_input(error: ValidationError) -> InvalidInput:
     """Pydantic's findings as one error of ours."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    problems = [Problem(each["type"], each["msg"], pointer(each["loc"])) for each in found[:MAX_PROBLEMS]]
+    problems = [
+        Problem(each["type"], in_words_of_json(each["type"], each["msg"]), pointer(each["loc"]))
+        for each in found[:MAX_PROBLEMS]
+    ]
     first = problems[0]
     more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
     return InvalidInput(
         first.code, f"{first.path or 'The document'}: {first.message}{more}", first.path, problems=problems
     )
+
+
+def in_words_of_json(code: str, message: str) -> str:
+    """What pydantic says, without Python's names of types."""
+    return _WORDS.get(code, message)
 
 
 def pointer(location: tuple[int | str, ...]) -> str:

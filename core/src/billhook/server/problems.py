@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from billhook import errors
-from billhook.domain.parsing import pointer
+from billhook.domain.parsing import in_words_of_json, pointer
 from billhook.errors import BillhookError, InvalidInput, Problem
 from billhook.server.paths import route_path
 
@@ -229,7 +229,7 @@ def _place(location: Sequence[int | str]) -> tuple[int | str, ...]:
 
 def _said(found: Mapping[str, Any]) -> str:
     # The one error of its own that FastAPI has; its place is a count of letters.
-    return "This is no JSON." if found["type"] == "json_invalid" else str(found["msg"])
+    return "This is no JSON." if found["type"] == "json_invalid" else in_words_of_json(found["type"], str(found["msg"]))
 
 
 _ANSWERS: Mapping[type[BaseException], Callable[[Scope, Any], Response]] = {
