@@ -13,7 +13,6 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from billhook.contract.results import DocumentResult
 from billhook.domain.ids import is_ulid
@@ -24,6 +23,7 @@ from billhook.engine.tokens import Role
 from billhook.errors import InvalidInput, NotAllowed
 from billhook.server.access import namespace_of
 from billhook.server.limits import JSON_BODY
+from billhook.server.paths import KnownRoute
 from billhook.server.problems import billhook_problem
 from billhook.server.v1.wire import ANY_CASE_ULID, WireModel
 
@@ -149,9 +149,9 @@ _ENDPOINTS = {
 }
 
 
-def routes_under(prefix: str) -> list[Route]:
+def routes_under(prefix: str) -> list[KnownRoute]:
     """The three routes."""
-    return [Route(f"{prefix}{PATH}/{end}", act, methods=["POST"]) for end, act in _ENDPOINTS.items()]
+    return [KnownRoute(f"{prefix}{PATH}/{end}", act, methods=["POST"]) for end, act in _ENDPOINTS.items()]
 
 
 def _body(request: Request, kind: type[M]) -> M:

@@ -14,6 +14,7 @@ from starlette.types import Scope
 from billhook.engine.engine import Engine
 from billhook.engine.moments import to_micros
 from billhook.engine.work import READY
+from billhook.server.paths import route_taken
 from billhook.store import schema
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -43,7 +44,7 @@ class Metrics:
 
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answer. The route's own path is counted, never the one that was called."""
-        route = str(getattr(scope.get("route"), "path", NO_ROUTE))
+        route = route_taken(scope) or NO_ROUTE
         self._requests.labels(scope["method"], route, status).inc()
         self._seconds.labels(scope["method"], route).observe(seconds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette.routing import Match, Route
 from starlette.types import Scope
 
 API_PREFIXES = ("/api/", "/v3/")
@@ -11,6 +12,24 @@ def route_path(scope: Scope) -> str:
     """The path without the prefix under which a host mounted the application."""
     path, prefix = str(scope["path"]), str(scope.get("root_path", ""))
     return path[len(prefix) :] if prefix and path.startswith(prefix) else path
+
+
+class KnownRoute(Route):
+    """A plain route that is known by `route_taken`, as those of FastAPI are."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether it is the one, and what it adds to the scope then."""
+        match, added = super().matches(scope)
+        return match, {**added, "route": self}
+
+
+def route_taken(scope: Scope) -> str | None:
+    """The whole path as it is declared, with the names of its parameters. None where there is nothing at the path that was called."""
+    declared = getattr(scope.get("route"), "path", None)
+    if declared is None:
+        return None
+    called, own = route_path(scope).split("/"), str(declared).split("/")[1:]
+    return "/".join([*called[: len(called) - len(own)], *own])  # a router does not know the prefix that it was given
 
 
 def is_api(scope: Scope) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from billhook.domain.ids import is_ulid
 from billhook.engine.engine import Engine
 from billhook.errors import NotFound
+from billhook.server.paths import KnownRoute
 
 PATH = "/webhooks/{app_id}"
 
@@ -27,4 +27,4 @@ async def receive(request: Request) -> Response:
     return Response()
 
 
-route = Route(PATH, receive, methods=["POST"])
+route = KnownRoute(PATH, receive, methods=["POST"])
