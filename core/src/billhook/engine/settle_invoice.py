@@ -210,15 +210,16 @@ class InvoiceOutcomes:
 
 def unknown_ids(invoice: Any, result: DocumentResult) -> set[str]:
     """Line and discount ids in a result that the invoice does not have."""
+    told = {*result.line_ids, *result.discount_ids}
+    if not told:
+        return told
     known = {line.id for line in invoice.lines}
     known |= {detail.id for line in invoice.lines for detail in details_of(line)}
     known |= {discount.id for line in invoice.lines for discount in discounts_of(line)}
-    return {id for id in (*result.line_ids, *result.discount_ids) if id not in known}
+    return told - known
 
 
 def _strangers(settled: Settled, result: DocumentResult) -> list[ValidationIssue]:
-    if not (result.line_ids or result.discount_ids):
-        return []
     return [
         ValidationIssue(
             severity=Severity.WARNING,
