@@ -256,7 +256,8 @@ def _refusal(state: State, trigger: Trigger) -> Refused:
     conditions = [row.guard.__doc__ or "" for row in rows.get(trigger, ()) if row.guard is not None]
     if conditions:
         return Refused(
-            "invoice_action_not_available", f"The invoice is in {state}, where {trigger} asks for this: {conditions[0]}"
+            "invoice_action_not_available",
+            f'The invoice is in {state}, where {trigger} is available only once this holds: "{conditions[0]}"',
         )
     return Refused(
         "invoice_action_not_available",

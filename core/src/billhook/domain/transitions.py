@@ -119,7 +119,7 @@ def nothing_is_captured(facts: InvoiceFacts, now: datetime) -> bool:
 
 
 def something_is_owed(facts: InvoiceFacts, now: datetime) -> bool:
-    """Money that had counted was taken back, so that something is owed again."""
+    """Something is owed again, because money that had counted was taken back."""
     return not facts.fully_paid
 
 
