@@ -15,6 +15,7 @@ from billhook.contract import (
     Answered,
     Find,
     Finding,
+    Found,
     Refusal,
     Rejected,
     Repeat,
@@ -119,11 +120,13 @@ class Amnesiac(SandboxProvider):
 
 
 class Hurried(SandboxProvider):
-    """Rule BATCHES: it repeats a batch that may be partly done."""
+    """Rule BATCHES: it takes a batch for wholly done when any of it stands."""
 
-    sync_customer = asking(
-        "sync_customer", lambda request, _: replace(request, recover=(*repeating(request), *looking(request)))
-    )
+    @registered
+    def match_content(self, reply: Reply, marks: Mapping[str, str], ids: Mapping[str, str]) -> Mapping[str, Finding]:
+        found = findings.find_content(reply, marks, ids)
+        standing = next((each for each in found.values() if isinstance(each, Found)), None)
+        return {item: standing or each for item, each in found.items()}
 
 
 class Fickle(SandboxProvider):
