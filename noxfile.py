@@ -73,13 +73,6 @@ nox.options.default_venv_backend = "uv|virtualenv"
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PATTERNS = PYPROJECT["tool"]["uv"]["workspace"]["members"]
 MEMBERS = sorted(path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern))
-PROVIDERS = sorted(
-    name
-    for member in MEMBERS
-    for name in nox.project.load_toml(ROOT / member / "pyproject.toml")["project"]
-    .get("entry-points", {})
-    .get("billhook.providers", {})
-)
 SPREAD = ("--numprocesses=auto", "--dist=worksteal")
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 1024**3  # noqa: S108 - the folder in it is our own
 EDITABLE = ("-e", "core[postgres,server,testing]", *(f"-e{member}" for member in MEMBERS if member != "core"))
@@ -152,14 +145,6 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
-def gold(session: nox.Session) -> None:
-    """Examine every provider up to gold: everything that can strike it, wherever it can. Minutes."""
-    for name in PROVIDERS:
-        command = (workshop_python(session), "-c", "from billhook.cli import main; main()", "check", name)
-        session.run(*command, *session.posargs, env=without_waiting())
-
-
-@nox.session(venv_backend="none", requires=["workshop"], default=False)
 def clients(session: nox.Session) -> None:
     """`billhook serve` under OpenMeter's published clients (npm's needs node), and under whatever may be sent. Minutes."""
     run_tests(session, "pytest", "-m", "clients", "tests/clients", *session.posargs)
@@ -185,8 +170,8 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
 def matrix(session: nox.Session) -> None:
-    """Examine the providers of this repository, or those that are named, and keep their reports for the documentation. Minutes."""
-    session.run(workshop_python(session), "docs/generate.py", "--reports", *session.posargs)
+    """Examine the providers of this repository, or those that are named: each up to gold. Keeps their reports for the documentation. Minutes."""
+    session.run(workshop_python(session), "docs/generate.py", "--reports", *session.posargs, env=without_waiting())
 
 
 @nox.session(default=False, reuse_venv=True)

@@ -2,7 +2,7 @@
 
     python docs/generate.py           write the pages
     python docs/generate.py --check   write nothing; fail, and name what is stale
-    python docs/generate.py --reports [NAME...]   examine our providers, and keep their conformance reports
+    python docs/generate.py --reports [NAME...]   examine our providers, and keep their conformance reports; fail where one is not gold
     python docs/generate.py --sizes   print how long our providers are
 
 The pages stand in docs/reference, and one of them is the front page; `generators` has a module for each.
@@ -57,8 +57,8 @@ def main(arguments: list[str]) -> int:
         print(sizes.as_table(sizes.sizes()), end="")
         return 0
     if arguments[:1] == ["--reports"]:
-        kept_reports.examine_and_keep(arguments[1:])
-        arguments = []
+        are_gold = kept_reports.examine_and_keep(arguments[1:])
+        return main([]) or int(not are_gold)
     pages = {REFERENCE / name: re.sub(r"\n{3,}", "\n\n", page().rstrip()) + "\n" for name, page in PAGES.items()}
     if arguments == ["--check"]:
         return check(pages)

@@ -6,7 +6,6 @@ Each says with what it was made, so that `billhook check NAME --seed SEED` makes
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,9 +13,10 @@ from typing import Any, TypeAlias
 from billhook.contract.version import CURRENT
 from billhook.plugins import ProviderCatalog
 from billhook.plugins.catalog import ProviderListing
-from billhook.testing.kit import CHECKS, Report, Subject, examine
+from billhook.testing.kit import CHECKS, Report, Subject, Tier, examine
 from generators import sizes
-from generators.source import DOCS, ROOT
+from generators.members import provider_names
+from generators.source import DOCS
 
 Kept: TypeAlias = dict[str, Any]
 
@@ -24,34 +24,27 @@ FOLDER = DOCS / "reference/conformance"
 COMMAND = "python3 noxfile.py -s matrix --"
 
 
-def our_providers() -> tuple[str, ...]:
-    """The providers that members of this repository offer, by name."""
-    groups = (
-        tomllib.loads(path.read_text(encoding="utf-8"))["project"].get("entry-points", {})
-        for pattern in ("core", "plugins/*", "contrib/*")
-        for path in ROOT.glob(f"{pattern}/pyproject.toml")
-    )
-    return tuple(sorted(name for group in groups for name in group.get("billhook.providers", {})))
-
-
 def read_all() -> tuple[Kept, ...]:
     """What is kept, by provider."""
     return tuple(json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json")))
 
 
-def examine_and_keep(names: Sequence[str]) -> None:
-    """Examine these providers, every one of ours where none is named, and keep the reports."""
-    ours = our_providers()
+def examine_and_keep(names: Sequence[str]) -> bool:
+    """Examine these providers, every one of ours where none is named, and keep the reports. Whether all of them are gold."""
+    ours = provider_names()
+    tiers = []
     FOLDER.mkdir(exist_ok=True)
     for name in names or ours:
         subject = Subject.named(name)
         report = examine(subject)
         print(f"{name} is {report.tier or 'of no tier'}")
+        tiers.append(report.tier)
         kept = to_keep(report, subject)
         _path(name).write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in FOLDER.glob("*.json"):
         if path.stem not in ours:
             path.unlink()
+    return all(tier is Tier.GOLD for tier in tiers)
 
 
 def to_keep(report: Report, subject: Subject) -> Kept:
@@ -85,7 +78,7 @@ def stale() -> Iterator[str]:
     """Why a kept report does not say what an examination would say now, as far as that shows without one."""
     kept = {report["provider"]: report for report in read_all()}
     listed: dict[str, ProviderListing] = {each.name: each for each in ProviderCatalog().listing()}
-    for name in our_providers():
+    for name in provider_names():
         problem = _problem(name, kept.get(name), listed)
         if problem is not None:
             yield f"{problem} Run: {COMMAND} {name}"

@@ -12,10 +12,19 @@ from billhook.contract.entry_points import PROVIDERS
 from generators.source import ROOT
 
 
+def provider_names() -> tuple[str, ...]:
+    """The names of all providers, in alphabetical order."""
+    return tuple(sorted(name for name, _ in _entries()))
+
+
 def providers() -> Iterator[type[Provider[Any]]]:
     """Every provider class: those of core first, then those of the other members by name."""
+    for _, target in _entries():
+        module, _, name = target.partition(":")
+        yield getattr(import_module(module), name)
+
+
+def _entries() -> Iterator[tuple[str, str]]:
     for project in sorted(ROOT.glob("*/pyproject.toml")) + sorted(ROOT.glob("*/*/pyproject.toml")):
-        entries = tomllib.loads(project.read_text(encoding="utf-8"))["project"].get("entry-points", {})
-        for target in entries.get(PROVIDERS, {}).values():
-            module, _, name = target.partition(":")
-            yield getattr(import_module(module), name)
+        groups = tomllib.loads(project.read_text(encoding="utf-8"))["project"].get("entry-points", {})
+        yield from groups.get(PROVIDERS, {}).items()

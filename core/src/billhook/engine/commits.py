@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from billhook.engine.budget import is_shared
@@ -31,16 +31,15 @@ class Commits:
     def commit(self, work: Round) -> None:
         """Store the round and follow it up."""
         try:
-            self._commit(work, list(self._apps))
+            self._commit(work, tuple(self._apps))
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - found by app below, so that one app's trouble stays its own
             self._commit_apart(work, error)
 
-    def _commit(self, work: Round, held: Iterable[HeldApp]) -> None:
-        kept = list(held)
-        work.leases = [one.lease for one in self._renewed(work, kept)]
-        work.windows = [window for one in kept for window in one.budget.dirty() if not is_shared(window)]
+    def _commit(self, work: Round, held: Sequence[HeldApp]) -> None:
+        work.leases = [one.lease for one in self._renewed(work, held)]
+        work.windows = [window for one in held for window in one.budget.dirty() if not is_shared(window)]
         self._context.faults.reach("round.before")
         result = self._write(work)
         self._context.faults.reach("round.after")

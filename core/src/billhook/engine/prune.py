@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from billhook.engine.context import Context
 from billhook.engine.moments import to_micros
 from billhook.engine.notifications.forgetting import delete_events, settled_events
+from billhook.engine.webhooks import WORKED
 from billhook.store import schema
 from billhook.store.statements import Delete, Update
 from billhook.store.transaction import Transaction
@@ -24,7 +25,6 @@ CHUNK = 500
 """How many attempts or rows one transaction takes, so that nobody waits long for the writer."""
 COMPRESS_AFTER = timedelta(days=1)
 LEVEL = 6
-WORKED = "worked"
 
 _attempt, _operation, _app, _inbox, _late = (
     schema.attempt,

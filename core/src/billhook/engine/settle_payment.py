@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Pending
@@ -59,17 +59,13 @@ class PaymentOutcomes:
 
     def _look_seldom(self, unit: Unit, settled: Settled, payment: Row) -> None:
         """A webhook says when the payer has acted. What none told is found by a look, each after twice the time, until patience ends."""
-        if payment["state"] not in WAITS_FOR_SOMEBODY or not settled.app.handle.declaration.can(
-            Capability.CHECK_PAYMENT
-        ):
-            return
         waited = unit.now - from_micros(payment["created_at"])
+        if payment["state"] not in WAITS_FOR_SOMEBODY or waited >= unit.context.policy.longest_wait:
+            return
+        look = _look_at(settled, unit.now + max(waited, FIRST_LOOK_AFTER))
         was_look = settled.capability is Capability.CHECK_PAYMENT
-        is_to_come = not was_look and payments.is_to_be_done(unit, payment, Capability.CHECK_PAYMENT)
-        if waited < unit.context.policy.longest_wait and not is_to_come:
-            due = to_micros(unit.now + max(waited, FIRST_LOOK_AFTER))
-            work = settled.work
-            unit.work.want(WorkRow(work.item_id, Capability.CHECK_PAYMENT, work.app_id, work.subject_id, due=due))
+        if look and (was_look or not payments.is_to_be_done(unit, payment, Capability.CHECK_PAYMENT)):
+            unit.work.want(look)
 
     def _let_go(self, unit: Unit, settled: Settled, row: InvoiceRow) -> None:
         # It was being sent when the invoice was paid another way.
@@ -120,26 +116,27 @@ class PaymentOutcomes:
         self._money.after(unit, row, Trigger.FAILED, f"{settled.capability}.rejected", settled.work.operation_id)
 
     def _look_again(self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue]) -> None:
-        if settled.capability in _CHANGES_WHAT_STANDS:
-            self._look(unit, settled)
+        look = _look_at(settled, unit.now)
+        if look and settled.capability in _CHANGES_WHAT_STANDS:
+            unit.work.want_if_free(look)  # what was refused may stand otherwise than we think
         if settled.capability is not Capability.CHECK_PAYMENT or any(issue.code == GAVE_UP for issue in issues):
             return
         due = to_micros(unit.now + REFUSED_LOOK_AGAIN)
         unit.work.want(settled.work._replace(state=READY, due=due, operation_id=None))
-
-    def _look(self, unit: Unit, settled: Settled) -> None:
-        """What was refused may stand otherwise than we think."""
-        if settled.app.handle.declaration.can(Capability.CHECK_PAYMENT):
-            work = settled.work
-            unit.work.want_if_free(
-                WorkRow(work.item_id, Capability.CHECK_PAYMENT, work.app_id, work.subject_id, due=unit.now_micros)
-            )
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
         settled.remember(unit, None)
         row = unit.invoice(settled.work.subject_id)
         unit.record(row, f"{settled.capability}.in_doubt", operation_id=settled.work.operation_id, note=reason)
+
+
+def _look_at(settled: Settled, at: datetime) -> WorkRow | None:
+    """A look at the payment; None where its app can't."""
+    if not settled.app.handle.declaration.can(Capability.CHECK_PAYMENT):
+        return None
+    work = settled.work
+    return WorkRow(work.item_id, Capability.CHECK_PAYMENT, work.app_id, work.subject_id, due=to_micros(at))
 
 
 def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:

@@ -98,8 +98,7 @@ class Webhooks:
         unit = Unit(self._context, tx, lane=Lane.WEBHOOK)
         for event in fresh:
             matched = find_subject(tx, app.id, event)
-            is_awaited = matched is not None and ask_to_read(unit, app, event.kind, *matched)
-            state = UNMATCHED if matched is None else WORKED if is_awaited else MEANWHILE
+            state = UNMATCHED if matched is None else ask_to_read(unit, app, event.kind, *matched)
             tx.execute(sa.insert(_inbox).values(self._row(app.id, event, state, matched, now)))
         unit.flush()
         return len(fresh)
@@ -169,15 +168,15 @@ def find_subject(tx: Transaction, app_id: str, event: WebhookEvent) -> tuple[str
     return None if row is None else (row.document_id, row.document_id)
 
 
-def ask_to_read(unit: Unit, app: AppHandle, kind: str, item_id: str, subject_id: str) -> bool:
-    """Have the provider asked how it stands. Returns False where it is being asked already: what is answered may be older."""
+def ask_to_read(unit: Unit, app: AppHandle, kind: str, item_id: str, subject_id: str) -> str:
+    """Have the provider asked how it stands. Returns the event's state: where it is being asked already, what is answered may be older."""
     capability = _READS.get(kind)
     if capability is None or not app.handle.declaration.can(capability):
-        return True
+        return WORKED
     work = WorkRow(item_id, capability.value, app.id, subject_id, READY, Lane.WEBHOOK, unit.now_micros)
     stored = next((other for other in tables.read_item_work(unit.tx, item_id) if other.key == work.key), work)
     unit.work.want_if_free(work._replace(give_up_at=stored.give_up_at))
-    return not stored.is_claimed
+    return MEANWHILE if stored.is_claimed else WORKED
 
 
 def look_once_more(context: Context, tx: Transaction, looks: Sequence[WorkRow]) -> None:
@@ -191,8 +190,7 @@ def look_once_more(context: Context, tx: Transaction, looks: Sequence[WorkRow]) 
     for app_id in sorted({work.app_id for work in looks}):
         for event_id, kind, item_id in tx.fetch(_CAME_MEANWHILE, {"app": app_id}):
             if (app_id, item_id) in about:
-                _mark_worked(unit, app_id, event_id, item_id)
-                ask_to_read(unit, unit.app(app_id), kind, item_id, about[app_id, item_id])
+                _follow(unit, app_id, event_id, kind, item_id, about[app_id, item_id])
     unit.flush()
 
 
@@ -212,13 +210,14 @@ def _match_app(unit: Unit, app_id: str, known: Mapping[str, tuple[str, str]]) ->
             continue
         item_id, kind = known[external_id]
         subject_id = unit.get_record(kind, item_id)["invoice_id"] if kind in _MONEY else item_id
-        _mark_worked(unit, app_id, event_id, item_id)
-        ask_to_read(unit, unit.app(app_id), event_kind, item_id, subject_id)
+        _follow(unit, app_id, event_id, event_kind, item_id, subject_id)
 
 
-def _mark_worked(unit: Unit, app_id: str, event_id: str, item_id: str) -> None:
+def _follow(unit: Unit, app_id: str, event_id: str, kind: str, item_id: str, subject_id: str) -> None:
+    """Have what an event named read, and keep how far that is."""
+    state = ask_to_read(unit, unit.app(app_id), kind, item_id, subject_id)
     unit.tx.execute(
         sa.update(_inbox)
         .where(_inbox.c.app_id == app_id, _inbox.c.event_id == event_id)
-        .values(state=WORKED, matched_id=item_id)
+        .values(state=state, matched_id=item_id)
     )

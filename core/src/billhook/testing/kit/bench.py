@@ -214,12 +214,7 @@ class Bench(Desk):
 
 
 _NO_BLOW = Blow(at=0)
-
-
-def _hint(reason: str) -> str:
-    return (
-        ". The credentials that the simulator's `connection` gives have to work as they are" if "401" in reason else ""
-    )
+_HINTS = {"unauthorized": ". The credentials that the simulator's `connection` gives have to work as they are"}
 
 
 def _as_handed_in(capability: Capability, item: Any) -> Any:
@@ -299,7 +294,7 @@ class _Round:
         refused = park.until is None
         self._refused_in_a_row = self._refused_in_a_row + 1 if refused else 0
         if self._refused_in_a_row > 2:
-            raise Stuck(f"{self._spec.name} is refused whatever is tried: {park.reason}{_hint(park.reason)}")
+            raise Stuck(f"{self._spec.name} is refused whatever is tried: {park.reason}{_HINTS.get(park.cause, '')}")
         if self._refused_in_a_row > 1:
             self._bench.renew_credentials()
         until = park.until or self._now() + timedelta(seconds=1)
