@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from billhook.clock import TurnedClock
 from billhook.contract import Outgoing
 from billhook.engine.effects import Transmission
 from billhook.engine.engine import Engine
@@ -184,35 +185,56 @@ def in_time(what: str, happened: Callable[[], bool], nudge: Callable[[], None]) 
         time.sleep(0.05)
 
 
-def owner_and_fence(engine: Engine) -> tuple[str | None, int]:
-    lease = schema.app_lease
+def fence(engine: Engine) -> int:
+    """How often the app was taken."""
     with engine.database.read() as tx:
-        row = tx.first(sa.select(lease.c.owner, lease.c.fence))
-    assert row is not None
-    return row.owner, row.fence
+        return int(tx.scalar(sa.select(schema.app_lease.c.fence)))
 
 
 def test_an_answer_of_an_earlier_lease_settles_nothing_under_a_later_one(stories):
     """The worker loses its app with two charges in flight, takes it again for another charge, and only then the two answers come."""
     story = stories()()
     gates = Gates(story.transport, LAMP, CHAIR, MORE)
-    with story.open() as robber, replace(story, transport=gates).open() as engine:
-        submit_invoices(robber)
+    # The robber's clock goes ahead, so nobody else finds that the lease ran out: the worker itself would take it again first.
+    ahead = replace(story, clock=TurnedClock(story.clock.now() + LONGER_THAN_A_LEASE))
+    with story.open() as host, replace(story, transport=gates).open() as engine:
+        submit_invoices(host)
         with engine.worker(threads=4):
             gates.wait_for(LAMP)
             gates.wait_for(CHAIR)
-            in_time("the third invoice was sent", lambda: status_of(robber, "desk") == FINAL["desk"], engine.wake)
-            story.clock.advance(LONGER_THAN_A_LEASE)
-            work_until_quiet(robber, story.clock)
-            robber.namespace().invoices.submit(ONE_MORE)
+            in_time("the third invoice was sent", lambda: status_of(host, "desk") == FINAL["desk"], engine.wake)
+            with ahead.open() as robber:
+                work_until_quiet(robber, ahead.clock)
+            story.clock.advance(ahead.clock.now() - story.clock.now())
+            host.namespace().invoices.submit(ONE_MORE)
             in_time("the app was taken again", lambda: gates.has_arrived(MORE), engine.wake)
             gates.open(LAMP)
             gates.open(CHAIR)
-            in_time("both answers were kept apart", lambda: late_replies(robber) == 2, engine.wake)
+            in_time("both answers were kept apart", lambda: late_replies(host) == 2, engine.wake)
             gates.open(MORE)
-            in_time("the last invoice was paid", lambda: status_of(robber, "one-more") == "paid", engine.wake)
-        story.play(robber)
-        assert [problem for problem in story.problems(robber) if not problem.startswith("counts")] == []
+            in_time("the last invoice was paid", lambda: status_of(host, "one-more") == "paid", engine.wake)
+        story.play(host)
+        assert [problem for problem in story.problems(host) if not problem.startswith("counts")] == []
+    story.close()
+
+
+def test_a_worker_that_finds_its_own_lease_run_out_takes_the_app_again_and_doubles_nothing(stories):
+    story = stories()()
+    gates = Gates(story.transport, LAMP, CHAIR)
+    with story.open() as host, replace(story, transport=gates).open() as engine:
+        submit_invoices(host)
+        with engine.worker(threads=6):
+            gates.wait_for(LAMP)
+            gates.wait_for(CHAIR)
+            in_time("the third invoice was sent", lambda: status_of(host, "desk") == FINAL["desk"], engine.wake)
+            taken_before = fence(host)
+            story.clock.advance(LONGER_THAN_A_LEASE)
+            in_time("the app was taken again", lambda: fence(host) > taken_before, engine.wake)
+            gates.open(LAMP)
+            gates.open(CHAIR)
+            in_time("both first answers were kept apart", lambda: late_replies(host) == 2, engine.wake)
+        story.play(host)
+        assert [problem for problem in story.problems(host) if not problem.startswith("counts")] == []
     story.close()
 
 
