@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from billhook.testing.kit import Tier, examine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs"))
 
@@ -74,6 +77,12 @@ def test_a_provider_without_a_report_is_missed(folder: Path) -> None:
     assert list(kept_reports.stale()) == [
         "There is no conformance report of manual. Run: python3 noxfile.py -s matrix -- manual"
     ]
+
+
+def test_keeping_says_when_a_provider_falls_short_of_gold(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kept_reports.examine_and_keep(["manual"])
+    monkeypatch.setattr(kept_reports, "examine", partial(examine, tier=Tier.SILVER))
+    assert not kept_reports.examine_and_keep(["manual"])
 
 
 def test_providers_that_show_the_same_share_a_column() -> None:
