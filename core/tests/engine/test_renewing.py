@@ -164,6 +164,43 @@ def test_apps_that_share_a_grant_renew_it_once(office: Office):
     assert office.problems() == []
 
 
+def test_a_grant_that_nobody_uses_is_kept_alive(office: Office):
+    office.run_for(timedelta(days=100))
+    assert office.server.refreshes == 3
+    assert set(office.statuses().values()) == {"ready"}
+    office.submit("south")
+    office.run()
+    assert office.problems() == []
+
+
+def test_a_grant_is_kept_alive_for_the_apps_that_are_left(office: Office):
+    """The app that it was granted for is disabled, and those that share it go on."""
+    (north,) = (app for app in office.billing.apps.list().items if app.name == "north")
+    office.billing.apps.disable(north.id)
+    office.run_for(timedelta(days=100))
+    office.submit("south")
+    office.run()
+    assert office.problems() == []
+
+
+def test_keeping_a_grant_alive_is_tried_until_it_is_answered(office: Office):
+    office.server.fault = lambda place: "lost" if place == "refresh" else None
+    office.run_for(timedelta(days=30, hours=3))
+    assert office.version() == 1
+    office.server.fault = lost()
+    office.run_for(timedelta(minutes=15))
+    assert office.version() == 2
+
+
+def test_credentials_that_live_long_are_kept_alive_too(office: Office):
+    app_id = office.billing.apps.list().items[0].id
+    lasting = office.server.grant("lasting", *TENANTS)
+    office.billing.apps.set_credentials(app_id, lasting, expire_at=office.clock.now() + timedelta(days=365))
+    office.run_for(timedelta(days=31))
+    assert office.version() == 3
+    assert office.server.refreshes == 1
+
+
 def test_a_refused_token_is_renewed_once_for_all_that_share_it(office: Office):
     office.server.expire_access()
     for tenant in TENANTS:

@@ -57,6 +57,8 @@ class Grant:
     name: str
     accounts: tuple[str, ...]
     refresh_token: str
+    used_at: datetime
+    """When it was granted, or its refresh token last replaced."""
     spent: dict[str, datetime] = field(default_factory=dict)
     """Refresh tokens that were used, and when for the first time."""
     access: dict[str, datetime] = field(default_factory=dict)
@@ -64,11 +66,14 @@ class Grant:
 
 
 class GrantServer:
-    """The provider's side. ``grace``: for so long after its use a refresh token may be tried again."""
+    """The provider's side. ``grace``: for so long after its use a refresh token may be tried again. A grant that nobody renews for as long
+    as ``disuse`` dies.
+    """
 
-    def __init__(self, clock: Clock, *, grace: timedelta = LIFETIME) -> None:
+    def __init__(self, clock: Clock, *, grace: timedelta = LIFETIME, disuse: timedelta = timedelta(days=60)) -> None:
         self.clock = clock
         self.grace = grace
+        self.disuse = disuse
         self.grants: dict[str, Grant] = {}
         self.documents: list[tuple[str, str]] = []
         """(account, reference) of what was made."""
@@ -87,7 +92,7 @@ class GrantServer:
 
     def grant(self, name: str, *accounts: str) -> dict[str, str]:
         """A person allows it. Gives the credentials of the grant."""
-        self.grants[name] = Grant(name, accounts, self._new("refresh", name))
+        self.grants[name] = Grant(name, accounts, self._new("refresh", name), self.clock.now())
         return {"client_secret": CLIENT_SECRET, **self._pair(self.grants[name])}
 
     def revoke(self, name: str) -> None:
@@ -164,7 +169,7 @@ class GrantServer:
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
         if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != challenge or back != form["redirect_uri"]:
             return Reply.of({"error": "invalid_grant"}, status=400)
-        grant = Grant("person", ("north", "south", "west"), self._new("refresh", "person"))
+        grant = Grant("person", ("north", "south", "west"), self._new("refresh", "person"), self.clock.now())
         self.grants["person"] = grant
         return Reply.of({**self._pair(grant), "expires_in": int(LIFETIME.total_seconds())})
 
@@ -172,10 +177,10 @@ class GrantServer:
         self.refreshes += 1
         now = self.clock.now()
         for grant in self.grants.values():
-            if grant.is_dead:
+            if grant.is_dead or now >= grant.used_at + self.disuse:
                 continue
             if token == grant.refresh_token:
-                grant.spent[token] = now
+                grant.spent[token] = grant.used_at = now
                 grant.refresh_token = self._new("refresh", grant.name)
                 return Reply.of({**self._pair(grant), "expires_in": int(LIFETIME.total_seconds())})
             if token in grant.spent:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from billhook.contract.declaration import Capability
 from billhook.contract.events import AppStatusChanged
 from billhook.domain.mapping import parse_mapping_rules
 from billhook.domain.parsing import parse
@@ -218,7 +219,10 @@ class AppCommands:
 
     def _store(self, tx: Transaction, app: App, credential_id: str | None) -> App:
         tx.execute(sa.insert(_app).values(**app_values(app), credential_id=credential_id))
-        tx.execute(sa.insert(_lease).values(app_id=app.id))
+        can_renew = self._context.apps.provider(app.type, app.id).declaration.can(Capability.REFRESH_CREDENTIALS)
+        unused = app.created_at + self._context.policy.renew_unused
+        next_due = to_micros(unused) if can_renew and credential_id is not None else None
+        tx.execute(sa.insert(_lease).values(app_id=app.id, next_due=next_due))
         return app
 
     def _switch(self, tx: Transaction, app_id: str, *, enabled: bool) -> App:

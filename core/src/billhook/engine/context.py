@@ -67,6 +67,9 @@ class Policy:
     without end, and so is a caller who confirms."""
     renew_before: timedelta = timedelta(minutes=5)
     """Credentials are renewed when they expire within this time, or have used three quarters of theirs."""
+    renew_unused: timedelta = timedelta(days=30)
+    """Credentials that expire are renewed this long after they last were, even where nothing is to be sent: grants die of disuse, Xero's after
+    60 days, Intuit's after 100."""
     circuit_failures: int = 5
     """So many failures in a row open the app's circuit."""
     orphan_after: timedelta = timedelta(days=1)

@@ -33,11 +33,14 @@ class Credential:
     stored_at: datetime
     expires_at: datetime | None = None
 
-    def renew_at(self, before: timedelta) -> datetime | None:
-        """When to ask for new ones: so long before they expire, but not before three quarters of their life are over."""
+    def renew_at(self, before: timedelta, unused: timedelta) -> datetime | None:
+        """When to ask for new ones: so long before they expire, but not before three quarters of their life are over; ``unused`` after they
+        were stored in any case. None: they are good without end.
+        """
         if self.expires_at is None:
             return None
-        return self.expires_at - min(before, (self.expires_at - self.stored_at) / 4)
+        in_time = self.expires_at - min(before, (self.expires_at - self.stored_at) / 4)
+        return min(in_time, self.stored_at + unused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class FreshCredentials:
         held.is_renewing = False
         match renewal:
             case Renewed(credential):
-                held.take_credentials(credential, self._context.policy.renew_before)
+                held.take_credentials(credential, self._context.policy)
                 held.refreshed_version = credential.version
             case Refused():
                 self._refuse_all(held)

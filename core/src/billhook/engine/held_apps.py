@@ -82,7 +82,7 @@ class HeldApps:
                 held.budget.remember(self._budgets_before.pop(app.id))
             if app.credential_id is not None:
                 credential = self._credentials.load(tx, app.credential_id)
-                held.take_credentials(credential, self._context.policy.renew_before)
+                held.take_credentials(credential, self._context.policy)
             held.operations = {operation.id: operation for operation in read_open(self._context, tx, held)}
         self.lose([app.id])  # our own lease of before ran out: its answers, should they still come, count for nothing
         self._held[app.id] = held
@@ -118,9 +118,8 @@ class HeldApps:
         held.close()
         del self._held[held.app.id]
         self._keep_budget(held, now)
-        # Parked for want of credentials, its operations are due at no time of their own.
-        again = now if held.is_refused else held.goes_on_at if held.can_sign(now) else held.renew_at
-        self._context.database.write(lambda tx: leases.release(tx, held.lease, now, held.budget_opens_at(now), again))
+        not_before, at_latest = held.budget_opens_at(now), held.goes_on_at(now)
+        self._context.database.write(lambda tx: leases.release(tx, held.lease, now, not_before, at_latest))
         self._next_claim = None
 
     def _keep_budget(self, held: HeldApp, now: datetime) -> None:

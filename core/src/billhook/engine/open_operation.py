@@ -58,19 +58,22 @@ class HeldApp:
     usable_until: datetime | None = None
     """When the credentials expire, as far as their provider can renew them."""
     renew_at: datetime | None = None
-    """When newer credentials are to be asked for."""
+    """When newer credentials are to be asked for, if there is anything to sign."""
+    renew_unused_at: datetime | None = None
+    """When they are to be asked for even if there is nothing."""
     is_renewing: bool = False
     refreshed_version: int | None = None
     is_refused: bool = False
     """Even fresh credentials are refused: nothing is sent, and the app is given back once what is in flight has landed."""
 
-    def take_credentials(self, credential: Credential, renew_before: timedelta) -> None:
+    def take_credentials(self, credential: Credential, policy: Policy) -> None:
         """Work with these from here on."""
         self.credentials_version = credential.version
         self.credentials = self.app.handle.credentials(credential.secrets)
         if self.app.can_renew:
             self.usable_until = credential.expires_at
-            self.renew_at = credential.renew_at(renew_before)
+            self.renew_at = credential.renew_at(policy.renew_before, policy.renew_unused)
+            self.renew_unused_at = credential.stored_at + policy.renew_unused
 
     def can_sign(self, now: datetime) -> bool:
         """Whether requests can be signed: the credentials have not expired, and newer ones are not on their way."""
@@ -111,10 +114,20 @@ class HeldApp:
         """When the first spent budget opens, None when none is spent."""
         return min((opens_at for opens_at in self.blocked.values() if opens_at > now), default=None)
 
-    @property
-    def goes_on_at(self) -> datetime | None:
-        """When the first of its parked operations goes on; one that waited for credentials is due at no time in the store."""
-        return min((operation.due for operation in self.operations.values() if operation.due is not None), default=None)
+    def goes_on_at(self, now: datetime) -> datetime | None:
+        """When it is to be taken up again, whatever the store says is due: operations that wait for credentials are due at no time there."""
+        if self.is_refused:
+            return now
+        if not self.can_sign(now):
+            return self.renew_at
+        parked = [operation.due for operation in self.operations.values() if operation.due is not None]
+        return min([*parked, *self._kept_alive_at()], default=None)
+
+    def _kept_alive_at(self) -> tuple[datetime, ...]:
+        # Later where asking for newer ones failed and was put off.
+        if self.renew_at is None or self.renew_unused_at is None:
+            return ()
+        return (max(self.renew_at, self.renew_unused_at),)
 
     @property
     def in_flight(self) -> int:
