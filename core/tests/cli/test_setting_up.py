@@ -58,6 +58,22 @@ def test_an_app_is_told_how_many_calls_are_its_own(cli):
     )
 
 
+def test_what_was_set_can_be_taken_back(cli, app_id):
+    cli("apps", "update", app_id, "--label", "team=billing", "--label", "region=eu")
+    changed = cli("apps", "update", app_id, "--unlabel", "team", "--label", "floor=2", "--json").json
+    assert changed["labels"] == {"region": "eu", "floor": "2"}
+    stripe = cli("apps", "install", "stripe", "--limit", "account=20", "--limit", "finalize=5", "--json").json["id"]
+    assert cli("apps", "update", stripe, "--unlimit", "account", "--json").json["limits"] == {"finalize": 5}
+    refused = cli("apps", "update", stripe, "--unlimit", "account")
+    assert refused.code == 2
+    assert "Nothing is set under 'account'" in refused.err
+
+
+def test_a_setting_that_is_taken_back_is_the_providers_own_again(cli):
+    id = cli("apps", "install", "custom_invoicing", "--set", "enable_draft_sync_hook=true", "--json").json["id"]
+    assert cli("apps", "update", id, "--unset", "enable_draft_sync_hook", "--json").json["settings"] == {}
+
+
 def test_the_connection_of_an_app_is_checked_over_the_network(cli, app_id, sandbox, monkeypatch):
     assert cli("apps", "check", app_id).code == 0
     assert len(sandbox.simulator.calls()) == 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from billhook.cli.command import command
-from billhook.cli.inputs import json_object, limits, pairs, secrets, settings
+from billhook.cli.inputs import changed, json_object, limits, pairs, secrets, settings
 from billhook.cli.output import fields, table
 from billhook.cli.plain import plain
 from billhook.cli.session import Session, catalog
@@ -42,6 +42,30 @@ Limit = Annotated[
         "--limit",
         metavar="NAME=CALLS",
         help="How many calls of a limit of the provider may be made. Repeatable.",
+        show_default=False,
+        default_factory=list,
+    ),
+]
+Unset = Annotated[
+    list[str],
+    typer.Option(
+        "--unset",
+        metavar="NAME",
+        help="Take a setting back: the provider's own value holds again. Repeatable.",
+        show_default=False,
+        default_factory=list,
+    ),
+]
+Unlabel = Annotated[
+    list[str],
+    typer.Option("--unlabel", metavar="NAME", help="Repeatable.", show_default=False, default_factory=list),
+]
+Unlimit = Annotated[
+    list[str],
+    typer.Option(
+        "--unlimit",
+        metavar="NAME",
+        help="Let the limit hold again as the provider declares it. Repeatable.",
         show_default=False,
         default_factory=list,
     ),
@@ -127,16 +151,19 @@ def update(
     set: Set,
     settings_file: SettingsFile = None,
     mapping_file: MappingFile = None,
+    unset: Unset,
     label: Label,
+    unlabel: Unlabel,
     limit: Limit,
+    unlimit: Unlimit,
 ) -> None:
     """Change what is given. Settings, labels and limits that are not named stay; mapping rules are replaced as a whole."""
     with session.billing() as billing:
         app = billing.apps.get(app_id)
         changes: dict[str, Any] = {"name": name, "description": description}
-        changes["settings"] = {**app.settings, **settings(set, settings_file)} if set or settings_file else None
-        changes["labels"] = {**app.labels, **pairs(label, "--label")} if label else None
-        changes["limits"] = {**app.limits, **limits(limit)} if limit else None
+        changes["settings"] = changed(app.settings, settings(set, settings_file), unset, "--unset")
+        changes["labels"] = changed(app.labels, pairs(label, "--label"), unlabel, "--unlabel")
+        changes["limits"] = changed(app.limits, limits(limit), unlimit, "--unlimit")
         changes["mapping"] = json_object(mapping_file) if mapping_file else None
         stated = {field: value for field, value in changes.items() if value is not None}
         _answer(session, billing.apps.update(app_id, **stated))

@@ -28,6 +28,18 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
     return found
 
 
+def changed(
+    before: Mapping[str, Any], given: Mapping[str, Any], taken: Sequence[str], option: str
+) -> Mapping[str, Any] | None:
+    """What was there before, with what is given and without what is taken back; None where that is nothing."""
+    for name in taken:
+        if name not in before:
+            there_are = f"there are {', '.join(before)}" if before else "there is none"
+            raise typer.BadParameter(f"Nothing is set under {name!r}: {there_are}.", param_hint=option)
+    after = {name: value for name, value in {**before, **given}.items() if name not in taken}
+    return after if given or taken else None
+
+
 def limits(given: Sequence[str]) -> dict[str, int]:
     """``NAME=CALLS`` options as whole numbers."""
     found = pairs(given, "--limit")
