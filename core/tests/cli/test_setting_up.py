@@ -167,6 +167,17 @@ def test_erasing_a_customer_asks_first(cli, shop):
     assert "Jane" not in cli("customers", "show", customer_id, "--json").out
 
 
+def test_a_customer_who_is_at_the_provider_already_is_linked(cli, app_id):
+    cli("customers", "create", "Jane", "--key", "jane")
+    told = cli("customers", "link", "jane", app_id, "--external-id", "cus_000001", "--data", "a=b", "--json").json
+    assert (told["external_id"], told["data"]) == ("cus_000001", {"a": "b"})
+    told = cli("customers", "link", "jane", app_id, "--payment-method", "card", "--json").json
+    assert (told["external_id"], told["payment_method"], told["data"]) == ("cus_000001", "card", {"a": "b"})
+    assert "cus_000001" in cli("customers", "apps", "jane").out
+    assert cli("customers", "unlink", "jane", app_id, "--json").json == []
+    assert cli("customers", "link", "jane", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "--external-id", "x").code == 1
+
+
 @pytest.mark.parametrize("group", ["apps", "profiles", "customers"])
 def test_lists_are_json_pages(cli, shop, group):
     page = cli(group, "list", "--json").json

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 group = typer.Typer(help="Who is invoiced.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id or key.")]
+AppId = Annotated[str, typer.Argument(metavar="APP_ID", help="As in `apps list`.")]
 Text = Annotated[str | None, typer.Option()]
 AddressParts = Annotated[
     list[str],
@@ -115,6 +116,58 @@ def delete(session: Session, customer: Id) -> None:
         found = billing.customers.get(customer)
         billing.customers.delete(found.id)
         _answer(session, billing.customers.get(found.id))
+
+
+@command(group, "apps")
+def list_known(session: Session, customer: Id) -> None:
+    """The apps that know a customer, and how."""
+    with session.billing() as billing:
+        found = billing.customer_apps.list(billing.customers.get(customer).id)
+    rows = [(known.app_id, known.external_id, known.payment_method, known.is_refused) for known in found]
+    session.answer(found, lambda: table(("app", "external id", "payment method", "refused"), rows))
+
+
+@command(group, "link")
+def link(
+    session: Session,
+    customer: Id,
+    app_id: AppId,
+    *,
+    external_id: Annotated[str | None, typer.Option(help="Who the customer is at the provider.")] = None,
+    payment_method: Annotated[str | None, typer.Option(help="What the customer pays with there.")] = None,
+    data: Annotated[
+        list[str],
+        typer.Option(
+            "--data",
+            metavar="NAME=VALUE",
+            help="What else the app is to know. Repeatable.",
+            show_default=False,
+            default_factory=list,
+        ),
+    ],
+) -> None:
+    """Let an app know a customer who is at its provider already. What is not named stays."""
+    from billhook.engine.customer_apps import CustomerAppEntry
+
+    given: dict[str, Any] = {
+        "external_id": external_id,
+        "payment_method": payment_method,
+        "data": pairs(data, "--data"),
+    }
+    stated = {field: value for field, value in given.items() if value}
+    with session.billing() as billing:
+        (known,) = billing.customer_apps.set(billing.customers.get(customer).id, [CustomerAppEntry(app_id, **stated)])
+    session.answer(known, lambda: fields(known.model_dump(mode="json")))
+
+
+@command(group, "unlink")
+def unlink(session: Session, customer: Id, app_id: AppId) -> None:
+    """Forget how an app knows a customer. What the provider holds stays there, and the next invoice makes another."""
+    with session.billing() as billing:
+        found = billing.customers.get(customer)
+        billing.customer_apps.delete(found.id, app_id)
+        known = billing.customer_apps.list(found.id)
+    session.answer(known, lambda: f"The app {app_id} knows {found.id} no more.")
 
 
 @command(group, "erase")

@@ -21,7 +21,7 @@ from billhook.server.document import document_of
 from billhook.server.guard import Guard
 from billhook.server.limits import LARGEST_BODY, Limits
 from billhook.server.metrics import Metrics
-from billhook.server.own import apps as own_apps, connections, issues
+from billhook.server.own import apps as own_apps, connections, customer_apps as own_customer_apps, issues
 from billhook.server.problems import on_error
 from billhook.server.readiness import Readiness
 from billhook.server.v1 import (
@@ -69,7 +69,7 @@ V3_ROUTERS: tuple[APIRouter, ...] = (
     invoices_v3.router,
     profiles_v3.router,
 )
-OWN_ROUTERS: tuple[APIRouter, ...] = (own_apps.router, connections.router, issues.router)
+OWN_ROUTERS: tuple[APIRouter, ...] = (own_apps.router, connections.router, own_customer_apps.router, issues.router)
 NO_CLIENTS: Mapping[str, OAuth2Client] = MappingProxyType({})
 
 
