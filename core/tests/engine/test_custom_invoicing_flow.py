@@ -41,6 +41,16 @@ def test_without_hooks_an_invoice_is_issued_at_once_and_waits_for_its_payment(a_
     assert second.number == "INV-JADO-2"
 
 
+def test_an_invoice_that_nobody_collects_from_here_says_what_it_waits_for(a_shop: OpenShop):
+    shop = a_custom_shop(a_shop)
+    charged = shop.submit()
+    assert "Custom Invoicing collects nothing by itself" in (shop.get(charged).waiting_for or "")
+    shop.a_profile(shop.app, workflow={"collection_method": "send_invoice"})
+    assert shop.get(shop.submit()).waiting_for is None
+    shop.restart([a_provider(sync_draft=careful_draft)])
+    assert shop.get(charged).waiting_for is None, "a provider that is gone can't be asked what it does"
+
+
 def test_with_the_draft_hook_an_invoice_waits_in_draft_syncing(a_shop_anywhere: OpenShop):
     shop = a_custom_shop(a_shop_anywhere, draft=True)
     view = shop.ns.invoices.submit(shop.draft())

@@ -11,7 +11,6 @@ from billhook.engine.advance import local_outcome_of
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
-from billhook.errors import BillhookError, StoreError
 
 
 class Foretelling:
@@ -34,12 +33,9 @@ class Foretelling:
         return self._known[key]
 
     def _is_done_at_once(self, row: InvoiceRow, capability: Capability) -> bool:
-        try:
-            app = self._unit.app(row.values["invoicing_app_id"])
-        except StoreError:
-            raise
-        except BillhookError:
-            return False  # its provider is gone, and does nothing
+        app = self._unit.app_if_loaded(row.values["invoicing_app_id"])
+        if app is None:
+            return False
         if not app.handle.declaration.can(capability):
             return True
         if not app.handle.declaration.rules(capability).local:

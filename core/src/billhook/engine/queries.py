@@ -12,17 +12,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.contract.declaration import Capability
 from billhook.domain.ids import Ulid
 from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import ValidationIssue
 from billhook.domain.lifecycle import Action, State, is_failed, is_mutable
 from billhook.domain.period import UtcDatetime
+from billhook.domain.workflow import CollectionMethod
 from billhook.engine.annotations import annotations_of
 from billhook.engine.foretelling import Foretelling
 from billhook.engine.invoice_filter import InvoiceFilter, invoices_where
 from billhook.engine.invoice_row import COLUMNS, InvoiceRow, invoice_view
 from billhook.engine.moments import from_micros, maybe_from_micros
 from billhook.engine.paging import check_page
+from billhook.engine.payments import has_open
 from billhook.engine.records import Page
 from billhook.engine.unit import Unit
 from billhook.errors import NotFound
@@ -135,13 +138,24 @@ def _details(unit: Unit, row: InvoiceRow, around: _Around, foretelling: Foretell
         ),
         pending_command=around.commands.get(row.id),
         in_doubt=around.reasons.get((row.id, "in_doubt")),
-        waiting_for=around.reasons.get((row.id, "open")) or (pause.note if pause else None),
+        waiting_for=around.reasons.get((row.id, "open")) or (pause.note if pause else _money_from_outside(unit, row)),
         waiting_since=from_micros(pause.at) if pause else None,
         gives_up_at=around.given_up_at.get(row.id) if pause else None,
         quantity_snapshotted_at=maybe_from_micros(row.values["quantity_snapshotted_at"]),
         apps={role: row.values[f"{role}_app_id"] for role in ("tax", "invoicing", "payment")},
         annotations=around.annotations.get(row.id, {}),
     )
+
+
+def _money_from_outside(unit: Unit, row: InvoiceRow) -> str | None:
+    """That an invoice is due and nobody collects it from here, though it is to be charged automatically."""
+    is_charged = row.values["collection_method"] == CollectionMethod.CHARGE_AUTOMATICALLY.value
+    if row.state is not State.PAYMENT_PENDING or not is_charged or has_open(unit, row):
+        return None
+    app = unit.app_if_loaded(row.values["payment_app_id"])
+    if app is None or app.handle.declaration.can(Capability.COLLECT_PAYMENT):
+        return None
+    return f"{app.name} collects nothing by itself: whoever gets the money has to tell that it came"
 
 
 class _Around:

@@ -24,7 +24,7 @@ from billhook.engine.moments import to_micros
 from billhook.engine.notifications.notices import Notices
 from billhook.engine.work import Lane
 from billhook.engine.work_changes import WorkChanges
-from billhook.errors import NotFound, StaleWrite
+from billhook.errors import BillhookError, NotFound, StaleWrite, StoreError
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -370,6 +370,15 @@ class Unit:
         if app_id not in self._apps:
             self._apps[app_id] = self.context.apps.get(self.tx, app_id)
         return self._apps[app_id]
+
+    def app_if_loaded(self, app_id: str) -> AppHandle | None:
+        """The installed app; None where its provider is gone, which does nothing."""
+        try:
+            return self.app(app_id)
+        except StoreError:
+            raise
+        except BillhookError:
+            return None
 
     def save_record(self, kind: str, row: Row) -> Row:
         """Keep a new or changed payment, refund or credit note."""
