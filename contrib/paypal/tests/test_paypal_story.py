@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from billhook import Engine
-from billhook.errors import WebhookRefused
+from billhook.errors import NotAllowed, WebhookRefused
 from billhook.testing.builders import CREDENTIAL_KEYS
 
 VAT = {"rates": [{"name": "VAT", "percentage": "20"}]}
@@ -66,6 +66,17 @@ def test_the_customer_pays_at_the_link_and_a_webhook_tells(shop):
     shop.books.pay(document.id)
     shop.hear()
     assert (shop.again(details).status, shop.again(details).invoice.amount_paid) == ("paid", details.invoice.total)
+
+
+def test_an_invoice_that_waits_for_its_payer_is_canceled_there_and_then_voided_here(shop):
+    details = shop.bill()
+    with pytest.raises(NotAllowed, match=r"PayPal \(the customer pays by himself.* end it there"):
+        shop.billing.invoices.void(details.invoice.id)
+    shop.books.cancel(shop.books.documents()[0].id)
+    shop.hear()
+    shop.billing.invoices.void(details.invoice.id)
+    shop.engine.run_until_idle()
+    assert shop.again(details).status == "voided"
 
 
 def test_what_is_recorded_here_and_paid_there_adds_up(shop):

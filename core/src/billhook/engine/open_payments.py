@@ -67,7 +67,8 @@ def make_way(advancer: Advancer, unit: Unit, row: InvoiceRow, asked: Sequence[st
             continue
         if not _can(unit, payment, Capability.CANCEL_PAYMENT) or not _may_be_asked(unit, payment, asked):
             raise NotAllowed(
-                f"Payment {payment['id']} of invoice {row.id} is {payment['state']} at its app. Wait for its end, then try again.",
+                f"Payment {payment['id']} of invoice {row.id} is {payment['state']} at {_named(unit, payment)}. "
+                "Wait for its end or end it there, then try again.",
                 "payment_under_way",
             )
         if payment["id"] not in asked:
@@ -84,6 +85,14 @@ def let_go(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
                 _drop(unit, payment)
         elif _can(unit, payment, Capability.CANCEL_PAYMENT):
             _ask(advancer, unit, row, payment, Capability.CANCEL_PAYMENT)
+
+
+def _named(unit: Unit, payment: Row) -> str:
+    """The payment's app, with the reason where it can't cancel it."""
+    app = unit.app(payment["app_id"])
+    if _can(unit, payment, Capability.CANCEL_PAYMENT):
+        return app.name
+    return f"{app.name} ({app.handle.declaration.why_not(Capability.CANCEL_PAYMENT)})"
 
 
 def _open(unit: Unit, row: InvoiceRow) -> list[Row]:

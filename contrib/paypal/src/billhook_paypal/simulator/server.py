@@ -73,6 +73,11 @@ class PaypalSimulator(ShelfSimulator):
         with self.shelf.transaction():
             self._invoices.pay(invoice_id, amount, self.clock.now())
 
+    def cancel(self, invoice_id: str) -> None:
+        """The merchant cancels the invoice in PayPal."""
+        with self.shelf.transaction():
+            self._invoices.cancel(invoice_id, self.clock.now())
+
     def act_as_payer(self, external_id: str) -> None:
         """The customer pays by bank transfer, and the merchant marks the invoice as paid."""
         with self.shelf.transaction():
