@@ -36,6 +36,7 @@ from billhook.engine.driver import Driver
 from billhook.engine.effects import Release
 from billhook.engine.fresh_credentials import FreshCredentials
 from billhook.engine.journal import Attempt
+from billhook.engine.plugin_values import PluginValues
 from billhook.engine.recovery import Resend
 from billhook.engine.sending import Sender
 from billhook.engine.settle import Settler
@@ -227,7 +228,7 @@ def send_before_the_intent_is_stored(patch: Patch) -> None:
 
 
 def admit_every_step(patch: Patch) -> None:
-    patch.setattr(Driver, "_admit", lambda self, step: None)
+    patch.setattr(PluginValues, "admit", lambda self, step, journal: None)
 
 
 def settle_by_position(patch: Patch) -> None:
@@ -241,12 +242,12 @@ def settle_by_position(patch: Patch) -> None:
 
 
 def send_a_partly_done_batch_again(patch: Patch) -> None:
-    match = Driver._match
+    findings = PluginValues.findings
 
-    def nothing_found(self: Driver, way: Any, reply: Any, wanted: Any) -> Any:
-        return dict.fromkeys(match(self, way, reply, wanted), Absent())
+    def nothing_found(self: PluginValues, way: Any, reply: Any, wanted: Any) -> Any:
+        return dict.fromkeys(findings(self, way, reply, wanted), Absent())
 
-    patch.setattr(Driver, "_match", nothing_found)
+    patch.setattr(PluginValues, "findings", nothing_found)
 
 
 def take_an_omission_for_an_absence(patch: Patch) -> None:

@@ -12,24 +12,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from billhook.contract.declaration import OperationRules
 from billhook.contract.items import Batch
 from billhook.contract.operations import OperationSpec
-from billhook.contract.outcomes import Done, Pending, Rejected, Retry
+from billhook.contract.outcomes import Rejected
 from billhook.contract.requests import (
     Absent,
     Call,
     Find,
-    Finding,
     Found,
-    Function,
     Reply,
     Request,
     Unknown,
-    functions_of,
 )
 from billhook.contract.verdict import Answered, Busy, NotExecuted, OutcomeUnknown, Throttled, Unauthorized, Verdict
-from billhook.engine.conformity import misfit
 from billhook.engine.effects import (
     Alone,
     Arrived,
@@ -48,6 +43,7 @@ from billhook.engine.effects import (
     Unsendable,
 )
 from billhook.engine.journal import Attempt
+from billhook.engine.plugin_values import PluginValues
 from billhook.engine.recovery import InDoubt, LookUp, Resend, WaitUntil, next_move
 from billhook.engine.sameness import difference
 from billhook.engine.telling import NOT_A_PLUGINS
@@ -55,9 +51,6 @@ from billhook.errors import ContractViolation
 from billhook.plugins.handle import ProviderHandle
 
 Steps = Generator[Request | Call, Reply, Any]
-
-MOST_STEPS = 300
-"""An operation of more requests than this is taken for one that never ends; replaying it would cost more than sending it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +88,8 @@ class Driver:
         self._new_attempt_id = new_attempt_id
         self._rhythm = rhythm
         self._tell = tell
-        self._rules: OperationRules = handle.declaration.rules(spec.capability)
+        self._longest = handle.declaration.rules(spec.capability).longest
+        self._values = PluginValues(handle, spec, batch)
         self._steps: Steps | None = None
         self._checking: _Check | None = None
         self.remaining: Mapping[str, int] = {}
@@ -219,7 +213,7 @@ class Driver:
         if not isinstance(verdict, Answered) or reply is None:
             return self._look_again(attempt, now, "the look-up failed")
         wanted = self._checking.items if self._checking else self._all_items()
-        findings = self._match(way, reply, wanted)
+        findings = self._values.findings(way, reply, wanted)
         if self._checking is not None:
             return self._check(self._checking, attempt, way, findings, now)
         if len(self.batch.items) == 1:
@@ -303,7 +297,7 @@ class Driver:
     def _go_to(self, position: Request | Call | Ended, now: datetime) -> Effect:
         if isinstance(position, Ended):
             return self._finish(position.value, now)
-        self._admit(position)
+        self._values.admit(position, self.journal)
         ordinal = len(self.journal)
         attempt = Attempt(
             id=self._new_attempt_id(),
@@ -317,32 +311,8 @@ class Driver:
         return self._send(attempt, now)
 
     def _send(self, attempt: Attempt, now: datetime) -> Effect:
-        attempt.about_to_send(now, self._rules.longest)
+        attempt.about_to_send(now, self._longest)
         return Send(attempt)
-
-    def _admit(self, step: Request | Call) -> None:
-        if len(self.journal) >= MOST_STEPS:
-            raise ContractViolation(
-                f"{self.spec.name} makes more than {MOST_STEPS} requests. Split it into operations."
-            )
-        problem = misfit(step, type(step), f"step {step.step!r}")
-        if problem is not None:
-            raise ContractViolation(f"{problem}.")
-        for function in functions_of(step):
-            self.handle.registered_function(function.name)
-        if any(attempt.step.step == step.step for attempt in self.journal):
-            raise ContractViolation(f"Two steps of {self.spec.name} are named {step.step!r}. Give each its own name.")
-        if len(self.batch.items) == 1 or not step.effectful:
-            return
-        if any(attempt.step.effectful for attempt in self.journal):
-            raise ContractViolation(
-                f"{self.spec.name} made a second request that changes something for a batch of {len(self.batch.items)}. "
-                "Declare batch=1, or make it an operation of its own."
-            )
-        if not self._rules.atomic and step.recover and not isinstance(step.recover[0], Find):
-            raise ContractViolation(
-                f"Step {step.step!r} of {self.spec.name} repeats a batch that may be partly done. List Find before Repeat, or declare atomic=True."
-            )
 
     def _key(self, step: Request | Call, ordinal: int, generation: int) -> str | None:
         if step.key is None:
@@ -353,42 +323,13 @@ class Driver:
     # The end.
 
     def _finish(self, value: Any, now: datetime) -> Effect:
-        outcomes = self._checked_outcomes(value)
+        outcomes = self._values.outcomes(value)
         doubtful = tuple(
             item.id for item in self.batch.items if item.id not in outcomes or self._may_be_our_own(outcomes[item.id])
         )
         if not doubtful:
             return self._settle(outcomes)
         return self._begin_check(outcomes, doubtful, now)
-
-    def _checked_outcomes(self, value: Any) -> dict[str, Settlement]:
-        if not isinstance(value, Mapping):
-            raise ContractViolation(
-                f"{self.spec.name} returned {type(value).__name__}. It must return a mapping from item id to an outcome."
-            )
-        known = {item.id for item in self.batch.items}
-        strangers = sorted(str(id) for id in value if id not in known)
-        if strangers:
-            raise ContractViolation(
-                f"{self.spec.name} returned outcomes for {', '.join(strangers[:3])}, which are not in its batch."
-            )
-        for id, outcome in value.items():
-            self._check_outcome(id, outcome)
-        return dict(value)
-
-    def _check_outcome(self, id: str, outcome: Any) -> None:
-        if not isinstance(outcome, Done | Pending | Rejected | Retry):
-            raise ContractViolation(
-                f"{self.spec.name} returned {outcome!r} for {id}. Return Done, Pending, Rejected or Retry."
-            )
-        if isinstance(outcome, Done):
-            problem = misfit(outcome.result, self.spec.result, "the result")
-        else:
-            problem = misfit(outcome, type(outcome), f"the {type(outcome).__name__}")
-        if problem is not None:
-            raise ContractViolation(
-                f"{self.spec.name} returned a {type(outcome).__name__} for {id} that can't be taken: {problem}."
-            )
 
     def _may_be_our_own(self, outcome: Settlement) -> bool:
         # A refusal after an unknown send may be the provider refusing a second copy of what it did the first time.
@@ -454,8 +395,7 @@ class Driver:
         outcome = outcomes.get(item_id)
         if outcome is None:
             return Doubt("the operation says nothing of an item that the look-up found")
-        self._check_outcome(item_id, outcome)
-        return outcome  # type: ignore[no-any-return]
+        return self._values.outcome(item_id, outcome)
 
     # Helpers.
 
@@ -492,14 +432,7 @@ class Driver:
         """What the answered steps made at the provider, by item and step, as far as they identify it."""
         found: dict[str, dict[str, str]] = {}
         for attempt in self.journal:
-            identify = attempt.step.identify
-            if identify is None or attempt.reply is None or attempt.reply.status >= 300:
-                continue
-            remote_ids = self._registered(identify)(attempt.reply)
-            problem = misfit(remote_ids, Mapping[str, str], f"what {identify.name} returned")
-            if problem is not None:
-                raise ContractViolation(f"{problem}.")
-            for item_id, remote_id in remote_ids.items():
+            for item_id, remote_id in self._values.remote_ids(attempt).items():
                 found.setdefault(item_id, {})[attempt.step.step] = remote_id
         return found
 
@@ -513,24 +446,6 @@ class Driver:
                 return NotExecuted(reason), None
             case _:
                 return OutcomeUnknown(came.reason), None
-
-    def _match(self, way: Find, reply: Reply, wanted: tuple[str, ...]) -> dict[str, Found | Absent | Unknown]:
-        found = self._registered(way.match)(reply)
-        if not isinstance(found, Mapping):
-            raise ContractViolation(
-                f"{way.match.name} returned {type(found).__name__}. A match returns a mapping from item id to a finding."
-            )
-        silent = Unknown("the look-up says nothing of it")
-        findings = {id: found.get(id, silent) for id in wanted}
-        for id, finding in findings.items():
-            problem = misfit(finding, Finding, f"what {way.match.name} found for {id}")
-            if problem is not None:
-                raise ContractViolation(f"{problem}.")
-        return findings
-
-    def _registered(self, function: Function) -> Callable[[Reply], Mapping[str, Any]]:
-        target = self.handle.registered_function(function.name)
-        return lambda reply: target(reply, **function.args)
 
     def _all_items(self) -> tuple[str, ...]:
         # A batch makes one request that changes something, so an unknown outcome concerns every item.
