@@ -142,9 +142,9 @@ class Advancer:
             unit.keep_mapping(row.id, row.revision, app.id, lines)
         asked = self._asked(unit, row)
         if issues or not row.is_new:
-            row.values["critical_issues"] = unit.report(row.id, OWN, issues)
+            row.values["critical_issues"] = unit.issues.report(row.id, OWN, issues)
         if asked is not None and (asked.issues or not row.is_new):
-            row.values["critical_issues"] += unit.report(row.id, asked.component, asked.issues)
+            row.values["critical_issues"] += unit.issues.report(row.id, asked.component, asked.issues)
         if any(issue.severity is Severity.CRITICAL for issue in (*issues, *(asked.issues if asked else ()))):
             self.fire(unit, row, Trigger.FAILED, "validation_failed")
             return
@@ -157,7 +157,7 @@ class Advancer:
         if app.handle.declaration.can(Capability.CALCULATE_TAX):
             issues, lines = self._mapped(unit, row, app)
             if lines is None:
-                row.values["critical_issues"] = unit.report(row.id, OWN, issues)
+                row.values["critical_issues"] = unit.issues.report(row.id, OWN, issues)
                 self.fire(unit, row, Trigger.FAILED, "validation_failed")
                 return
             unit.keep_mapping(row.id, row.revision, app.id, lines)

@@ -147,5 +147,5 @@ def _read_ahead(unit: Unit, invoice_ids: Sequence[str]) -> None:
     for app_id in dict.fromkeys(row.values["invoicing_app_id"] for row in rows):
         at_app = [row.values["customer_id"] for row in rows if row.values["invoicing_app_id"] == app_id]
         unit.load_customer_links(at_app, app_id)
-    unit.load_confirmations(ids)
+    unit.confirmations.load(ids)
     unit.work.load_claimed(ids)

@@ -158,12 +158,12 @@ class Commands:
     def retry(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
         """Try again; what was critical is only a warning from here on."""
         self._advancer.fire(unit, row, Trigger.RETRY, "retry", outside=True)
-        unit.downgrade_issues(row.id)
+        unit.issues.downgrade(row.id)
 
     def delete(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
         """Delete the invoice here and at its app."""
         unit.work.drop_open(row.id)
-        unit.clear_issues(row.id)
+        unit.issues.clear(row.id)
         self._advancer.fire(unit, row, Trigger.DELETE, "delete", outside=True)
 
     def capture(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
@@ -200,7 +200,7 @@ class Commands:
         ids = [line.id or unit.context.new_id(unit.now) for line in edit.lines or ()]
         content = recalculate(unit.content(row.id, row.revision), edit, line_ids=ids)
         unit.work.drop_open(row.id)
-        unit.clear_issues(row.id)
+        unit.issues.clear(row.id)
         row.values |= workflow_columns(content.workflow) | content_columns(content)
         unit.add_body(row.id, row.revision + 1, content, content_json(content))
         self._advancer.fire(unit, row, Trigger.UPDATED, "update", outside=True)

@@ -36,7 +36,7 @@ def confirm(
     """
     content = wire.dump(outcome.result, DocumentResult).decode()
     key = (row.id, capability.value, row.revision)
-    known = unit.confirmation(key)
+    known = unit.confirmations.of(key)
     if known is not None and row.values[_PASSES[capability]] == row.revision:
         _accept_repeat(row, capability, known, content)
         return
@@ -50,7 +50,7 @@ def confirm(
             f"Invoice {row.id} has no line or discount {', '.join(sorted(strangers))}. Nothing was stored.",
         )
     # One that did not pass the pause, because its totals differed, makes room for a better one.
-    unit.keep_confirmation(key, content)
+    unit.confirmations.keep(key, content)
     settler.settle(unit, Settled(unit.app(work.app_id), capability, work, item, outcome))
 
 

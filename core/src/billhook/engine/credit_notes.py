@@ -48,7 +48,7 @@ def issued(unit: Unit, record: Row, number: str, operation_id: str | None) -> In
 
 def fail(unit: Unit, record: Row, component: str, issues: Sequence[ValidationIssue]) -> None:
     """The credit note could not be issued, and says why."""
-    unit.report(record["id"], component, issues)
+    unit.issues.report(record["id"], component, issues)
     move(unit, record, CreditNoteTrigger.FAIL, "credit.rejected", {}, note=issues[0].message if issues else None)
 
 

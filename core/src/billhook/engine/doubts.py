@@ -201,7 +201,7 @@ class Doubts:
 
     def _note(self, unit: Unit, app: AppHandle, work: WorkRow, finding: Finding) -> None:
         component = OPERATIONS[Capability(work.operation)].component(app.type)
-        unit.report(work.subject_id, component, [])
+        unit.issues.report(work.subject_id, component, [])
         cause, operation_id = f"{work.operation}.{finding.ending}", work.operation_id
         if work.operation == Capability.CREDIT:
             record = unit.get_record("credit_note", work.item_id)

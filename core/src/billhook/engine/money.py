@@ -78,7 +78,7 @@ class Money:
             return
         if unit.link(payment["id"], app.id)["external_id"] is not None:
             # It came back after it was taken back, and still stands there.
-            unit.report(row.id, taken_back(payment), [])
+            unit.issues.report(row.id, taken_back(payment), [])
             return
         work = WorkRow(payment["id"], Capability.RECORD_PAYMENT, app.id, row.id, version=row.values["version"])
         self.advancer.want_after_issue(unit, app, Capability.RECORD_PAYMENT, work, row)

@@ -64,7 +64,7 @@ def report(
             "confirmation_not_awaited",
         )
     name = component or _component(unit, row, awaited)
-    critical = unit.report(row.id, name, [issue.model_copy(update={"component": name}) for issue in issues])
+    critical = unit.issues.report(row.id, name, [issue.model_copy(update={"component": name}) for issue in issues])
     if critical == 0:
         unit.record(row, f"{awaited}.reported", note=_note(issues))
         return

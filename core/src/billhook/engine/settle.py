@@ -156,7 +156,7 @@ class Settler:
             ),
             component=settled.component,
         )
-        unit.report(settled.work.subject_id, settled.component, [issue])
+        unit.issues.report(settled.work.subject_id, settled.component, [issue])
 
 
 def check_of(app: AppHandle, capability: Capability) -> Capability:

@@ -36,7 +36,7 @@ class CreditNoteOutcomes:
         if differences:
             credit_notes.fail(unit, record, settled.component, [totals.differing(settled.app.name, differences)])
             return
-        unit.report(record["id"], settled.component, [])
+        unit.issues.report(record["id"], settled.component, [])
         number = result.number or self._final_number(unit, settled.app, record, settled.item)
         invoice = credit_notes.issued(unit, record, number, settled.work.operation_id)
         if invoice is not None:

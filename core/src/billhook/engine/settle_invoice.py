@@ -67,7 +67,7 @@ class InvoiceOutcomes:
             self._fail_invoice(unit, settled, row, [totals.differing(settled.app.name, differences)])
             return
         row.values["critical_issues"] = 0
-        unit.report(row.id, settled.component, _strangers(settled, result))
+        unit.issues.report(row.id, settled.component, _strangers(settled, result))
         passed, cause = _PASSED[settled.capability]
         passed(self, unit, settled, row, result)
         self._advancer.go_on(unit, row, cause, operation_id=settled.work.operation_id)
@@ -103,7 +103,7 @@ class InvoiceOutcomes:
         link["external_id"] = result.external_id or link["external_id"]
         link["leftovers"] = {}
         unit.save_link(link)
-        unit.report(row.id, settled.component, [])
+        unit.issues.report(row.id, settled.component, [])
         self._advancer.go_on(unit, row, f"{settled.capability}.done", operation_id=settled.work.operation_id)
 
     def taxed(self, unit: Unit, settled: Settled, result: TaxResult) -> None:
@@ -116,7 +116,7 @@ class InvoiceOutcomes:
         row.values["revision"] = row.values["taxed_revision"] = row.revision + 1
         row.values["total"] = plain(content.totals.total)
         unit.add_body(row.id, row.revision, content, content_json(content))
-        unit.report(row.id, settled.component, [])
+        unit.issues.report(row.id, settled.component, [])
         self._advancer.go_on(unit, row, "calculate_tax.done", operation_id=settled.work.operation_id)
 
     def fetched(self, unit: Unit, settled: Settled, result: Snapshot) -> None:
@@ -182,7 +182,7 @@ class InvoiceOutcomes:
         self._fail_invoice(unit, replace(settled, capability=waited_for or settled.capability), row, issues)
 
     def _fail_invoice(self, unit: Unit, settled: Settled, row: InvoiceRow, issues: Sequence[ValidationIssue]) -> None:
-        critical = unit.report(row.id, settled.component, issues)
+        critical = unit.issues.report(row.id, settled.component, issues)
         cause = f"{settled.capability}.rejected"
         if settled.capability not in _CAN_FAIL.get(row.state, ()):
             unit.record(row, cause, operation_id=settled.work.operation_id, note=issues[0].message if issues else None)

@@ -45,10 +45,10 @@ class PaymentOutcomes:
         trigger = payments.take_result(unit, row, payment, result)
         unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
         if settled.capability in _CHANGES_WHAT_STANDS:
-            unit.report(row.id, settled.component, [])
+            unit.issues.report(row.id, settled.component, [])
         if payment["state"] == "succeeded" and _leaves_a_rest(unit, row):
             trigger = Trigger.FAILED
-            unit.report(row.id, settled.component, [_captured_in_part(row, payment)])
+            unit.issues.report(row.id, settled.component, [_captured_in_part(row, payment)])
         self._money.after(unit, row, trigger, f"{settled.capability}.{result.status}", settled.work.operation_id)
         if payment["state"] == "succeeded" and not was_received:
             self._money.mirror(unit, row, payment)
@@ -77,7 +77,7 @@ class PaymentOutcomes:
         link |= {"kind": "payment", "external_id": result.external_id, "leftovers": {}}
         unit.save_link(link)
         row = unit.invoice(settled.work.subject_id)
-        unit.report(row.id, settled.component, [])
+        unit.issues.report(row.id, settled.component, [])
         unit.record(row, "record_payment.done", operation_id=settled.work.operation_id)
         payment = unit.get_record("payment", settled.work.item_id)
         if payment["state"] != "succeeded":
@@ -105,7 +105,7 @@ class PaymentOutcomes:
         row = unit.invoice(settled.work.subject_id)
         note = issues[0].message if issues else None
         settled.remember(unit, external_id)
-        unit.report(row.id, settled.component, _as_warnings(issues))
+        unit.issues.report(row.id, settled.component, _as_warnings(issues))
         if settled.capability in _LEAVES_THE_PAYMENT:
             unit.record(row, f"{settled.capability}.rejected", operation_id=settled.work.operation_id, note=note)
             self._look_again(unit, settled, issues)
@@ -150,7 +150,7 @@ def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
         f"{app.name} still shows payment {recorded} over {payment['amount']}, which was taken back. Undo it there."
     )
     issue = ValidationIssue(severity=Severity.WARNING, code="recorded_payment_taken_back", message=message)
-    unit.report(row.id, taken_back(payment), [issue])
+    unit.issues.report(row.id, taken_back(payment), [issue])
 
 
 def _leaves_a_rest(unit: Unit, row: InvoiceRow) -> bool:

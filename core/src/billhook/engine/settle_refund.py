@@ -39,7 +39,7 @@ class RefundOutcomes:
         if not is_news:
             return
         bounced = before == "succeeded" and refund["state"] == "failed"
-        unit.report(row.id, _told_of(refund), [_bounced(settled, refund)] if bounced else [])
+        unit.issues.report(row.id, _told_of(refund), [_bounced(settled, refund)] if bounced else [])
         tell_books(unit, row, unit.get_record("payment", refund["payment_id"]))
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
@@ -88,7 +88,7 @@ def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
         "the customer. Billhook can't undo a payment that it recorded: enter the refund there."
     )
     issue = ValidationIssue(severity=Severity.WARNING, code="refund_not_in_books", message=message)
-    unit.report(row.id, f"refunds.{payment['id']}", [issue] if refunded else [])
+    unit.issues.report(row.id, f"refunds.{payment['id']}", [issue] if refunded else [])
 
 
 def _refunded_of(unit: Unit, payment: Row) -> Decimal:

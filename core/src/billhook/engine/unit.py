@@ -8,18 +8,17 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
-
 from billhook.contract.events import InvoiceTransitioned
 from billhook.domain.ids import RANDOMNESS_BYTES, new_ulid
 from billhook.domain.invoice import InvoiceContent
-from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Hop, is_final
 from billhook.domain.mapping import MappedLine
 from billhook.engine import tables
 from billhook.engine.apps import AppHandle
+from billhook.engine.confirmation_changes import ConfirmationChanges
 from billhook.engine.context import Context
 from billhook.engine.invoice_row import COLUMNS, MUTABLE, InvoiceRow
+from billhook.engine.issue_changes import IssueChanges
 from billhook.engine.moments import to_micros
 from billhook.engine.notifications.notices import Notices
 from billhook.engine.work import Lane
@@ -29,9 +28,6 @@ from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 Row = dict[str, Any]
-ConfirmationKey = tuple[str, str, int]
-"""An invoice, what was confirmed of it, and for which of its revisions."""
-
 COUNTER_BYTES = 3
 OPEN_CREDIT_STATES = frozenset({"draft", "issuing"})
 
@@ -67,6 +63,8 @@ class Unit:
         self.links: dict[tuple[str, str], Row] = {}
         self.customer_links: dict[tuple[str, str], Row] = {}
         self.work = WorkChanges(tx, self.now_micros)
+        self.issues = IssueChanges(tx, partial(context.new_id, self.now), self.now_micros)
+        self.confirmations = ConfirmationChanges(tx, self.now_micros)
         self.records: dict[str, dict[str, Row]] = {name: {} for name in tables.RECORDS}
         self._payments_read: set[str] = set()
         self._open_credits: dict[str, Decimal] = {}
@@ -76,11 +74,6 @@ class Unit:
         self._dirty_links: set[tuple[str, str]] = set()
         self._dirty_customer_links: set[tuple[str, str]] = set()
         self._events: list[tuple[Any, ...]] = []
-        self._confirmations: dict[ConfirmationKey, str] = {}
-        self._confirmations_read: set[str] = set()
-        self._confirmed: dict[ConfirmationKey, None] = {}
-        self._issues: list[tuple[Any, ...]] = []
-        self._superseded: list[tuple[Any, ...]] = []
         self._bodies: list[tuple[Any, ...]] = []
         self._mapping_rows: list[tuple[Any, ...]] = []
         self.named: list[tuple[str, str, str, str]] = []
@@ -207,69 +200,6 @@ class Unit:
                 note,
             )
         )
-
-    # Issues.
-
-    def report(self, document_id: str, component: str, issues: Sequence[ValidationIssue]) -> int:
-        """Replace the open issues of one component. Returns how many of the new ones are critical."""
-        self._superseded.append((document_id, component, self.now_micros))
-        for issue in issues:
-            self._issues.append(
-                (
-                    self.context.new_id(self.now),
-                    document_id,
-                    component,
-                    issue.severity.value,
-                    issue.code,
-                    issue.message,
-                    issue.path,
-                    tables.dump_text(dict(issue.metadata)),
-                    self.now_micros,
-                )
-            )
-        return sum(issue.severity is Severity.CRITICAL for issue in issues)
-
-    def downgrade_issues(self, document_id: str) -> None:
-        """Critical issues become warnings, so that a retry is not stopped by what it is to mend."""
-        issue = schema.validation_issue
-        self.tx.execute(
-            sa.update(issue)
-            .where(issue.c.document_id == document_id, issue.c.superseded_at.is_(None), issue.c.severity == "critical")
-            .values(severity="warning")
-        )
-
-    def clear_issues(self, document_id: str) -> None:
-        """No issue is open any more."""
-        issue = schema.validation_issue
-        self.tx.execute(
-            sa.update(issue)
-            .where(issue.c.document_id == document_id, issue.c.superseded_at.is_(None))
-            .values(superseded_at=self.now_micros)
-        )
-
-    # Confirmations of callers.
-
-    def load_confirmations(self, invoice_ids: Iterable[str]) -> None:
-        """Read what callers confirmed of these invoices."""
-        missing = [id for id in dict.fromkeys(invoice_ids) if id not in self._confirmations_read]
-        if not missing:
-            return
-        self._confirmations_read.update(missing)
-        columns = (*tables.CONFIRMATION_KEY, "content")
-        for invoice_id, stage, revision, content in self.tx.select_in(
-            schema.confirmation, columns, "invoice_id", missing
-        ):
-            self._confirmations.setdefault((invoice_id, stage, revision), content)
-
-    def confirmation(self, key: ConfirmationKey) -> str | None:
-        """What a caller confirmed, None where nobody did."""
-        self.load_confirmations([key[0]])
-        return self._confirmations.get(key)
-
-    def keep_confirmation(self, key: ConfirmationKey, content: str) -> None:
-        """A caller confirms it."""
-        self._confirmations[key] = content
-        self._confirmed[key] = None
 
     # Documents as apps know them.
 
@@ -414,8 +344,8 @@ class Unit:
         self._flush_invoices()
         self._flush_documents()
         self._flush_records()
-        self._flush_issues()
-        self._flush_confirmations()
+        self.issues.flush()
+        self.confirmations.flush()
         if self.work.flush() and self._wakes_workers:
             self._later.append(self.context.wakeups.wake)
         self._announce()
@@ -465,18 +395,6 @@ class Unit:
                     [tables.record_tuple(kind, self.records[kind][id]) for id in sorted(ids)],
                 )
                 self._dirty_records[kind] = set()
-
-    def _flush_issues(self) -> None:
-        if self._superseded:
-            self.tx.update_many(tables.SUPERSEDE_ISSUES, self._superseded)
-        if self._issues:
-            self.tx.insert_many(tables.INSERT_ISSUE, self._issues)
-        self._superseded, self._issues = [], []
-
-    def _flush_confirmations(self) -> None:
-        rows = [(*key, self._confirmations[key], self.now_micros) for key in self._confirmed]
-        self.tx.upsert_many(tables.UPSERT_CONFIRMATION, rows)
-        self._confirmed = {}
 
     def _announce(self) -> None:
         for act in self._later:

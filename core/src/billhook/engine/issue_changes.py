@@ -1,0 +1,65 @@
+"""What is found wrong with documents in a transaction, and what no longer is: kept in memory, and written at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.domain.issue import Severity, ValidationIssue
+from billhook.engine import tables
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+_issue = schema.validation_issue
+
+
+class IssueChanges:
+    """The issues that one transaction opens and closes. ``flush`` writes what was reported."""
+
+    def __init__(self, tx: Transaction, new_id: Callable[[], str], now_micros: int) -> None:
+        self._tx = tx
+        self._new_id = new_id
+        self._now_micros = now_micros
+        self._reported: list[tuple[Any, ...]] = []
+        self._superseded: list[tuple[Any, ...]] = []
+
+    def report(self, document_id: str, component: str, issues: Sequence[ValidationIssue]) -> int:
+        """Replace the open issues of one component. Returns how many of the new ones are critical."""
+        self._superseded.append((document_id, component, self._now_micros))
+        for issue in issues:
+            self._reported.append(
+                (
+                    self._new_id(),
+                    document_id,
+                    component,
+                    issue.severity.value,
+                    issue.code,
+                    issue.message,
+                    issue.path,
+                    tables.dump_text(dict(issue.metadata)),
+                    self._now_micros,
+                )
+            )
+        return sum(issue.severity is Severity.CRITICAL for issue in issues)
+
+    def downgrade(self, document_id: str) -> None:
+        """Critical issues become warnings, so that a retry is not stopped by what it is to mend."""
+        critical = sa.and_(self._open(document_id), _issue.c.severity == Severity.CRITICAL.value)
+        self._tx.execute(sa.update(_issue).where(critical).values(severity=Severity.WARNING.value))
+
+    def clear(self, document_id: str) -> None:
+        """No issue is open any more."""
+        self._tx.execute(sa.update(_issue).where(self._open(document_id)).values(superseded_at=self._now_micros))
+
+    def flush(self) -> None:
+        """Write what was reported."""
+        if self._superseded:
+            self._tx.update_many(tables.SUPERSEDE_ISSUES, self._superseded)
+        if self._reported:
+            self._tx.insert_many(tables.INSERT_ISSUE, self._reported)
+        self._superseded, self._reported = [], []
+
+    def _open(self, document_id: str) -> sa.ColumnElement[bool]:
+        return sa.and_(_issue.c.document_id == document_id, _issue.c.superseded_at.is_(None))
