@@ -10,27 +10,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from billhook.contract.declaration import Capability
-from billhook.contract.items import Batch
-from billhook.contract.outcomes import Done, Pending, Rejected, Retry
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import TIMED_STATES, Refused, State, Trigger
-from billhook.domain.mapping import MappedLine
 from billhook.engine import credit_notes, open_payments, payments
 from billhook.engine.apps import AppHandle
-from billhook.engine.collectable import Asked, ask_collector, collector_of
 from billhook.engine.freeze import needs_customer
-from billhook.engine.invoice_row import InvoiceRow, invoice_view
-from billhook.engine.limits import invoice_problems
-from billhook.engine.local_items import is_in_memory, item_of
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.local_items import is_in_memory
+from billhook.engine.local_outcomes import local_outcome_of
 from billhook.engine.numbers import Numbers
 from billhook.engine.plans import Outlook, Plan, outlook, plan
-from billhook.engine.telling import told
 from billhook.engine.unit import Unit
+from billhook.engine.validating import OWN, asked_of_collector, findings_of, mapping_of
 from billhook.engine.work import ADVANCE, READY, WAITING, WorkRow, until_customer, until_issued
-from billhook.errors import ContractViolation, NotAllowed, StoreError
-
-OWN = "openmeter"
-"""The component of our own findings, as OpenMeter names it."""
+from billhook.errors import NotAllowed
 
 SettleLocal = Callable[[Unit, AppHandle, Capability, WorkRow, Any, Any], None]
 """Takes the work, the item that the operation was given, and its outcome."""
@@ -137,10 +130,10 @@ class Advancer:
     def validate(self, unit: Unit, row: InvoiceRow) -> None:
         """Map every line, check the invoice against the declaration, and ask the provider what it would refuse."""
         app = unit.app(row.values["invoicing_app_id"])
-        issues, lines = self._validated(unit, row, app)
+        issues, lines = findings_of(unit, row, app)
         if lines is not None:
             unit.keep_mapping(row.id, row.revision, app.id, lines)
-        asked = self._asked(unit, row)
+        asked = asked_of_collector(unit, row)
         if issues or not row.is_new:
             row.values["critical_issues"] = unit.issues.report(row.id, OWN, issues)
         if asked is not None and (asked.issues or not row.is_new):
@@ -155,46 +148,13 @@ class Advancer:
         """Map the lines for the tax app, then ask it."""
         app = unit.app(row.values["tax_app_id"])
         if app.handle.declaration.can(Capability.CALCULATE_TAX):
-            issues, lines = self._mapped(unit, row, app)
+            issues, lines = mapping_of(unit, row, app)
             if lines is None:
                 row.values["critical_issues"] = unit.issues.report(row.id, OWN, issues)
                 self.fire(unit, row, Trigger.FAILED, "validation_failed")
                 return
             unit.keep_mapping(row.id, row.revision, app.id, lines)
         self.operate(Capability.CALCULATE_TAX, "tax_app_id", _pass("taxed_revision"))(unit, row)
-
-    def _mapped(
-        self, unit: Unit, row: InvoiceRow, app: AppHandle
-    ) -> tuple[list[ValidationIssue], tuple[MappedLine, ...] | None]:
-        try:
-            lines, issues = map_lines(unit, invoice_view(row.values, unit.content(row.id, row.revision)), app)
-        except StoreError:
-            raise
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
-            return [_provider_fault(app, error)], None
-        return issues, lines
-
-    def _asked(self, unit: Unit, row: InvoiceRow) -> Asked | None:
-        """What the app finds that is to collect the invoice; None where there is none to ask."""
-        app = collector_of(unit, row)
-        if app is None:
-            return None
-        try:
-            return ask_collector(app, invoice_view(row.values, unit.content(row.id, row.revision)))
-        except StoreError:
-            raise
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
-            return Asked(app, (_provider_fault(app, error),))
-
-    def _validated(
-        self, unit: Unit, row: InvoiceRow, app: AppHandle
-    ) -> tuple[list[ValidationIssue], tuple[MappedLine, ...] | None]:
-        try:
-            return validate_content(unit, row, app)
-        except StoreError:
-            raise
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a hook of the host or the plugin; only this invoice stops
-            return [_provider_fault(app, error)], None
 
     def operate(
         self, capability: Capability, app_column: str, passed: Callable[[Unit, InvoiceRow], None]
@@ -266,78 +226,6 @@ class Advancer:
         payment = payments.open_payment(unit, row, app.id)
         work = WorkRow(payment["id"], Capability.COLLECT_PAYMENT, app.id, row.id, version=row.values["version"])
         self.want(unit, app, Capability.COLLECT_PAYMENT, work, row.values["customer_id"])
-
-
-def local_outcome_of(unit: Unit, app: AppHandle, capability: Capability, work: WorkRow) -> tuple[Any, Any, str]:
-    """The item that a local operation is given, what it returns, and the id it went under. Changes nothing."""
-    item = item_of(unit, capability, work)
-    operation_id = unit.context.new_id(unit.now)
-    batch = Batch(operation_id, (item,), app.settings, unit.now, app.id, app.namespace)
-    return item, _local_outcome(app, capability, batch), operation_id
-
-
-def _local_outcome(app: AppHandle, capability: Capability, batch: Batch[Any, Any]) -> Any:
-    try:
-        returned = app.handle.start(capability, batch)
-    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the plugin's fault stops this invoice alone
-        return Rejected((_provider_fault(app, error),))
-    outcome = returned.get(batch.only.id) if isinstance(returned, Mapping) else None
-    if not isinstance(outcome, Done | Pending | Rejected | Retry):
-        fault = ContractViolation(f"the local operation {capability} returned no outcome for its item")
-        return Rejected((_provider_fault(app, fault),))
-    return outcome
-
-
-def _provider_fault(app: AppHandle, error: BaseException) -> ValidationIssue:
-    return ValidationIssue(
-        severity=Severity.CRITICAL,
-        code="provider_fault",
-        message=f"The provider {app.type} failed ({told(error)}). Mend the plugin, then retry.",
-        component=OWN,
-    )
-
-
-def validate_content(
-    unit: Unit, row: InvoiceRow, app: AppHandle
-) -> tuple[list[ValidationIssue], tuple[MappedLine, ...] | None]:
-    """Everything that is wrong with the present revision for that app, and where its lines go if every line has a place."""
-    view = invoice_view(row.values, unit.content(row.id, row.revision))
-    lines, unmapped = map_lines(unit, view, app)
-    issues = [*unmapped, *invoice_problems(view, app.handle.declaration)]
-    if lines is not None:
-        issues.extend(app.handle.validate_invoice(view, lines, app.settings))
-    return issues, lines
-
-
-def map_lines(unit: Unit, view: Any, app: AppHandle) -> tuple[tuple[MappedLine, ...] | None, list[ValidationIssue]]:
-    """Where each line goes. A line that nobody maps is an issue, and then there is no mapping at all."""
-    if not needs_mapping(app):
-        return (), []
-    mapped: list[MappedLine] = []
-    issues: list[ValidationIssue] = []
-    for place, line in enumerate(view.lines):
-        target = unit.context.apps.map_line(app, line, view)
-        if target is None:
-            issues.append(_not_mapped(place, line, app))
-        else:
-            mapped.append(target)
-    return (tuple(mapped) if not issues else None), issues
-
-
-def needs_mapping(app: AppHandle) -> bool:
-    """Whether lines mean anything to this app: it maps them itself, or rules were given."""
-    return app.handle.declaration.can(Capability.MAP_LINE) or app.mapping is not None
-
-
-def _not_mapped(place: int, line: Any, app: AppHandle) -> ValidationIssue:
-    what = f"item code {line.item_code}" if line.item_code else line.name
-    return ValidationIssue(
-        severity=Severity.CRITICAL,
-        code="line_not_mapped",
-        message=f"No mapping of app {app.name} says where this line goes ({what}). Add a rule for it, then retry.",
-        component=OWN,
-        path=f"/lines/{place}",
-    )
 
 
 def _stop(unit: Unit) -> State | None:

@@ -20,7 +20,6 @@ from billhook.domain.money import amount, plain, to_minor
 from billhook.domain.parsing import argument, parse, parse_draft
 from billhook.domain.payment import CreditNoteTrigger
 from billhook.engine import credit_notes
-from billhook.engine.advance import OWN, map_lines
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
 from billhook.engine.invoice_row import InvoiceRow
@@ -31,6 +30,7 @@ from billhook.engine.queries import issues_of
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import DRAFT_SERIES, Submitter, draft_hash
 from billhook.engine.unit import Unit
+from billhook.engine.validating import OWN, map_lines
 from billhook.engine.work import Lane, WorkRow
 from billhook.errors import InvalidInput, KeyReused, NotAllowed, Unsupported
 from billhook.store import schema

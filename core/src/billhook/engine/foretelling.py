@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Done
 from billhook.domain.lifecycle import Action, State, WorkNeeded, available_actions
-from billhook.engine.advance import local_outcome_of
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.local_outcomes import local_outcome_of
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from billhook.domain.mapping import MappedLine
-from billhook.engine.advance import needs_mapping
 from billhook.engine.context import Context
 from billhook.engine.invoice_row import InvoiceRow, invoice_view
 from billhook.engine.number_plan import NumberPlan
 from billhook.engine.numbers import Numbers
 from billhook.engine.supposed import Supposed
 from billhook.engine.unit import Unit
+from billhook.engine.validating import needs_mapping
 from billhook.engine.walk import Rehearsed, Walk
 from billhook.store.transaction import Transaction
 

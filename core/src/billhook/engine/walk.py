@@ -13,13 +13,13 @@ from billhook.contract.outcomes import Done, Pending, Rejected
 from billhook.contract.requests import Request
 from billhook.domain.issue import Severity
 from billhook.domain.lifecycle import Decision, State, Trigger, WorkNeeded, decide, work_needed
-from billhook.engine.advance import validate_content
 from billhook.engine.apps import AppHandle
 from billhook.engine.collectable import ask_collector, collector_of
 from billhook.engine.freeze import needs_customer
 from billhook.engine.number_plan import NumberPlan, numbered_document, profile_names, wants_number
 from billhook.engine.rehearsal import Rehearsal, rehearse
 from billhook.engine.supposed import Supposed
+from billhook.engine.validating import validate_content
 from billhook.engine.work import ADVANCE, WorkRow
 from billhook.errors import BillhookError
 
