@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from renewing_process import open_engine
 
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.store import migrate
 from billhook.testing.builders import a_supplier
 from billhook.testing.simulator import SimRequest

@@ -19,7 +19,7 @@ from billhook.clock import TurnedClock
 from billhook.contract.requests import Outgoing
 from billhook.engine.context import Policy
 from billhook.engine.effects import Arrived, Transmission
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.engine.queries import InvoiceFilter
 from billhook.testing.builders import CREDENTIAL_KEYS, a_supplier
 from billhook.testing.transport import SimulatorTransport

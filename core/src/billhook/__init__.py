@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from billhook.domain.issue import ValidationIssue
     from billhook.domain.money import Money
     from billhook.engine.context import Policy
-    from billhook.engine.engine import Engine, Namespace
+    from billhook.engine.engine import Engine
     from billhook.engine.invoice_filter import InvoiceFilter
+    from billhook.engine.namespace import Namespace
     from billhook.engine.queries import InvoiceDetails
     from billhook.engine.running import RunningWorker
     from billhook.errors import BillhookError
@@ -39,7 +40,7 @@ _HOMES = {
     "InvoiceFilter": "billhook.engine.queries",
     "InvoiceView": "billhook.domain.invoice",
     "Money": "billhook.domain.money",
-    "Namespace": "billhook.engine.engine",
+    "Namespace": "billhook.engine.namespace",
     "Policy": "billhook.engine.context",
     "Provider": "billhook.contract",
     "ProviderCatalog": "billhook.plugins.catalog",

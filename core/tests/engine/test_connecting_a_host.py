@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from billhook.clock import TurnedClock
 from billhook.contract.requests import Outgoing
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.errors import ConfigError, NotFound, Unsupported
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.store import schema

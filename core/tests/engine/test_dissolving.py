@@ -10,7 +10,8 @@ import pytest
 from billhook.clock import TurnedClock
 from billhook.contract import Outgoing
 from billhook.engine.effects import NotSent, Transmission
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.testing.builders import CREDENTIAL_KEYS
 from billhook.testing.sandbox import provider, simulator

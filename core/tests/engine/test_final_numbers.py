@@ -9,7 +9,8 @@ import pytest
 
 from billhook.contract import DocumentResult
 from billhook.domain.numbering import DRAFT_SERIES
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.providers.custom_invoicing import provider
 

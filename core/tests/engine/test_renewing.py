@@ -16,7 +16,8 @@ from granting import GrantServer, GrantsProvider
 from billhook.clock import TurnedClock
 from billhook.contract.requests import Outgoing
 from billhook.engine.context import Policy
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.engine.sending import ThreadSenders
 from billhook.errors import ConfigError
 from billhook.faults import NO_FAULTS, Crash, Faults

@@ -10,7 +10,8 @@ import pytest
 
 from billhook.clock import TurnedClock
 from billhook.domain.usage import UsageQuestion
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.providers.custom_invoicing import provider
 

@@ -51,7 +51,8 @@ from billhook.contract import (
 )
 from billhook.engine.context import Policy
 from billhook.engine.effects import Arrived, Lost, NotSent, Transmission
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.engine.queries import InvoiceDetails
 from billhook.engine.records import App, BillingProfile
 from billhook.faults import NO_FAULTS, Crash

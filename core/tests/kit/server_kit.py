@@ -17,7 +17,8 @@ from engine_kit import Shop
 from openmeter import Client
 
 from billhook.clock import TurnedClock
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.engine.tokens import Role
 from billhook.server import create_app
 

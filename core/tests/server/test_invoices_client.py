@@ -18,7 +18,7 @@ from openmeter.models import (
 from server_kit import Served
 
 from billhook.domain.usage import UsageQuestion
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.providers.custom_invoicing import provider as custom_invoicing
 
 PERIOD = {"from": "2026-04-01T00:00:00Z", "to": "2026-05-01T00:00:00Z"}

@@ -20,7 +20,7 @@ from billhook.errors import ConfigError, NotFound
 if TYPE_CHECKING:
     from billhook.contract.results import Account
     from billhook.engine.connecting import Authorization
-    from billhook.engine.engine import Namespace
+    from billhook.engine.namespace import Namespace
     from billhook.engine.records import App
 
 PORT = 8731

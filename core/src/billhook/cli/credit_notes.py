@@ -14,7 +14,7 @@ from billhook.cli.session import Session
 
 if TYPE_CHECKING:
     from billhook.domain.invoice import InvoiceView
-    from billhook.engine.engine import Namespace
+    from billhook.engine.namespace import Namespace
 
 Id = Annotated[str, typer.Argument(metavar="CREDIT_NOTE", help="Its id or its key.")]
 group = typer.Typer(help="What is owed back.", no_args_is_help=True)

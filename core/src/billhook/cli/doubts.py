@@ -12,7 +12,7 @@ from billhook.cli.output import table
 from billhook.cli.session import Session
 
 if TYPE_CHECKING:
-    from billhook.engine.engine import Namespace
+    from billhook.engine.namespace import Namespace
 
 
 def register(group: typer.Typer) -> None:

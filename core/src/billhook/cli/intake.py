@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from billhook.domain.invoice import InvoiceDraft
-    from billhook.engine.engine import Namespace
+    from billhook.engine.namespace import Namespace
 
 CHUNK = 500
 """How many documents one transaction takes in."""

@@ -16,7 +16,7 @@ from billhook.cli.session import Session
 from billhook.errors import BillhookError
 
 if TYPE_CHECKING:
-    from billhook.engine.engine import Namespace
+    from billhook.engine.namespace import Namespace
     from billhook.engine.queries import InvoiceDetails
 
 group = typer.Typer(help="Creating and reading invoices, and what can be asked of them.", no_args_is_help=True)

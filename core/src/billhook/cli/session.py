@@ -15,7 +15,8 @@ from billhook.errors import StoreError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from billhook.engine.engine import Engine, Namespace
+    from billhook.engine.engine import Engine
+    from billhook.engine.namespace import Namespace
     from billhook.plugins.catalog import ProviderCatalog
 
 DEFAULT_DB = "billhook.db"

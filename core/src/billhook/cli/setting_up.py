@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from billhook.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from billhook.engine.engine import Namespace
+    from billhook.engine.namespace import Namespace
     from billhook.engine.notifications.records import Channel
     from billhook.engine.records import App, BillingProfile
 

@@ -30,7 +30,7 @@ from billhook.cli.setting_up import (
 )
 
 if TYPE_CHECKING:
-    from billhook.engine.engine import Namespace
+    from billhook.engine.namespace import Namespace
     from billhook.engine.records import App, BillingProfile
 
 NAME = "Custom Invoicing"

@@ -13,7 +13,7 @@ from billhook.demo.outside import Outside
 from billhook.demo.standing import Standing
 from billhook.domain.currency import exponent
 from billhook.domain.money import round_to, total_of
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.testing.simulator import BookedDocument
 
 EVERYTHING = 1000

@@ -23,8 +23,9 @@ from billhook.domain.invoice import DocumentType, InvoiceDraft
 from billhook.domain.parsing import parse_draft
 from billhook.domain.states import State
 from billhook.engine.credential_keys import VARIABLE
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
 from billhook.engine.invoice_filter import InvoiceFilter
+from billhook.engine.namespace import Namespace
 from billhook.engine.wire_log import WireLog
 from billhook.errors import Conflict, InvalidInput
 from billhook.plugins.catalog import ProviderCatalog

@@ -11,7 +11,7 @@ from billhook.demo.online_retail import CURRENCY, mapping_rules
 from billhook.demo.outside import Outside
 from billhook.domain.party import Address, Supplier
 from billhook.domain.workflow import WorkflowConfig
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.engine.records import App
 from billhook.errors import Conflict, NotFound
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from billhook.domain.lifecycle import State, is_final
 from billhook.domain.payment import CreditNoteStatus
-from billhook.engine.engine import Namespace
 from billhook.engine.moments import to_micros
+from billhook.engine.namespace import Namespace
 from billhook.engine.work import ADVANCE, CLAIMED, READY
 from billhook.store import schema
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,46 +16,29 @@ from billhook.clock import Clock, SystemClock
 from billhook.contract.results import ConnectionResult
 from billhook.domain.usage import UsageSource
 from billhook.engine import leases
-from billhook.engine.all_invoices import AllInvoices
-from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import NO_OVERRIDES, Apps
 from billhook.engine.callback_queue import CallbackQueue
-from billhook.engine.callbacks import Callbacks
 from billhook.engine.checking import check_connection
 from billhook.engine.commands import Commands
-from billhook.engine.connecting import Connecting
 from billhook.engine.connections import Connections
 from billhook.engine.context import Context, Policy, Randomness
 from billhook.engine.credential_keys import keys_for
 from billhook.engine.credentials import Credentials
-from billhook.engine.credit_note_commands import CreditNotes, Refunds
-from billhook.engine.customer_apps import CustomerAppCommands
-from billhook.engine.customer_commands import CustomerCommands
 from billhook.engine.documents import StoredDocuments
-from billhook.engine.doubts import Doubts
-from billhook.engine.erase import Eraser, EraseResult
-from billhook.engine.gathering import GatheringCommands
-from billhook.engine.invoices import Invoices
-from billhook.engine.notifications.commands import Notifications
+from billhook.engine.namespace import DEFAULT_NAMESPACE, BoundNamespace, Namespace
 from billhook.engine.notifications.dispatcher import Dispatcher, Sent
 from billhook.engine.notifications.outgoing import Outgoing, Render
 from billhook.engine.notifications.running import RunningDispatcher
 from billhook.engine.notifications.targets import Targets
-from billhook.engine.number_commands import NumberCommands
 from billhook.engine.numbers import Numbers
-from billhook.engine.override_commands import OverrideCommands
-from billhook.engine.pending_lines import PendingLineCommands
-from billhook.engine.profile_commands import ProfileCommands
 from billhook.engine.prune import Pruner, PruneResult
 from billhook.engine.renewal import Renewals
 from billhook.engine.running import RunningWorker
 from billhook.engine.sending import InlineSenders, Landing, Sender, Senders, ThreadSenders
 from billhook.engine.settle import Settler
-from billhook.engine.submitting import Submitter
 from billhook.engine.telemetry import Telemetry
 from billhook.engine.tokens import Tokens
 from billhook.engine.transport import HttpTransport, Transport
-from billhook.engine.unit import Unit
 from billhook.engine.usage import UsageSnapshots
 from billhook.engine.webhooks import Webhooks
 from billhook.engine.wire_log import WireLog
@@ -66,9 +48,7 @@ from billhook.plugins.catalog import ProviderCatalog
 from billhook.plugins.observers import Observers
 from billhook.store import migrate
 from billhook.store.database import Database
-from billhook.store.transaction import Transaction
 
-DEFAULT_NAMESPACE = "default"
 SEND_THREADS = 16
 IDLE_SECONDS = 1.0
 NOTIFY_THREADS = 32
@@ -82,120 +62,6 @@ class Rotation:
     credentials: int
     changed: int
     keys: str
-
-
-@dataclass(frozen=True)
-class Namespace:
-    """One tenant's world. Nothing here sees or touches another namespace."""
-
-    engine: Engine
-    name: str
-
-    @cached_property
-    def apps(self) -> AppCommands:
-        """Installed providers."""
-        return AppCommands(self.engine.context, self.name)
-
-    @cached_property
-    def connecting(self) -> Connecting:
-        """Connecting apps by a person's consent."""
-        engine = self.engine
-        return Connecting(engine.context, self.name, self.apps, engine.connections, engine.credentials)
-
-    @cached_property
-    def profiles(self) -> ProfileCommands:
-        """Billing profiles."""
-        return ProfileCommands(self.engine.context, self.name)
-
-    @cached_property
-    def customers(self) -> CustomerCommands:
-        """Customers."""
-        return CustomerCommands(self.engine.context, self.name)
-
-    @cached_property
-    def customer_apps(self) -> CustomerAppCommands:
-        """Customers as single apps know them."""
-        return CustomerAppCommands(self.engine.context, self.name)
-
-    @cached_property
-    def overrides(self) -> OverrideCommands:
-        """What single customers get instead of the default profile."""
-        return OverrideCommands(self.engine.context, self.name)
-
-    @cached_property
-    def invoices(self) -> Invoices:
-        """Invoices."""
-        return Invoices(self.engine.context, self.name, self.engine.settler, self.engine.usage_snapshots)
-
-    @cached_property
-    def callbacks(self) -> Callbacks:
-        """What a system outside says of the invoices that it took over."""
-        return Callbacks(self.engine.callback_queue, self.name, self.engine.settler)
-
-    @cached_property
-    def all_invoices(self) -> AllInvoices:
-        """Invoices, and pending lines as the invoices that they would make."""
-        return AllInvoices(self.engine.context, self.name, self.invoices, self.engine.usage)
-
-    @cached_property
-    def credit_notes(self) -> CreditNotes:
-        """Credit notes."""
-        return CreditNotes(self.engine.context, self.name, self.engine.settler)
-
-    @cached_property
-    def refunds(self) -> Refunds:
-        """Refunds."""
-        return Refunds(self.engine.context, self.name, self.engine.settler)
-
-    @cached_property
-    def pending_lines(self) -> PendingLineCommands:
-        """Lines that wait to be invoiced."""
-        return PendingLineCommands(self.engine.context, self.name, self.engine.numbers)
-
-    @cached_property
-    def gathering(self) -> GatheringCommands:
-        """Turning pending lines into invoices."""
-
-        def submit(unit: Unit, draft: Any, *, quantities: Mapping[str, Any]) -> Any:
-            submitter = Submitter(self.name, self.engine.settler.advancer, self.engine.numbers)
-            return submitter.submit(unit, draft, quantities=quantities)
-
-        return GatheringCommands(self.engine.context, self.name, submit, self.engine.usage)
-
-    @cached_property
-    def numbers(self) -> NumberCommands:
-        """Number series, and whether they have gaps."""
-        return NumberCommands(self.engine.context, self.name, self.engine.numbers)
-
-    @cached_property
-    def doubts(self) -> Doubts:
-        """Outcomes that nobody knows, for an operator to settle."""
-        return Doubts(self.engine.context, self.engine.settler, self.name)
-
-    @cached_property
-    def notifications(self) -> Notifications:
-        """Who is told what happens to invoices, and how it arrived."""
-        return Notifications(self.engine.context, self.name)
-
-    def erase_customer(self, customer_id: str) -> EraseResult:
-        """Erase a customer's personal data. Amounts and numbers stay."""
-        return Eraser(self.engine.context).erase_customer(self.name, customer_id)
-
-
-@dataclass(frozen=True)
-class BoundNamespace:
-    """What can be done inside a host's own transaction: invoices, and nothing that needs a transaction of ours."""
-
-    engine: Engine
-    name: str
-    transaction: Transaction
-
-    @cached_property
-    def invoices(self) -> Invoices:
-        """Invoices, stored when the host commits."""
-        return Invoices(
-            self.engine.context, self.name, self.engine.settler, self.engine.usage_snapshots, self.transaction
-        )
 
 
 class Engine:

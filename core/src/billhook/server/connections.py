@@ -13,7 +13,7 @@ from starlette.requests import Request
 from billhook.clock import Clock
 from billhook.contract.results import Account
 from billhook.engine.connecting import Authorization, Grant
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.engine.records import App
 from billhook.errors import ConfigError, NotFound, Unsupported
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from billhook.contract.declaration import Declaration, InstallMethod
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.engine.records import App
 from billhook.errors import ConfigError, Unsupported
 from billhook.plugins.catalog import ProviderDescription

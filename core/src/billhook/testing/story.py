@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from billhook.clock import TurnedClock
 from billhook.domain.invoice import InvoiceView
 from billhook.engine.context import Policy, Randomness
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.engine.records import Customer
 from billhook.engine.transport import Transport
 from billhook.errors import NotFound

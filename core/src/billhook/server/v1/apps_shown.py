@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.server.v1.app_wire import app_v1
 
 ShownApps = Mapping[str, Mapping[str, Any]]

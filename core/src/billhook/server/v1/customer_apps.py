@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 from starlette.responses import Response
 
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.engine.records import CustomerApp
 from billhook.server.access import Integrating, Reading
 from billhook.server.v1.apps_shown import shown_apps

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from billhook.domain.calculation import InvoiceEdit
 from billhook.engine.all_invoices import AnyInvoice
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.server.access import Integrating, Reading
 from billhook.server.v1.apps_shown import shown_apps
 from billhook.server.v1.gathering_wire import any_invoice_v1

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.engine.records import App
 from billhook.server.access import Administering, Reading
 from billhook.server.connections import connections_of

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 from starlette.responses import Response
 
 from billhook.engine.customer_search import CustomerField, CustomerFilter
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.engine.records import ResolvedProfile
 from billhook.server.access import Integrating, Reading
 from billhook.server.v1.apps_shown import ShownApps, shown_apps

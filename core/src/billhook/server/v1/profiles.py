@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.engine.records import BillingProfile
 from billhook.server.access import Administering, Reading
 from billhook.server.v1.apps_shown import ShownApps, shown_apps

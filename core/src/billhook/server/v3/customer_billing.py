@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from billhook.engine.engine import Namespace
+from billhook.engine.namespace import Namespace
 from billhook.server.access import Integrating, Reading
 from billhook.server.v1.shown import filled
 from billhook.server.v3.customer_billing_wire import AppDataInput, BillingInput, app_data_v3, entries_of

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from billhook.clock import Clock
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.engine.transport import Transport
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.providers.custom_invoicing import CustomInvoicingProvider

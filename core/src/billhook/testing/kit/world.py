@@ -15,7 +15,8 @@ from typing import Any
 
 from billhook.clock import TurnedClock
 from billhook.contract import Capability, Provider
-from billhook.engine.engine import Engine, Namespace
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
 from billhook.engine.records import App
 from billhook.engine.transport import HttpTransport, Transport
 from billhook.plugins.catalog import ProviderCatalog
