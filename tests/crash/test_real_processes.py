@@ -26,6 +26,7 @@ from billhook.testing.story import books_problems
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
 PATIENCE_SECONDS = 120
+MOST_KILLS_OF_A_STORY = 10
 
 
 @dataclass
@@ -70,13 +71,14 @@ def finish(process: subprocess.Popen[str]) -> None:
     assert process.wait(PATIENCE_SECONDS) == 0
 
 
-def kill_at_random_moments(stories: Any, kills: int, seed: int) -> int:
-    """Kill workers at random moments until that many were killed at work; each story is then finished and looked at. How many stories."""
+def kill_at_random_moments(stories: Any, kills: int, seed: int) -> None:
+    """Kill workers at random moments until that many were killed at work; each story is then finished and looked at."""
     dice = random.Random(seed)
-    killed = told = 0
+    killed = 0
     while killed < kills:
         with site(stories) as place:
-            while killed < kills:
+            # A slow machine would spend all of them on one story that never gets far.
+            for _ in range(min(MOST_KILLS_OF_A_STORY, kills - killed)):
                 process = place.start()
                 time.sleep(dice.uniform(0, 0.6))
                 if process.poll() is not None:
@@ -86,22 +88,20 @@ def kill_at_random_moments(stories: Any, kills: int, seed: int) -> int:
                 killed += 1
             finish(place.start())
             assert place.problems() == []
-            told += 1
-    return told
 
 
 def test_workers_killed_at_random_moments_leave_everything_exactly_once(sqlite_stories):
-    assert kill_at_random_moments(sqlite_stories, kills=5, seed=1) > 0
+    kill_at_random_moments(sqlite_stories, kills=5, seed=1)
 
 
 def test_workers_killed_on_postgres_leave_everything_exactly_once(postgres_stories):
-    assert kill_at_random_moments(postgres_stories, kills=1, seed=2) > 0
+    kill_at_random_moments(postgres_stories, kills=1, seed=2)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [11, 12])
 def test_a_hundred_kills_leave_everything_exactly_once(stories, seed):
-    assert kill_at_random_moments(stories, kills=25, seed=seed) > 1
+    kill_at_random_moments(stories, kills=25, seed=seed)
 
 
 def sleeps_through_its_lease(stories: Any, at_send: int, at: str = "send.before") -> list[str]:
