@@ -86,6 +86,15 @@ def test_a_shared_limit_of_a_step_counts_over_all_its_apps(a_shop: OpenShop):
     assert len(shop.wire.to("created")) == 4
 
 
+def test_invoices_that_were_begun_are_issued_before_more_are_begun(a_shop: OpenShop):
+    rules = {name: OperationRules(concurrency=8) for name in ("sync_draft", "issue")}
+    shop = a_shop(a_provider(sync_draft=careful_draft, issue=issue, limits=[a_limit(4)], rules=rules))
+    ids = shop.ns.invoices.submit_many([shop.draft() for _ in range(8)])
+    shop.run_for(90)
+    assert len(shop.wire.sent) == 8
+    assert [shop.status(id) for id in ids] == ["payment_processing.pending"] * 4 + ["draft.syncing"] * 4
+
+
 # Places.
 
 

@@ -15,7 +15,8 @@ from billhook.engine.moments import MICROSECOND, from_micros, span_micros, to_mi
 from billhook.engine.spent import read_spent, scope_name, store_spent
 from billhook.store.transaction import Transaction
 
-STEPS = 60
+STEPS = 240
+"""So many steps make a stretch: what is lost is one in so many calls, and what is kept is that many counts."""
 CALLS_TO_KNOW = 20
 """So many calls must have come back before the fastest of them is believed to show how long the way is."""
 
@@ -28,7 +29,7 @@ class Purpose(NamedTuple):
 
 
 class Window:
-    """What was spent of one limit. Time is counted in sixtieths of its stretch; a sixtieth counts until it has wholly left.
+    """What was spent of one limit. Time is counted in steps, many to its stretch; a step counts until it has wholly left.
 
     A call is counted before it is sent, and may reach the provider as late as its answer comes back, less the way that every call takes. So
     a call of this process counts on while it is under way, and for as much longer afterwards as it was slower than the fastest.
@@ -113,7 +114,7 @@ class Window:
 
     @property
     def spent(self) -> dict[int, int]:
-        """How many calls were made, by sixtieth."""
+        """How many calls were made, by step."""
         return dict(self._spent)
 
     def _own_beside(self, now: datetime) -> int:
@@ -143,7 +144,7 @@ class Window:
         self._landed = [(counted, landed) for counted, landed in self._landed if self._arrived(landed) >= oldest]
 
     def _arrived(self, landed: int) -> int:
-        """The sixtieth in which a call that landed then may have reached the provider at the latest."""
+        """The step in which a call that landed then may have reached the provider at the latest."""
         return (landed - self._pace.fastest) // self._step
 
     def _step_of(self, at: datetime) -> int:

@@ -25,6 +25,11 @@ from billhook.store import schema
 from billhook.store.statements import Query
 from billhook.store.transaction import Transaction
 
+Urgency = tuple[int, int]
+"""A lane, and since when it is due."""
+
+_FINISHING = frozenset({Capability.ISSUE, Capability.SEND})
+
 _work = schema.work
 _DUE = Query(
     sa.select(*(_work.c[name] for name in WORK_COLUMNS))
@@ -75,6 +80,7 @@ class Preparer:
             if free > 0:
                 held.blocked[capability] = held.budget.opens_at(purpose, self._now)
             return
+        held.blocked.pop(capability, None)
         works = due_work(tx, held.app.id, capability, self._now, slots * rules.batch)
         if not works:
             held.empty.add(capability)
@@ -147,15 +153,33 @@ class Preparer:
 
 
 def by_urgency(operations: Sequence[OpenOperation]) -> list[OpenOperation]:
-    """The most urgent lane and the oldest first, whatever is to be done; those of one kind at one app keep their order."""
-    latest: dict[tuple[str, str], tuple[int, int]] = {}
-    placed: list[tuple[tuple[int, int], OpenOperation]] = []
+    """The most urgent lane and the oldest first, whatever is to be done; those of one kind at one app keep their order.
+
+    An invoice that was begun at an app is finished there before more are begun: issuing is as urgent as any draft that is to be made.
+    """
+    latest: dict[tuple[str, str], Urgency] = {}
+    placed: list[tuple[Urgency, bool, OpenOperation]] = []
+    drafts = _oldest_drafts(operations)
     for operation in operations:
-        kind = (operation.held.app.id, operation.spec.name)
-        own = min((work.lane, work.due) for work in operation.works.values())
+        kind, begins = (operation.held.app.id, operation.spec.name), operation.spec.capability not in _FINISHING
+        own = _urgency(operation) if begins else min(_urgency(operation), drafts.get(kind[0], _urgency(operation)))
         latest[kind] = max(latest.get(kind, own), own)
-        placed.append((latest[kind], operation))
-    return [operation for _, operation in sorted(placed, key=itemgetter(0))]
+        placed.append((latest[kind], begins, operation))
+    return [operation for *_, operation in sorted(placed, key=itemgetter(0, 1))]
+
+
+def _oldest_drafts(operations: Sequence[OpenOperation]) -> dict[str, Urgency]:
+    """The most urgent draft of each app."""
+    oldest: dict[str, Urgency] = {}
+    for operation in operations:
+        if operation.spec.capability is Capability.SYNC_DRAFT:
+            app_id, own = operation.held.app.id, _urgency(operation)
+            oldest[app_id] = min(oldest.get(app_id, own), own)
+    return oldest
+
+
+def _urgency(operation: OpenOperation) -> Urgency:
+    return min((work.lane, work.due) for work in operation.works.values())
 
 
 def batches(works: Sequence[WorkRow], most: int) -> list[list[WorkRow]]:
