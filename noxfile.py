@@ -140,8 +140,8 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
 def crash(session: nox.Session) -> None:
-    """The long enumeration: every pair of crashes. Minutes."""
-    run_tests(session, "pytest", "-m", "long", *session.posargs)
+    """The long enumerations: every pair of crashes, every loss at every step, 100,000 random invoices at each provider. Hours."""
+    run_tests(session, "pytest", "-m", "long", *SPREAD, *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)

@@ -14,6 +14,8 @@ from billhook.testing.story import SandboxStory, tell
 
 SOON = timedelta(seconds=3)
 MUCH_LATER = timedelta(days=2)
+SHARES = 8
+"""All pairs are many: each of these is a test of its own, for as many processes as there are."""
 """Longer than the sandbox honours a key."""
 
 
@@ -103,5 +105,6 @@ def test_every_pair_of_lasting_crashes_on_both_stores(stories, downtime):
 
 
 @pytest.mark.long
-def test_every_pair_of_crashes(sqlite_stories):
-    assert what_went_wrong(Crashes(sqlite_stories(), SOON).pairs()) == []
+@pytest.mark.parametrize("share", range(SHARES))
+def test_every_pair_of_crashes(sqlite_stories, share):
+    assert what_went_wrong(Crashes(sqlite_stories(), SOON).pairs(share=share, of=SHARES)) == []

@@ -148,9 +148,9 @@ class Crashes:
         for first in chosen(self.visits(), points):
             yield self.run(first)
 
-    def pairs(self, points: Collection[str] = EVERY_POINT) -> Iterator[Run]:
-        """A crash at every visit, and after the restart at every visit again."""
-        for first in chosen(self.visits(), points):
+    def pairs(self, points: Collection[str] = EVERY_POINT, *, share: int = 0, of: int = 1) -> Iterator[Run]:
+        """A crash at every visit, and after the restart at every visit again. ``share`` of so many leaves the others to other processes."""
+        for first in chosen(self.visits(), points)[share::of]:
             for second in chosen(self.visits(first), points):
                 yield self.run(first, second)
 
