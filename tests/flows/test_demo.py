@@ -22,7 +22,7 @@ from billhook.testing.postgres import PostgresServer
 from billhook.testing.sandbox.ledger import Ledger
 
 RUN = "from billhook.cli import main; main()"
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 LOOK_SECONDS = 0.005
 SANDBOX = ("--invoicing", "sandbox")
 

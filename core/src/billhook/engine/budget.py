@@ -15,8 +15,8 @@ from billhook.engine.moments import MICROSECOND, from_micros, span_micros, to_mi
 from billhook.engine.spent import read_spent, scope_name, store_spent
 from billhook.store.transaction import Transaction
 
-STEPS = 240
-"""So many steps make a stretch: what is lost is one in so many calls, and what is kept is that many counts."""
+STEPS = 60
+"""So many steps make a stretch. The step at its edge is the room for what nobody can measure: how long a call takes to arrive."""
 CALLS_TO_KNOW = 20
 """So many calls must have come back before the fastest of them is believed to show how long the way is."""
 
