@@ -191,6 +191,12 @@ def fence(engine: Engine) -> int:
         return int(tx.scalar(sa.select(schema.app_lease.c.fence)))
 
 
+def until_two_charges_are_in_flight(gates: Gates, host: Engine, engine: Engine) -> None:
+    gates.wait_for(LAMP)
+    gates.wait_for(CHAIR)
+    in_time("the third invoice was sent", lambda: status_of(host, "desk") == FINAL["desk"], engine.wake)
+
+
 def test_an_answer_of_an_earlier_lease_settles_nothing_under_a_later_one(stories):
     """The worker loses its app with two charges in flight, takes it again for another charge, and only then the two answers come."""
     story = stories()()
@@ -200,9 +206,7 @@ def test_an_answer_of_an_earlier_lease_settles_nothing_under_a_later_one(stories
     with story.open() as host, replace(story, transport=gates).open() as engine:
         submit_invoices(host)
         with engine.worker(threads=4):
-            gates.wait_for(LAMP)
-            gates.wait_for(CHAIR)
-            in_time("the third invoice was sent", lambda: status_of(host, "desk") == FINAL["desk"], engine.wake)
+            until_two_charges_are_in_flight(gates, host, engine)
             with ahead.open() as robber:
                 work_until_quiet(robber, ahead.clock)
             story.clock.advance(ahead.clock.now() - story.clock.now())
@@ -224,9 +228,7 @@ def test_a_worker_that_finds_its_own_lease_run_out_takes_the_app_again_and_doubl
     with story.open() as host, replace(story, transport=gates).open() as engine:
         submit_invoices(host)
         with engine.worker(threads=6):
-            gates.wait_for(LAMP)
-            gates.wait_for(CHAIR)
-            in_time("the third invoice was sent", lambda: status_of(host, "desk") == FINAL["desk"], engine.wake)
+            until_two_charges_are_in_flight(gates, host, engine)
             taken_before = fence(host)
             story.clock.advance(LONGER_THAN_A_LEASE)
             in_time("the app was taken again", lambda: fence(host) > taken_before, engine.wake)

@@ -37,7 +37,7 @@ _HOMES = {
     "Engine": "billhook.engine.engine",
     "InvoiceDetails": "billhook.engine.queries",
     "InvoiceDraft": "billhook.domain.invoice",
-    "InvoiceFilter": "billhook.engine.queries",
+    "InvoiceFilter": "billhook.engine.invoice_filter",
     "InvoiceView": "billhook.domain.invoice",
     "Money": "billhook.domain.money",
     "Namespace": "billhook.engine.namespace",

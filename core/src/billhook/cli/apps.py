@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from billhook.cli.command import command
 from billhook.cli.inputs import changed, json_object, limits, pairs, secrets, settings
+from billhook.cli.options import AppId, Asked, FromEnvironment, MappingFile, Settings, SettingsFile, repeatable
 from billhook.cli.output import fields, table
 from billhook.cli.plain import plain
 from billhook.cli.session import Session, catalog
@@ -19,76 +19,25 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="Installed providers: settings, credentials, switches.", no_args_is_help=True)
 
-AppId = Annotated[str, typer.Argument(metavar="APP_ID", help="As in `apps list`.")]
-Set = Annotated[
-    list[str],
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="A setting of the provider; an object or a list as JSON. Repeatable.",
-        show_default=False,
-        default_factory=list,
-    ),
-]
-SettingsFile = Annotated[Path | None, typer.Option(help="Settings as a JSON object; --set wins.")]
-MappingFile = Annotated[Path | None, typer.Option(help="Mapping rules as JSON.")]
 Label = Annotated[
     list[str],
-    typer.Option("--label", metavar="NAME=VALUE", help="Repeatable.", show_default=False, default_factory=list),
+    repeatable("--label", "NAME=VALUE"),
 ]
 Limit = Annotated[
     list[str],
-    typer.Option(
-        "--limit",
-        metavar="NAME=CALLS",
-        help="How many calls of a limit of the provider may be made. Repeatable.",
-        show_default=False,
-        default_factory=list,
-    ),
+    repeatable("--limit", "NAME=CALLS", "How many calls of a limit of the provider may be made. Repeatable."),
 ]
 Unset = Annotated[
     list[str],
-    typer.Option(
-        "--unset",
-        metavar="NAME",
-        help="Take a setting back: the provider's own value holds again. Repeatable.",
-        show_default=False,
-        default_factory=list,
-    ),
+    repeatable("--unset", "NAME", "Take a setting back: the provider's own value holds again. Repeatable."),
 ]
 Unlabel = Annotated[
     list[str],
-    typer.Option("--unlabel", metavar="NAME", help="Repeatable.", show_default=False, default_factory=list),
+    repeatable("--unlabel", "NAME"),
 ]
 Unlimit = Annotated[
     list[str],
-    typer.Option(
-        "--unlimit",
-        metavar="NAME",
-        help="Let the limit hold again as the provider declares it. Repeatable.",
-        show_default=False,
-        default_factory=list,
-    ),
-]
-Asked = Annotated[
-    list[str],
-    typer.Option(
-        "--credential",
-        metavar="NAME=-",
-        help="Ask for it, or read a line of standard input.",
-        show_default=False,
-        default_factory=list,
-    ),
-]
-FromEnvironment = Annotated[
-    list[str],
-    typer.Option(
-        "--credential-env",
-        metavar="NAME=VARIABLE",
-        help="Take it from the environment.",
-        show_default=False,
-        default_factory=list,
-    ),
+    repeatable("--unlimit", "NAME", "Let the limit hold again as the provider declares it. Repeatable."),
 ]
 
 
@@ -108,7 +57,7 @@ def install(
     *,
     name: Annotated[str | None, typer.Option(help="The provider's own where none is given.")] = None,
     description: Annotated[str | None, typer.Option()] = None,
-    set: Set,
+    set: Settings,
     settings_file: SettingsFile = None,
     mapping_file: MappingFile = None,
     label: Label,
@@ -148,7 +97,7 @@ def update(
     *,
     name: Annotated[str | None, typer.Option()] = None,
     description: Annotated[str | None, typer.Option()] = None,
-    set: Set,
+    set: Settings,
     settings_file: SettingsFile = None,
     mapping_file: MappingFile = None,
     unset: Unset,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import webbrowser
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,6 +12,7 @@ import typer
 
 from billhook.cli.command import command
 from billhook.cli.inputs import json_object, secrets, settings
+from billhook.cli.options import Asked, FromEnvironment, MappingFile, Settings, SettingsFile, repeatable
 from billhook.cli.output import table
 from billhook.cli.session import Session
 from billhook.errors import ConfigError, NotFound
@@ -38,49 +38,13 @@ def connect(
         str, typer.Argument(metavar="TYPE|APP_ID", help="A provider to install, or an app to connect again.")
     ],
     *,
-    account: Annotated[
-        list[str],
-        typer.Option(
-            "--account",
-            metavar="ID",
-            help="Which account to install. Repeatable.",
-            show_default=False,
-            default_factory=list,
-        ),
-    ],
+    account: Annotated[list[str], repeatable("--account", "ID", "Which account to install. Repeatable.")],
     name: Annotated[str | None, typer.Option(help="The account's own where none is given.")] = None,
-    set: Annotated[
-        list[str],
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A setting of the provider; an object or a list as JSON. Repeatable.",
-            show_default=False,
-            default_factory=list,
-        ),
-    ],
-    settings_file: Annotated[Path | None, typer.Option(help="Settings as a JSON object; --set wins.")] = None,
-    mapping_file: Annotated[Path | None, typer.Option(help="Mapping rules as JSON.")] = None,
-    credential: Annotated[
-        list[str],
-        typer.Option(
-            "--credential",
-            metavar="NAME=-",
-            help="Ask for it, or read a line of standard input.",
-            show_default=False,
-            default_factory=list,
-        ),
-    ],
-    credential_env: Annotated[
-        list[str],
-        typer.Option(
-            "--credential-env",
-            metavar="NAME=VARIABLE",
-            help="Take it from the environment.",
-            show_default=False,
-            default_factory=list,
-        ),
-    ],
+    set: Settings,
+    settings_file: SettingsFile = None,
+    mapping_file: MappingFile = None,
+    credential: Asked,
+    credential_env: FromEnvironment,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open a browser, or print the address.")
     ] = True,

@@ -8,6 +8,7 @@ import typer
 
 from billhook.cli.command import command
 from billhook.cli.inputs import pairs
+from billhook.cli.options import AppId, repeatable
 from billhook.cli.output import fields, table
 from billhook.cli.session import Session
 
@@ -18,21 +19,14 @@ if TYPE_CHECKING:
 group = typer.Typer(help="Who is invoiced.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id or key.")]
-AppId = Annotated[str, typer.Argument(metavar="APP_ID", help="As in `apps list`.")]
 Text = Annotated[str | None, typer.Option()]
 AddressParts = Annotated[
     list[str],
-    typer.Option(
-        "--address",
-        metavar="PART=TEXT",
-        help="country, postal_code, state, city, line1, line2. Repeatable.",
-        show_default=False,
-        default_factory=list,
-    ),
+    repeatable("--address", "PART=TEXT", "country, postal_code, state, city, line1, line2. Repeatable."),
 ]
 Metadata = Annotated[
     list[str],
-    typer.Option("--metadata", metavar="NAME=VALUE", help="Repeatable.", show_default=False, default_factory=list),
+    repeatable("--metadata", "NAME=VALUE"),
 ]
 
 
@@ -137,24 +131,14 @@ def link(
     payment_method: Annotated[str | None, typer.Option(help="What the customer pays with there.")] = None,
     data: Annotated[
         list[str],
-        typer.Option(
-            "--data",
-            metavar="NAME=VALUE",
-            help="What else the app is to know. Repeatable.",
-            show_default=False,
-            default_factory=list,
-        ),
+        repeatable("--data", "NAME=VALUE", "What else the app is to know. Repeatable."),
     ],
 ) -> None:
     """Let an app know a customer who is at its provider already. What is not named stays."""
     from billhook.engine.customer_apps import CustomerAppEntry
 
-    given: dict[str, Any] = {
-        "external_id": external_id,
-        "payment_method": payment_method,
-        "data": pairs(data, "--data"),
-    }
-    stated = {field: value for field, value in given.items() if value}
+    given = {"external_id": external_id, "payment_method": payment_method, "data": pairs(data, "--data") or None}
+    stated: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
     with session.billing() as billing:
         (known,) = billing.customer_apps.set(billing.customers.get(customer).id, [CustomerAppEntry(app_id, **stated)])
     session.answer(known, lambda: fields(known.model_dump(mode="json")))

@@ -9,6 +9,7 @@ import typer
 
 from billhook.cli.command import command
 from billhook.cli.inputs import json_object, settings
+from billhook.cli.options import repeatable
 from billhook.cli.output import fields, table
 from billhook.cli.session import Session
 
@@ -23,13 +24,7 @@ SupplierName = Annotated[str | None, typer.Option("--supplier", help="Who sells,
 SupplierFile = Annotated[Path | None, typer.Option(help="Who sells, with address and tax id, as JSON.")]
 WorkflowValues = Annotated[
     list[str],
-    typer.Option(
-        "--workflow",
-        metavar="NAME=VALUE",
-        help="Such as due_after=P14D or auto_advance=false. Repeatable.",
-        show_default=False,
-        default_factory=list,
-    ),
+    repeatable("--workflow", "NAME=VALUE", "Such as due_after=P14D or auto_advance=false. Repeatable."),
 ]
 WorkflowFile = Annotated[Path | None, typer.Option(help="The workflow as JSON; --workflow wins.")]
 OneApp = Annotated[str | None, typer.Option()]

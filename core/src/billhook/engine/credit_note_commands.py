@@ -195,7 +195,7 @@ class CreditNotes:
     def _issue(self, unit: Unit, record: Row) -> None:
         app = unit.app(record["app_id"])
         view = credit_note_view(record, unit.content(record["id"], 1))
-        lines, issues = map_lines(unit, view, app)
+        issues, lines = map_lines(unit, view, app)
         issues = [*issues, *invoice_problems(view, app.handle.declaration)]
         if not app.handle.declaration.can(Capability.CREDIT):
             raise Unsupported(

@@ -30,12 +30,8 @@ def findings_of(unit: Unit, row: InvoiceRow, app: AppHandle) -> Findings:
 
 def mapping_of(unit: Unit, row: InvoiceRow, app: AppHandle) -> Findings:
     """Where the present revision's lines go at that app, and which have no place; a hook that fails is a finding of its own."""
-
-    def ask() -> Findings:
-        lines, issues = map_lines(unit, invoice_view(row.values, unit.content(row.id, row.revision)), app)
-        return issues, lines
-
-    return _unless_it_fails(app, ask)
+    view = invoice_view(row.values, unit.content(row.id, row.revision))
+    return _unless_it_fails(app, lambda: map_lines(unit, view, app))
 
 
 def asked_of_collector(unit: Unit, row: InvoiceRow) -> Asked | None:
@@ -57,22 +53,20 @@ def _unless_it_fails(app: AppHandle, ask: Callable[[], Findings]) -> Findings:
         return [provider_fault(app, error)], None
 
 
-def validate_content(
-    unit: Unit, row: InvoiceRow, app: AppHandle
-) -> tuple[list[ValidationIssue], tuple[MappedLine, ...] | None]:
+def validate_content(unit: Unit, row: InvoiceRow, app: AppHandle) -> Findings:
     """Everything that is wrong with the present revision for that app, and where its lines go if every line has a place."""
     view = invoice_view(row.values, unit.content(row.id, row.revision))
-    lines, unmapped = map_lines(unit, view, app)
+    unmapped, lines = map_lines(unit, view, app)
     issues = [*unmapped, *invoice_problems(view, app.handle.declaration)]
     if lines is not None:
         issues.extend(app.handle.validate_invoice(view, lines, app.settings))
     return issues, lines
 
 
-def map_lines(unit: Unit, view: Any, app: AppHandle) -> tuple[tuple[MappedLine, ...] | None, list[ValidationIssue]]:
+def map_lines(unit: Unit, view: Any, app: AppHandle) -> Findings:
     """Where each line goes. A line that nobody maps is an issue, and then there is no mapping at all."""
     if not needs_mapping(app):
-        return (), []
+        return [], ()
     mapped: list[MappedLine] = []
     issues: list[ValidationIssue] = []
     for place, line in enumerate(view.lines):
@@ -81,7 +75,7 @@ def map_lines(unit: Unit, view: Any, app: AppHandle) -> tuple[tuple[MappedLine, 
             issues.append(_not_mapped(place, line, app))
         else:
             mapped.append(target)
-    return (tuple(mapped) if not issues else None), issues
+    return issues, tuple(mapped) if not issues else None
 
 
 def needs_mapping(app: AppHandle) -> bool:
