@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from billhook.cli import inputs
+
 
 def test_an_app_is_installed_with_a_secret_that_is_never_shown(cli, app_id):
     shown = cli("apps", "show", app_id, "--json")
@@ -67,6 +69,10 @@ def test_what_was_set_can_be_taken_back(cli, app_id):
     refused = cli("apps", "update", stripe, "--unlimit", "account")
     assert refused.code == 2
     assert "Nothing is set under 'account'" in refused.err
+
+
+def test_where_nothing_is_named_nothing_is_changed():
+    assert inputs.changed({"a": "1"}, {}, [], "--unset") is None
 
 
 def test_a_setting_that_is_taken_back_is_the_providers_own_again(cli):

@@ -202,6 +202,16 @@ def test_credentials_that_live_long_are_kept_alive_too(office: Office):
     assert office.server.refreshes == 1
 
 
+def test_credentials_that_live_long_are_not_asked_for_all_the_time_where_that_fails(office: Office):
+    app_id = office.billing.apps.list().items[0].id
+    lasting = office.server.grant("lasting", *TENANTS)
+    office.billing.apps.set_credentials(app_id, lasting, expire_at=office.clock.now() + timedelta(days=365))
+    asked: list[str] = []
+    office.server.fault = lambda place: asked.append(place) or "lost"  # type: ignore[func-returns-value]
+    office.run_for(timedelta(days=60))
+    assert 0 < len(asked) < 10
+
+
 def test_a_refused_token_is_renewed_once_for_all_that_share_it(office: Office):
     office.server.expire_access()
     for tenant in TENANTS:

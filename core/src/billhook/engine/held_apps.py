@@ -84,7 +84,6 @@ class HeldApps:
                 credential = self._credentials.load(tx, app.credential_id)
                 held.take_credentials(credential, self._context.policy)
             held.operations = {operation.id: operation for operation in read_open(self._context, tx, held)}
-        self.lose([app.id])  # our own lease of before ran out: its answers, should they still come, count for nothing
         self._held[app.id] = held
 
     def set_aside(self, lease: Lease, now: datetime, error: Exception) -> None:
