@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
-from engine_kit import NOON, Shop, a_provider, answers, careful_draft, copy_of, documents, open_shop, put
+from engine_kit import (
+    NOON,
+    Shop,
+    a_provider,
+    answers,
+    careful_draft,
+    copy_of,
+    documents,
+    lost_before,
+    not_sent,
+    open_shop,
+    put,
+)
 from hypothesis import HealthCheck, given, settings, strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from billhook.contract import Answered, Batch, Capability, OperationRules, RateLimit, Reply, Scope, hookimpl
-from billhook.engine.budget import Budget, Purpose, Window
+from billhook.engine.budget import CALLS_TO_KNOW, STEPS, Budget, Purpose, Trip, Window
+from billhook.engine.sending import InlineSenders, Landed, Landing
 from billhook.errors import ConfigError, InvalidInput
 from billhook.store import schema
 
@@ -60,12 +73,12 @@ def test_a_caller_that_waits_as_long_as_it_is_told_may_call_and_is_not_kept_wait
         window.spend(now, 1)
         made.append(now)
     assert most_in_any_stretch(made, per) <= calls
-    assert made[-1] - made[0] <= per * 3 * 63 / 60 + timedelta(seconds=1)
+    assert made[-1] - made[0] <= per * 3 * (STEPS + 3) / STEPS + timedelta(seconds=1)
 
 
 def test_a_worst_case_at_the_edge_of_two_steps_stays_inside():
     window = Window(a_limit(2, timedelta(seconds=1)), "app:1")
-    step = 1_000_000 // 60
+    step = 1_000_000 // STEPS
     first = NOON + timedelta(microseconds=step - 1)
     window.spend(first, 2)
     assert window.room(first + timedelta(microseconds=999_999)) == 0
@@ -77,9 +90,9 @@ def test_a_call_that_was_counted_early_and_sent_late_counts_from_when_it_landed(
     window.sent(NOON)
     window.sent(NOON)
     assert window.room(NOON + 10 * second) == 0
-    window.landed(NOON, NOON)
+    window.landed(NOON, Trip(NOON, NOON, True))
     assert window.room(NOON + 10 * second) == 1
-    window.landed(NOON, NOON + 10 * second)
+    window.landed(NOON, Trip(NOON, NOON + 10 * second, True))
     assert window.room(NOON + 10.5 * second) == 1
     assert window.opens_at(NOON + 10.5 * second) <= NOON + 11.1 * second
     assert window.room(NOON + 11.1 * second) == 2
@@ -117,7 +130,7 @@ def test_an_app_that_is_given_back_and_taken_again_remembers_how_late_its_calls_
     before.spend(Purpose(Capability.ISSUE), NOON)
     before.sent(Purpose(Capability.ISSUE), NOON)
     assert not before.has_memory(NOON)
-    before.landed(Purpose(Capability.ISSUE), NOON, NOON + 0.5 * second)
+    before.landed(Purpose(Capability.ISSUE), NOON, Trip(NOON, NOON + 0.5 * second, True))
     assert before.has_memory(NOON + second)
     again = Budget([Window(limit, "app:1", before.windows[0].spent), Window(limit, "another")])
     again.remember(before)
@@ -129,37 +142,66 @@ WAY = timedelta(milliseconds=250)
 """There and back, for the fastest."""
 
 
-def called_as_fast_as_allowed(window: Window, extra: Sequence[tuple[float, float]]) -> tuple[list[datetime], timedelta]:
-    """Calls that are each slower by so much on the way there and on the way back. When they arrived, and how long it took to make them all."""
+class Slower(NamedTuple):
+    """By how many ways a call is slower than the fastest: before it leaves, on its way there and back, and before it is taken in."""
+
+    before: float = 0
+    there: float = 0
+    back: float = 0
+    after: float = 0
+
+
+def called_as_fast_as_allowed(window: Window, calls: Sequence[Slower]) -> tuple[list[datetime], timedelta]:
+    """When these arrived, and how long it took to make them all."""
     step, now, arrived = timedelta(milliseconds=5), NOON, []
-    under_way: list[tuple[datetime, datetime]] = []
-    for there, back in extra:
+    under_way: list[tuple[datetime, datetime, Trip]] = []
+    for slower in calls:
         while not window.room(now):
             now += step
-            for counted, landed in [call for call in under_way if call[1] <= now]:
-                window.landed(counted, landed)
-                under_way.remove((counted, landed))
+            for call in [call for call in under_way if call[0] <= now]:
+                window.landed(*call[1:])
+                under_way.remove(call)
         window.spend(now, 1)
         window.sent(now)
-        arrived.append(now + WAY / 2 + WAY * there)
-        under_way.append((now, arrived[-1] + WAY / 2 + WAY * back))
+        left_at = now + WAY * slower.before
+        arrived.append(left_at + WAY / 2 + WAY * slower.there)
+        trip = Trip(left_at, arrived[-1] + WAY / 2 + WAY * slower.back, True)
+        under_way.append((trip.ended_at + WAY * slower.after, now, trip))
     return arrived, now - NOON
 
 
-def test_a_long_way_that_every_call_takes_costs_nothing_of_the_budget():
+@pytest.mark.parametrize("after", [0, 0.4], ids=["taken in at once", "taken in late"])
+def test_a_long_way_that_every_call_takes_costs_nothing_of_the_budget(after: float):
     window = Window(a_limit(25, timedelta(seconds=1)), "app:1")
-    _, took = called_as_fast_as_allowed(window, [(0, 0)] * 1_000)
-    assert 1_000 / took.total_seconds() >= 25 * 0.96
+    _, took = called_as_fast_as_allowed(window, [Slower(after=after)] * 1_000)
+    assert 1_000 / took.total_seconds() >= 25 * 0.97
 
 
-@settings(max_examples=20, deadline=None)
-@given(extra=st.lists(st.tuples(st.floats(0, 3), st.floats(0, 3)), min_size=60, max_size=120), calls=st.integers(1, 9))
-def test_calls_that_were_slow_on_their_way_never_arrive_too_many_in_a_stretch(
-    extra: list[tuple[float, float]], calls: int
-):
+slower_by = st.floats(0, 3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    slower=st.lists(st.builds(Slower, slower_by, slower_by, slower_by, slower_by), min_size=60, max_size=120),
+    calls=st.integers(1, 9),
+)
+def test_calls_that_were_slow_on_their_way_never_arrive_too_many_in_a_stretch(slower: list[Slower], calls: int):
     window = Window(a_limit(calls, timedelta(seconds=1)), "app:1")
-    arrived, _ = called_as_fast_as_allowed(window, [(0, 0)] * 5 + extra)
+    arrived, _ = called_as_fast_as_allowed(window, [Slower()] * 5 + slower)
     assert most_in_any_stretch(arrived, timedelta(seconds=1)) <= calls
+
+
+def test_a_call_that_never_left_and_one_that_was_lost_at_once_say_nothing_of_how_long_the_way_is():
+    window, second = Window(a_limit(2, timedelta(seconds=1)), "app:1"), timedelta(seconds=1)
+    ways = [Trip(NOON, NOON + 0.2 * second, True)] * CALLS_TO_KNOW
+    for trip in [*ways, None, Trip(NOON, NOON, False)]:
+        window.sent(NOON)
+        window.landed(NOON, trip)
+    window.spend(NOON, 2)
+    for _ in range(2):
+        window.sent(NOON)
+        window.landed(NOON, Trip(NOON, NOON + 0.2 * second, True))
+    assert window.room(NOON + 1.1 * second) == 2
 
 
 def test_where_somebody_else_spends_too_room_is_left_for_what_they_spend_before_the_next_answer():
@@ -179,7 +221,7 @@ def test_where_somebody_else_spends_too_the_last_calls_are_made_one_after_the_ot
     window.spend(NOON, 1)
     window.sent(NOON)
     assert window.room(NOON) == 0
-    window.landed(NOON, NOON)
+    window.landed(NOON, Trip(NOON, NOON, True))
     window.observe(NOON, 1)
     assert window.room(NOON) == 1
 
@@ -189,6 +231,36 @@ def test_where_somebody_else_spends_too_the_last_calls_are_made_one_after_the_ot
 
 def limited(*limits: RateLimit, type: str = "books", **hooks: Any) -> Any:
     return a_provider(type, limits=limits, rules=AT_ONCE, **{"sync_draft": careful_draft, **hooks})
+
+
+class KeptSenders(InlineSenders[Landing]):
+    """Keeps the trips of what landed."""
+
+    trips: list[Trip | None]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trips = []
+
+    def landed(self, timeout_seconds: float | None) -> list[Landing]:
+        landed = super().landed(timeout_seconds)
+        self.trips.extend(each.trip for each in landed if isinstance(each, Landed))
+        return landed
+
+
+def test_a_trip_begins_when_the_request_leaves_and_ends_with_its_answer(a_shop: OpenShop):
+    shop, senders = a_shop(limited(a_limit(5))), KeptSenders()
+    shop.wire.seconds_per_call = 1
+    shop.wire.plan(answers(500), lost_before, not_sent)
+    for _ in range(3):
+        shop.submit()
+    shop.engine.run_until_idle(senders=senders)
+    left = shop.wire.sent_at
+    assert senders.trips[:3] == [
+        Trip(left[0], left[0] + timedelta(seconds=1), was_answered=True),
+        Trip(left[1], left[1] + timedelta(seconds=1), was_answered=False),
+        None,
+    ]
 
 
 def test_a_budget_of_three_a_minute_is_kept_and_used_up(a_shop_anywhere: OpenShop):

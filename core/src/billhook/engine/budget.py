@@ -15,8 +15,8 @@ from billhook.engine.moments import MICROSECOND, from_micros, span_micros, to_mi
 from billhook.engine.spent import read_spent, scope_name, store_spent
 from billhook.store.transaction import Transaction
 
-STEPS = 60
-"""So many steps make a stretch. The step at its edge is the room for what nobody can measure: how long a call takes to arrive."""
+STEPS = 240
+"""So many steps make a stretch: what is lost is one in so many calls, and what is kept is that many counts."""
 CALLS_TO_KNOW = 20
 """So many calls must have come back before the fastest of them is believed to show how long the way is."""
 
@@ -26,6 +26,14 @@ class Purpose(NamedTuple):
 
     capability: Capability
     step: str | None = None
+
+
+class Trip(NamedTuple):
+    """A call on its way, by whoever made it: when it left, when it ended, and whether it ended with an answer."""
+
+    left_at: datetime
+    ended_at: datetime
+    was_answered: bool
 
 
 class Window:
@@ -65,13 +73,16 @@ class Window:
         """A call that was counted then is under way."""
         self._under_way[self._step_of(counted_at)] += 1
 
-    def landed(self, counted_at: datetime, now: datetime) -> None:
-        """It came back."""
+    def landed(self, counted_at: datetime, trip: Trip | None) -> None:
+        """It came back, or (without a trip) never left."""
         self._under_way[self._step_of(counted_at)] -= 1
-        counted, landed = to_micros(counted_at), to_micros(now)
-        self._pace.note(landed - counted)
-        if landed // self._step > counted // self._step:
-            self._landed.append((counted, landed))
+        if trip is None:
+            return
+        counted, ended = to_micros(counted_at), to_micros(trip.ended_at)
+        if trip.was_answered:
+            self._pace.note(ended - to_micros(trip.left_at))
+        if ended // self._step > counted // self._step:
+            self._landed.append((counted, ended))
 
     def spend(self, now: datetime, calls: int) -> None:
         """Count so many calls."""
@@ -192,10 +203,10 @@ class Budget:
         for window in self._for(purpose):
             window.sent(counted_at)
 
-    def landed(self, purpose: Purpose, counted_at: datetime, now: datetime) -> None:
-        """It came back."""
+    def landed(self, purpose: Purpose, counted_at: datetime, trip: Trip | None) -> None:
+        """It came back, or (without a trip) never left."""
         for window in self._for(purpose):
-            window.landed(counted_at, now)
+            window.landed(counted_at, trip)
 
     def opens_at(self, purpose: Purpose, now: datetime) -> datetime:
         """When the next call for that purpose may be made."""

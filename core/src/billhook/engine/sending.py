@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from billhook.contract.declaration import Capability
 from billhook.contract.requests import Call, Find, Outgoing, Reply, Request
-from billhook.engine.budget import Purpose
+from billhook.engine.budget import Purpose, Trip
 from billhook.engine.context import Context
 from billhook.engine.effects import Arrived, Lost, NotSent, Transmission, Unsendable
 from billhook.engine.journal import Attempt
@@ -59,10 +59,11 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What became of a sending."""
+    """What became of a sending. Without a ``trip`` it never left."""
 
     sending: Sending
     came: Transmission | BaseException
+    trip: Trip | None
 
 
 Landing: TypeAlias = "Landed | RenewalLanded"
@@ -143,29 +144,32 @@ class Sender:
 
         def run() -> Landed:
             try:
-                return Landed(sending, self._send(sending))
+                return self._send(sending)
             except BaseException as error:  # noqa: BLE001 - carried to the worker's thread, which raises it
-                return Landed(sending, error)
+                return Landed(sending, error, None)
 
         return run
 
-    def _send(self, sending: Sending) -> Transmission:
+    def _send(self, sending: Sending) -> Landed:
         held = sending.operation.held
         clock, policy = self._context.clock, self._context.policy
         longest = sending.operation.longest
         began = clock.monotonic()
         left_seconds = longest.total_seconds() - (began - sending.committed_at_seconds)
         if left_seconds < min(policy.send_margin.total_seconds(), longest.total_seconds() / 2):
-            return NotSent("there was no time left to send it")
+            return Landed(sending, NotSent("there was no time left to send it"), None)
         self._context.faults.reach("send.before")
         telemetry = self._context.telemetry
         with telemetry.sending(held.app.type, held.app.id, sending.operation.spec.name, sending.step.step):
+            left_at = clock.now()
             came = self._transmit(sending, left_seconds)
+            ended_at = clock.now()
         telemetry.called(
             held.app.type, sending.operation.spec.name, type(came).__name__.lower(), clock.monotonic() - began
         )
         self._context.faults.reach("send.after")
-        return came
+        went = isinstance(came, Arrived | Lost)
+        return Landed(sending, came, Trip(left_at, ended_at, isinstance(came, Arrived)) if went else None)
 
     def _transmit(self, sending: Sending, timeout_seconds: float) -> Transmission:
         step, held = sending.step, sending.operation.held

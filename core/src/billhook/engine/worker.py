@@ -141,7 +141,7 @@ class Worker:
         else:
             effect = operation.driver.take_finding(sending.attempt, sending.place, came, now)
         operation.held.was_answered = True
-        operation.held.budget.landed(sending.purpose, sending.counted_at, now)
+        operation.held.budget.landed(sending.purpose, sending.counted_at, answer.trip)
         operation.held.budget.observe(operation.driver.remaining, now)
         circuit.observe(self._context, operation.held.lease, came, now)
         work.steps.append(Step(operation, effect, (sending.attempt, came)))

@@ -12,13 +12,14 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 
 from billhook.clock import TurnedClock
 from billhook.engine.engine import Engine
 from billhook.engine.running import LANDING_SECONDS
-from billhook.engine.sending import Landing
+from billhook.engine.sending import Landed, Landing
 from billhook.engine.worker import Worker
 
 Latency = Callable[[], timedelta]
@@ -89,16 +90,20 @@ class TurnedSenders:
         while self._free and self._waiting:
             self._free -= 1
             task, takes = self._waiting.popleft(), self._latency()
-            self._timeline.after(takes / 2, self._arriving(task, takes / 2))
+            self._timeline.after(takes / 2, self._arriving(task, self._timeline.now, takes / 2))
 
-    def _arriving(self, task: Callable[[], Landing], way_back: timedelta) -> Callable[[], None]:
+    def _arriving(self, task: Callable[[], Landing], left_at: datetime, way_back: timedelta) -> Callable[[], None]:
         def arrive() -> None:
             landing = task()
-            self._timeline.after(way_back, lambda: self._land(landing))
+            self._timeline.after(way_back, lambda: self._land(landing, left_at))
 
         return arrive
 
-    def _land(self, landing: Landing) -> None:
+    def _land(self, landing: Landing, left_at: datetime) -> None:
+        # What sent it saw the simulator answer at once; on this timeline the ways there and back took their time.
+        if isinstance(landing, Landed) and landing.trip is not None:
+            trip = landing.trip._replace(left_at=left_at, ended_at=self._timeline.now)
+            landing = replace(landing, trip=trip)
         self._landed.append(landing)
         self._free += 1
         self._begin()

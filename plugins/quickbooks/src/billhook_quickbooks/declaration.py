@@ -56,8 +56,7 @@ _MINUTE = timedelta(minutes=1)
 _LIMITS = (
     RateLimit(name="realm_minute", calls=500, per=_MINUTE, scope=Scope.ACCOUNT),
     RateLimit(name="realm_batch_minute", calls=120, per=_MINUTE, scope=Scope.ACCOUNT, operations=_BATCHES),
-    # Ten are allowed. How long each took to arrive is known to no hundredth of a second, and one too many costs a minute.
-    RateLimit(name="app_second", calls=8, per=timedelta(seconds=1)),
+    RateLimit(name="app_second", calls=10, per=timedelta(seconds=1)),
     RateLimit(name="app_batch_minute", calls=40, per=_MINUTE, operations=_BATCHES),
 )
 
