@@ -73,7 +73,9 @@ nox.options.default_venv_backend = "uv|virtualenv"
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PATTERNS = PYPROJECT["tool"]["uv"]["workspace"]["members"]
 MEMBERS = sorted(path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern))
-SPREAD = ("--numprocesses=auto", "--dist=worksteal")
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# Half as many again as there are cores: tests wait for the processes that they start.
+SPREAD = (f"--numprocesses={CORES + CORES // 2}", "--dist=worksteal")
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 1024**3  # noqa: S108 - the folder in it is our own
 EDITABLE = ("-e", "core[postgres,server,testing]", *(f"-e{member}" for member in MEMBERS if member != "core"))
 
