@@ -95,6 +95,7 @@ class OpenMeterStandIn:
     answers_with_invoice: bool = False
     token: str = "om-token"
     invoices: dict[str, StoredInvoice] = field(default_factory=dict)
+    emails: dict[str, str] = field(default_factory=dict)
     events: list[tuple[str, str]] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
@@ -214,6 +215,9 @@ class OpenMeterStandIn:
         self.calls.append((request.method, path))
         if path == "/billing/invoices":
             return self._list(request)
+        asked = re.fullmatch(r"/customers/([0-9A-Z]{26})", path)
+        if asked:
+            return self._customer(asked[1])
         shown = re.fullmatch(r"/billing/invoices/([0-9A-Z]{26})", path)
         if shown:
             stored = self.invoices.get(shown[1])
@@ -228,6 +232,14 @@ class OpenMeterStandIn:
             self.refusals.append(refusal)
             return problem(400, refusal)
         return httpx.Response(200, json=self.shown(stored)) if self.answers_with_invoice else httpx.Response(204)
+
+    def _customer(self, id: str) -> httpx.Response:
+        stored = next((each.customer for each in self.invoices.values() if each.customer["id"] == id), None)
+        if stored is None:
+            return problem(404, "no such customer")
+        email = {"primaryEmail": self.emails[id]} if id in self.emails else {}
+        times = {"createdAt": moment(START), "updatedAt": moment(START)}
+        return httpx.Response(200, json={**stored, **times, **email})
 
     def _list(self, request: httpx.Request) -> httpx.Response:
         params = request.url.params

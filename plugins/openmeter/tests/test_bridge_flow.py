@@ -145,6 +145,41 @@ def test_a_draft_that_fails_here_fails_upstream_and_a_retry_there_is_one_here(be
         assert between.upstream.state(id) == "draft.manual_approval_needed"
 
 
+class NeedsAddress:
+    """A host that sends nothing to a customer without an e-mail address."""
+
+    @hookimpl
+    def validate_invoice(self, invoice: InvoiceView) -> list[ValidationIssue] | None:
+        return (
+            None if invoice.customer.email else [ValidationIssue(severity="critical", message="No.", code="no_email")]
+        )
+
+
+ADA = {"id": "01JCVST0MER00000000000000A", "name": "Ada", "key": "ada"}
+
+
+def test_the_customers_e_mail_address_comes_along_though_it_stands_on_no_invoice(between):
+    between.upstream.emails[ADA["id"]] = "ada@example.com"
+    id = between.upstream.create(one_line(), customer=ADA)
+    between.settle()
+    assert between.here(id).invoice.customer.email == "ada@example.com"
+
+
+def test_an_address_that_was_missing_upstream_is_there_when_the_invoice_is_retried(between_with):
+    between = between_with(overrides={"sandbox": [NeedsAddress()]})
+    with between.open():
+        id = between.upstream.create(one_line(), customer=ADA, auto_advance=False)
+        between.settle()
+        assert between.upstream.state(id) == "draft.sync_failed"
+        between.upstream.edit(id, one_line("80.00"))
+        between.settle()
+        assert between.upstream.state(id) == "draft.sync_failed"
+        between.upstream.emails[ADA["id"]] = "ada@example.com"
+        between.upstream.retry(id)
+        between.settle()
+        assert between.upstream.state(id) == "draft.manual_approval_needed"
+
+
 def test_a_payment_that_fails_is_told_and_a_retry_upstream_tries_again(between):
     id = between.upstream.create(
         one_line(),

@@ -137,4 +137,4 @@ def test_nobody_to_mail_it_to_is_found_before_it_is_posted(company, a_desk):
     sent = type(content.workflow)(collection_method="send_invoice")
     shown = a_view(content.model_copy(update={"workflow": sent}))
     (issue,) = desk.handle.validate_invoice(shown, desk.mapped(shown), desk.settings)
-    assert (issue.code, issue.severity.value) == ("email_missing", "critical")
+    assert (issue.code, issue.severity.value) == ("customer_email_missing", "critical")

@@ -179,7 +179,7 @@ def test_a_customer_without_an_address_gets_no_mail(desk):
     unreachable = item.invoice.customer.model_copy(update={"email": None})
     nobody = item.invoice.content.model_copy(update={"customer": unreachable})
     outcome = desk.run(Capability.SEND, replace(item, invoice=replace(item.invoice, content=nobody))).outcomes[item.id]
-    assert outcome.issues[0].code == "email_missing"
+    assert outcome.issues[0].code == "customer_email_missing"
 
 
 @pytest.mark.parametrize("capability, status", [(Capability.VOID, "void"), (Capability.DELETE, "deleted")])

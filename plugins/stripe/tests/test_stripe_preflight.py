@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from billhook.domain.tax import TaxAmount, TaxBehavior
 from billhook.plugins import ProviderHandle
-from billhook.testing.builders import a_content, a_line, a_view, a_workflow, an_invoice
+from billhook.testing.builders import a_content, a_customer, a_line, a_view, a_workflow, an_invoice
 from billhook_stripe import StripeSettings, provider
 from billhook_stripe.currencies import CURRENCIES, from_units, to_units
 from billhook_stripe.lines import line_params, predicted_total
@@ -263,3 +263,17 @@ def test_a_hundred_thousand_invoices_come_out_to_the_cent_or_are_refused():
 def test_units_and_amounts_are_each_others_inverse(currency, count):
     count -= count % 100  # a multiple of every currency's step
     assert to_units(from_units(count, currency), currency) == count
+
+
+@pytest.mark.parametrize(
+    "method, email, expected",
+    [
+        ("send_invoice", None, [("customer_email_missing", "/customer/email")]),
+        ("send_invoice", "jane@example.com", []),
+        ("charge_automatically", None, []),
+    ],
+)
+def test_an_invoice_that_is_to_be_mailed_needs_an_address(method: str, email: str | None, expected: list[Any]):
+    draft = an_invoice(currency="EUR").model_copy(update={"lines": (flat("10.00"),)})
+    content = a_content(draft, customer=a_customer(email=email), workflow=a_workflow(collection_method=method))
+    assert problems(a_view(content)) == expected

@@ -11,7 +11,7 @@ from xero_kit import URL, settings_for
 from billhook.contract import MappedLine
 from billhook.domain.exchange import ExchangeRate
 from billhook.domain.tax import TaxConfig, TaxRate
-from billhook.testing.builders import a_content, a_customer, a_line, a_view, an_invoice
+from billhook.testing.builders import a_content, a_customer, a_line, a_view, a_workflow, an_invoice
 from billhook.testing.simulator import SimRequest
 from billhook_xero import XeroSettings, read_organisation
 from billhook_xero.preflight import problems_of
@@ -31,10 +31,10 @@ VAT = TaxConfig(rates=(TaxRate(name="VAT", percentage=Decimal(20)),))
 ODD = TaxConfig(rates=(TaxRate(name="VAT", percentage=Decimal("13.7")),))
 
 
-def problems(*, lines=(None,), draft=None, view_changes=None, customer=None, **to):
+def problems(*, lines=(None,), draft=None, view_changes=None, customer=None, workflow=None, **to):
     drafts = tuple(line or a_line(1, "GBP") for line in lines)
     draft = (draft or an_invoice(currency="GBP", lines=1)).model_copy(update={"lines": drafts})
-    view = a_view(a_content(draft, customer=customer), issued_at=datetime(2026, 3, 1, tzinfo=UTC))
+    view = a_view(a_content(draft, customer=customer, workflow=workflow), issued_at=datetime(2026, 3, 1, tzinfo=UTC))
     view = replace(view, **(view_changes or {}))
     usual = {"account": "200", "rule": "all", **to}
     mapped = [MappedLine(line.id, line.name, **usual) for line in view.lines]
@@ -45,6 +45,7 @@ def credit_line():
     return a_line(1, "GBP", price={"type": "flat", "amount": "-5"}, quantity=None)
 
 
+SENT = a_workflow(collection_method="send_invoice")
 RATE = ExchangeRate(from_currency="EUR", to_currency="USD", rate=Decimal("1.1"))
 TABLE = {
     "nothing": ({}, None, None),
@@ -70,6 +71,8 @@ TABLE = {
     "known tax type": ({"lines": (a_line(1, "GBP", tax_config=VAT),)}, None, None),
     "tracking": ({"tracking": (("Team", "Ghosts"),)}, "tracking_unknown", "/lines/0"),
     "e-mail": ({"customer": a_customer(email="jürgen@example.com")}, "customer_email_not_taken", "/customer/email"),
+    "nobody to mail it to": ({"customer": a_customer(email=None), "workflow": SENT}, "customer_email_missing", "/customer/email"),
+    "nothing to mail": ({"customer": a_customer(email=None)}, None, None),
     "name": ({"customer": a_customer(name="x" * 256)}, "customer_name_too_long", "/customer/name"),
 }  # fmt: skip
 

@@ -154,7 +154,7 @@ def retry(
     ],
     all_failed: Annotated[bool, typer.Option("--all-failed", help="Every invoice that failed or is invalid.")] = False,
 ) -> None:
-    """Try again what failed: one invoice, several, or all."""
+    """Try again what failed: one invoice, several, or all. Drafts take over what was mended at their customers."""
     if bool(invoices) == all_failed:
         raise typer.BadParameter("Name invoices, or say --all-failed.", param_hint="INVOICE")
     with session.billing() as billing:

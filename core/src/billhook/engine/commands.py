@@ -15,6 +15,7 @@ from billhook.domain.invoice import content_json
 from billhook.domain.lifecycle import State, Trigger, is_mutable
 from billhook.domain.money import to_minor
 from billhook.domain.parsing import parse
+from billhook.domain.party import CustomerSnapshot
 from billhook.engine import open_payments
 from billhook.engine.dissolving import dissolve_of_subject
 from billhook.engine.invoice_row import InvoiceRow
@@ -156,7 +157,12 @@ class Commands:
         self._advancer.fire(unit, row, Trigger.FORCE_COLLECT, "snapshot_quantities", outside=True)
 
     def retry(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
-        """Try again; what was critical is only a warning from here on."""
+        """Try again; what was critical is only a warning from here on. A draft takes over what was mended at its customer."""
+        self._check_allowed(unit, row, Trigger.RETRY, "retry")
+        mended = _mended_customer(unit, row)
+        if mended is not None:
+            self._revise(unit, row, InvoiceEdit(customer=mended), "retry.customer")
+            return
         self._advancer.fire(unit, row, Trigger.RETRY, "retry", outside=True)
         unit.issues.downgrade(row.id)
 
@@ -197,13 +203,18 @@ class Commands:
         if not is_mutable(row.state):
             self._advancer.fire(unit, row, Trigger.UPDATED, "update", outside=True)
         edit = parse(InvoiceEdit, arguments)
+        if edit.customer not in (None, unit.content(row.id, row.revision).customer):
+            row.values["own_customer"] = int(edit.customer != _customer_now(unit, row))
+        self._revise(unit, row, edit, "update")
+
+    def _revise(self, unit: Unit, row: InvoiceRow, edit: InvoiceEdit, name: str) -> None:
         ids = [line.id or unit.context.new_id(unit.now) for line in edit.lines or ()]
         content = recalculate(unit.content(row.id, row.revision), edit, line_ids=ids)
         unit.work.drop_open(row.id)
         unit.issues.clear(row.id)
         row.values |= workflow_columns(content.workflow) | content_columns(content)
         unit.add_body(row.id, row.revision + 1, content, content_json(content))
-        self._advancer.fire(unit, row, Trigger.UPDATED, "update", outside=True)
+        self._advancer.fire(unit, row, Trigger.UPDATED, name, outside=True)
 
     def payment_status(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """What a caller says of the payment. Saying again what already is changes nothing."""
@@ -259,6 +270,22 @@ class Commands:
             external_id=arguments.get("external_id"),
             client_key=arguments.get("key"),
         )
+
+
+def _mended_customer(unit: Unit, row: InvoiceRow) -> CustomerSnapshot | None:
+    """Its customer as it stands now, where the invoice may still change, has another, and was not given that by an edit."""
+    if not is_mutable(row.state) or row.values["own_customer"]:
+        return None
+    now = _customer_now(unit, row)
+    return None if now == unit.content(row.id, row.revision).customer else now
+
+
+def _customer_now(unit: Unit, row: InvoiceRow) -> CustomerSnapshot | None:
+    """Its customer as it stands now; None where it was deleted."""
+    table = schema.customer
+    mine = sa.select(table.c.party).where(table.c.id == row.values["customer_id"], table.c.deleted_at.is_(None))
+    party = unit.tx.scalar(mine)
+    return None if party is None else CustomerSnapshot.model_validate_json(party)
 
 
 def _same_payment(known: Any, row: InvoiceRow, arguments: Arguments) -> bool:

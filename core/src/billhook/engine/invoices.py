@@ -166,7 +166,7 @@ class Invoices:
         return self._give(invoice_id, "approve")
 
     def retry(self, invoice_id: str) -> InvoiceDetails:
-        """Try again what failed."""
+        """Try again what failed. A draft takes over what was changed at its customer, unless an edit gave it one of its own."""
         return self._give(invoice_id, "retry")
 
     def snapshot_quantities(self, invoice_id: str) -> InvoiceDetails:

@@ -14,6 +14,7 @@ _WHOLE: Mapping[str, str] = {
     "advance": "It was told to go on",
     "approve": "It was approved",
     "retry": "A retry was asked for",
+    "retry.customer": "A retry took over what was changed at its customer",
     "update": "It was edited",
     "delete": "Its deletion was asked for",
     "void": "It was made void",

@@ -176,6 +176,7 @@ class Submitter:
             "amount_credited": "0",
             "amount_refunded": "0",
             "mirrored": int(mirrored),
+            "own_customer": 0,
             "critical_issues": 0,
             "delete_confirmed": 0,
             "void_confirmed": 0,

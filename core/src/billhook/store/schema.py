@@ -224,6 +224,7 @@ invoice = _table(
     _text("due_after"),
     _int("overdue_after_due", default=0),
     _int("mirrored", default=0),
+    _int("own_customer", default=0),
     _int("asks_tax", default=0),
     _int("asks_send", default=0),
     _int("has_lines", default=1),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from billhook import BillhookError, InvoiceDetails, InvoiceFilter, Namespace
 from billhook.contract import Capability
+from billhook.engine.records import Customer
 from billhook.errors import Conflict, KeyReused, NotFound
 from billhook_openmeter import telling, wire
 from billhook_openmeter.client import OpenMeter, Refused
@@ -181,7 +182,7 @@ class Bridge:
         return {
             Step.MIRROR: self._mirror,
             Step.APPROVE: command(invoices.approve),
-            Step.RETRY: command(invoices.retry),
+            Step.RETRY: self._retry,
             Step.DELETE: command(invoices.delete),
             Step.VOID: command(invoices.void),
             Step.TELL_DRAFT: callback("draft/synchronized", telling.draft_synchronized),
@@ -194,29 +195,34 @@ class Bridge:
 
     def _mirror(self, both: Both) -> None:
         draft = _known(both.draft)
-        customer_id = self._bring_customer(both.upstream.customer)
+        customer = self._bring_customer(both.upstream.customer)
         if both.here is not None:
-            customer = {"id": customer_id, **party(both.upstream.customer)}
-            self._billing.invoices.update(both.here.id, edit_of(draft, customer))
+            self._billing.invoices.update(both.here.id, edit_of(draft, customer.party))
             return
         with suppress(KeyReused):  # another bridge was faster, with what upstream had a moment ago: read again
             self._billing.invoices.submit(draft, mirrored=True)
 
-    def _bring_customer(self, upstream: wire.Party) -> str:
-        """The id of the customer here, who is known by the upstream id."""
+    def _retry(self, both: Both) -> None:
+        # What was wrong may have been mended at the customer.
+        self._bring_customer(both.upstream.customer)
+        self._billing.invoices.retry(_known(both.here).id)
+
+    def _bring_customer(self, upstream: wire.Party) -> Customer:
+        """The customer here, who is known by the upstream id."""
         customers, stated = self._billing.customers, party(upstream)
         key = _known(upstream.id)
         wanted = {
             "name": stated.get("name", key),
+            "email": self._upstream.email_of(key),
             "tax_id": stated.get("tax_id"),
             "addresses": stated["addresses"],
             "subject_keys": upstream.usage_attribution.subject_keys,
         }
         with suppress(NotFound):
-            return customers.update(key, **wanted).id
+            return customers.update(key, **wanted)
         with suppress(Conflict):  # another bridge was faster
-            return customers.create(key=key, **wanted).id
-        return customers.get(key).id
+            return customers.create(key=key, **wanted)
+        return customers.get(key)
 
     def _tell(self, both: Both, what: str, body: Mapping[str, Any]) -> Refused | None:
         return self._upstream.tell(both.upstream.id, what, dict(body))

@@ -1,4 +1,4 @@
-"""OpenMeter over HTTP: reading invoices, and the three callbacks of its Custom Invoicing app.
+"""OpenMeter over HTTP: reading invoices and their customers, and the three callbacks of its Custom Invoicing app.
 
 Any 2xx is success: the documents say 204 without a body, the server answers 200 with the invoice.
 """
@@ -63,6 +63,13 @@ class OpenMeter:
             if page * PAGE_SIZE >= listed.total_count:
                 return
             page += 1
+
+    def email_of(self, customer_id: str) -> str | None:
+        """The customer's e-mail address, which stands on no invoice; None where there is none. Raises UpstreamError."""
+        answer = self._send("GET", f"/customers/{customer_id}")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return _read(wire.Customer, self._accepted(answer)).primary_email or None
 
     def tell(self, invoice_id: str, what: str, body: dict[str, Any]) -> Refused | None:
         """Call back. None: taken. Refused where the invoice is not where the callback belongs. Raises UpstreamError."""

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from billhook.domain.money import is_exact
+from billhook.domain.party import CustomerSnapshot
 from billhook_openmeter import wire
 
 KEY_PREFIX = "openmeter:"
@@ -61,7 +62,7 @@ def draft_of(invoice: wire.Invoice) -> Json:
     return draft
 
 
-def edit_of(draft: Mapping[str, Any], customer: Mapping[str, Any]) -> Json:
+def edit_of(draft: Mapping[str, Any], customer: CustomerSnapshot) -> Json:
     """The edit that brings what changed upstream to the invoice here, for that customer of ours."""
     stated = {name: draft.get(name) for name in ("lines", "metadata", "description", "period", "supplier")}
     return {**stated, "customer": customer}

@@ -66,6 +66,12 @@ class Party(Wire):
     usage_attribution: UsageAttribution = UsageAttribution()
 
 
+class Customer(Wire):
+    """What OpenMeter knows of a customer beside what stands on invoices."""
+
+    primary_email: str | None = None
+
+
 class TaxCode(Wire):
     """The code of a tax at an app."""
 

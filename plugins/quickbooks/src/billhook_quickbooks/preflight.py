@@ -48,8 +48,8 @@ def _document_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iter
         )
     if invoice.content.workflow.collection_method.value == "send_invoice" and not invoice.customer.email:
         yield _issue(
-            "email_missing",
-            f"QuickBooks is to e-mail the invoice, and {invoice.customer.name} has no address. Add one, or have it sent another way.",
+            "customer_email_missing",
+            f"QuickBooks is to e-mail the invoice, and {invoice.customer.name} has no address. Add one to the customer, then retry.",
             "/customer/email",
         )
 

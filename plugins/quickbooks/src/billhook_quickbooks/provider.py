@@ -139,7 +139,7 @@ class QuickBooksProvider(QuickBooksRequests):
             return {item.id: _NOT_THERE}
         if not email:
             message = f"{item.invoice.customer.name} has no e-mail address. Add one, then retry."
-            return {item.id: Rejected.because("email_missing", message, path="/customer/email")}
+            return {item.id: Rejected.because("customer_email_missing", message, path="/customer/email")}
         reply = yield self.send_request(batch, known, email)
         return {item.id: reading.read_sent(reply, batch.now)}
 

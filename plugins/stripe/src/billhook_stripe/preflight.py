@@ -33,7 +33,12 @@ def invoice_problems(invoice: InvoiceView, lines: Sequence[MappedLine]) -> tuple
         return ()  # the declaration says so already, and no other rule means anything then
     if not lines:
         return tuple(_charge_problems(invoice))
-    found = [*_total_problems(invoice), *_amount_problems(invoice), *_tax_problems(invoice)]
+    found = [
+        *_customer_problems(invoice),
+        *_total_problems(invoice),
+        *_amount_problems(invoice),
+        *_tax_problems(invoice),
+    ]
     return tuple(found or _unpredictable(invoice, lines))
 
 
@@ -58,6 +63,12 @@ def _charge_problems(invoice: InvoiceView) -> Iterator[ValidationIssue]:
     problem = charge_problem(invoice.total, invoice.currency)
     for issue in problem.issues if problem is not None else ():
         yield issue.model_copy(update={"path": "/totals/total"})
+
+
+def _customer_problems(invoice: InvoiceView) -> Iterator[ValidationIssue]:
+    if invoice.content.workflow.collection_method.value == "send_invoice" and not invoice.customer.email:
+        message = f"Stripe is to e-mail the invoice, and {invoice.customer.name} has no address. Add one to the customer, then retry."
+        yield _critical("customer_email_missing", message, "/customer/email")
 
 
 def _total_problems(invoice: InvoiceView) -> Iterator[ValidationIssue]:

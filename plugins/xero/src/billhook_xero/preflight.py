@@ -102,6 +102,12 @@ def _customer(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Ite
             f"Xero takes no letters beyond plain ones in an e-mail address, as in {email}. Use another address.",
             "/customer/email",
         )
+    if invoice.content.workflow.collection_method.value == "send_invoice" and not email:
+        yield _critical(
+            "customer_email_missing",
+            f"Xero is to e-mail the invoice, and {invoice.customer.name} has no address. Add one to the customer, then retry.",
+            "/customer/email",
+        )
 
 
 def _accounts(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:

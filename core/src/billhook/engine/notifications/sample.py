@@ -61,6 +61,7 @@ def sample(event_id: str, namespace: str, at: int) -> InvoiceSnapshot:
             "due_after": format_duration(content.workflow.due_after),
             "overdue_after_due": 0,
             "mirrored": 0,
+            "own_customer": 0,
             "asks_tax": 0,
             "asks_send": 0,
             "has_lines": 1,

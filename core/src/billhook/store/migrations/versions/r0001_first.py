@@ -316,6 +316,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("due_after", sa.Text(), nullable=False),
         sa.Column("overdue_after_due", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("mirrored", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("own_customer", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("asks_tax", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("asks_send", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("has_lines", sa.BigInteger(), server_default="1", nullable=False),
