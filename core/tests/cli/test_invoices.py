@@ -45,6 +45,18 @@ def test_amounts_are_decimal_strings_in_json(cli, invoice):
     assert content["totals"]["amount"] == "7.65"
 
 
+def test_every_line_says_in_json_what_it_comes_to(cli, shop, write):
+    cli("profiles", "update", shop, "--workflow", "tax_enabled=true")
+    tax = {"rates": [{"name": "VAT", "percentage": "20"}]}
+    line = {"name": "Tea", "price": {"type": "flat", "amount": "0.52"}, "tax_config": tax}
+    file = write("day.json", {"key": "i-1", "customer_key": "jane", "currency": "GBP", "lines": [line, line]})
+    cli("invoices", "create", file)
+    content = cli("invoices", "show", "i-1", "--json").json["content"]
+    sums = [{name: part["totals"][name] for name in ("net", "taxes_total", "total")} for part in content["lines"]]
+    assert sums == [{"net": "0.52", "taxes_total": "0.10", "total": "0.62"}] * 2
+    assert (content["totals"]["net"], content["totals"]["total"]) == ("1.04", "1.24")
+
+
 def test_rows_of_a_csv_file_with_one_key_are_one_document(cli, shop, write, sandbox):
     file = write(
         "day.csv",

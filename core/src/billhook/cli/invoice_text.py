@@ -11,7 +11,7 @@ from billhook.cli.plain import plain
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from billhook.domain.invoice import InvoiceView, Totals
+    from billhook.domain.invoice import InvoiceContent, InvoiceView, Totals
     from billhook.domain.issue import ValidationIssue
     from billhook.engine.preview import Preview, PreviewStep
     from billhook.engine.queries import InvoiceDetails
@@ -31,9 +31,21 @@ def invoice_json(view: InvoiceView, *, whole: bool = False) -> dict[str, Any]:
         "total": money(view.total, view.currency),
     }
     rest: dict[str, Any] = plain(view)
-    content = rest.pop("content")
+    content = _summed(view.content, rest.pop("content"))
     amounts = {name: money(getattr(view, name), view.currency) for name in rest if name.startswith("amount_")}
     return {**head, **rest, **amounts, **({"content": content} if whole else {}), **head}
+
+
+def _summed(content: InvoiceContent, shown: dict[str, Any]) -> dict[str, Any]:
+    """The content with what its totals come to, of the whole and of each line."""
+    lines = [
+        {**as_shown, "totals": _sums(line.totals)} for line, as_shown in zip(content.lines, shown["lines"], strict=True)
+    ]
+    return {**shown, "totals": _sums(content.totals), "lines": lines}
+
+
+def _sums(totals: Totals) -> dict[str, Any]:
+    return {**plain(totals), **{name: plain(getattr(totals, name)) for name in ("net", "taxes_total", "total")}}
 
 
 def invoice_row(view: InvoiceView) -> tuple[object, ...]:
