@@ -68,8 +68,8 @@ def _workflow() -> str:
     for field in class_in(workflow, "WorkflowConfig").fields:
         values = getattr(getattr(workflow, field.type.removesuffix(" | None"), None), "__members__", {})
         kind = ", ".join(member.value for member in values.values()) or field.type
-        rows.append((code(field.name), code(kind), code(_shown(getattr(config, field.name)))))
-    return table(("field", "values", "default"), rows)
+        rows.append((code(field.name), code(kind), code(_shown(getattr(config, field.name))), cell(field.doc)))
+    return table(("field", "values", "default", ""), rows)
 
 
 def _shown(value: Any) -> str:

@@ -34,20 +34,34 @@ class WorkflowConfig(Value):
     """The workflow of a profile, frozen onto each invoice. The defaults are OpenMeter's."""
 
     collection_alignment: CollectionAlignment = CollectionAlignment.SUBSCRIPTION
+    """When pending lines become an invoice: as each is due, or together on the days of `collection_anchor`."""
     collection_anchor: RecurringPeriod | None = None
     collection_interval: IsoDuration = timedelta(hours=1)
+    """How long a draft with metered lines waits for late usage, from when the last of them is due."""
     auto_advance: bool = True
+    """Whether a draft is issued by itself once its `draft_period` is over; otherwise it waits for approval."""
     draft_period: IsoDuration = timedelta()
+    """How long a draft may still be looked at and changed before it is issued."""
     due_after: IsoDuration = timedelta(days=30)
+    """When an invoice is due, from when it is issued."""
     progressive_billing: bool = True
+    """Kept for OpenMeter's clients: parts of a period are not billed here."""
     subscription_end_proration_mode: ProrationMode = ProrationMode.BILL_ACTUAL_PERIOD
+    """Kept for OpenMeter's clients: lines come here prorated."""
     default_tax_config: TaxConfig | None = None
+    """The tax of lines that state none."""
     collection_method: CollectionMethod = CollectionMethod.CHARGE_AUTOMATICALLY
+    """Whether the payment app charges the customer, or the invoice is sent to be paid."""
     tax_enabled: bool = True
+    """Whether taxes are computed, here or by the tax app. Taxes that lines state are kept either way."""
     tax_enforced: bool = False
+    """Whether a line that nobody computed a tax for stops the invoice."""
     overdue_after_due: bool = False
+    """Whether an unpaid invoice becomes overdue by itself once it was due."""
     rounding: Rounding = Rounding.HALF_UP
+    """How amounts are rounded to the currency's smallest unit."""
     tax_rounding: TaxRounding = TaxRounding.PER_LINE
+    """Whether taxes are rounded on each line and added up, or computed once on the sum and shared out."""
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
