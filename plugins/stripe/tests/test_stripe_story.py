@@ -191,7 +191,7 @@ class Corrections(Story):
             try:
                 namespace.customers.get(key)
             except NotFound:
-                namespace.customers.create(key.title(), key=key, metadata=metadata)
+                namespace.customers.create(key.title(), key=key, email=f"{key}@example.com", metadata=metadata)
 
     def problems(self, engine: Engine) -> list[str]:
         self.clock.advance(timedelta(hours=1))
