@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -111,6 +112,20 @@ def test_an_invoice_that_was_paid_another_way_is_not_paid_a_second_time_by_our_o
     after = shop.again(details)
     assert (after.status, str(after.invoice.amount_paid)) == ("paid", "9.18")
     assert sorted(str(payment.status) for payment in after.payments) == ["canceled", "succeeded"]
+
+
+def test_money_that_was_given_back_at_paypal_is_noted_here(shop):
+    invoice = shop.bill()
+    shop.books.pay(invoice.invoice.external_ids["invoicing"])
+    shop.hear()
+    shop.books.give_back(invoice.invoice.external_ids["invoicing"], Decimal("2.55"))
+    shop.hear()
+    shown = shop.again(invoice)
+    assert (shown.status, shown.invoice.amount_paid, shown.invoice.amount_refunded) == (
+        "paid",
+        Decimal("9.18"),
+        Decimal("2.55"),
+    )
 
 
 def test_a_token_that_ran_out_is_renewed(shop, clock):

@@ -117,7 +117,6 @@ def an_event(type_: str, object_id: str = "x_1", method: str = "send_invoice", *
         ("invoice.voided", "document"),
         ("payment_intent.succeeded", "payment"),
         ("payment_intent.payment_failed", "payment"),
-        ("refund.updated", "refund"),
     ],
 )
 def test_an_event_is_a_hint_at_what_changed(type_, kind):
@@ -130,6 +129,33 @@ def test_an_event_is_a_hint_at_what_changed(type_, kind):
         type_,
         NOON,
     )
+
+
+def a_refund_event(type_: str, **about: object) -> bytes:
+    told = {"id": "re_1", "payment_intent": "pi_1", "metadata": {}, **about}
+    return json.dumps(
+        {"id": "evt_1", "type": type_, "created": int(NOON.timestamp()), "data": {"object": told}}
+    ).encode()
+
+
+OURS = {"metadata": {"billhook_refund": "01J"}}
+
+
+@pytest.mark.parametrize(
+    "type_, about, hint",
+    [
+        ("refund.created", {}, [("payment", "pi_1")]),
+        ("refund.updated", {}, [("payment", "pi_1")]),
+        ("refund.failed", {}, [("payment", "pi_1")]),
+        ("refund.created", OURS, []),
+        ("refund.updated", OURS, [("refund", "re_1")]),
+        ("refund.created", {"payment_intent": None}, []),
+    ],
+)
+def test_a_refund_that_somebody_made_in_the_dashboard_is_a_hint_at_its_payment(type_, about, hint):
+    body = a_refund_event(type_, **about)
+    events = HANDLE.read_webhook(signed(body), body, SECRETS, NOON, StripeSettings())
+    assert [(event.kind, event.external_id) for event in events] == hint
 
 
 @pytest.mark.parametrize(

@@ -555,3 +555,25 @@ def _wait_until(is_so: Callable[[], bool]) -> None:
 def _give_good_card(books: StripeSimulator) -> None:
     for method in books.ledger.all_of("payment_method"):
         books.ledger.save({**method, "_token": "pm_card_visa"})
+
+
+def test_money_given_back_in_the_dashboard_is_noted_here_once(new_story):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        id = submit(engine)["chair"]
+        work_until_quiet(engine, story.clock)
+        (payment,) = namespace.invoices.get(id).payments
+        namespace.refunds.refund(payment.id, Decimal("1.00"), key="from here")
+        work_until_quiet(engine, story.clock)
+        story.books.refund_in_dashboard(payment.external_id, 250)
+        for _ in range(2):
+            for headers, body in story.books.pending_webhooks():
+                engine.receive_webhook(payment.app_id, dict(headers), body)
+            work_until_quiet(engine, story.clock)
+        view = namespace.invoices.get(id)
+        assert (view.status, view.invoice.amount_refunded) == ("paid", Decimal("3.50"))
+        told = [entry.summary for entry in namespace.invoices.timeline(id)]
+        assert len([said for said in told if said.startswith("Money was given back at the provider")]) == 1
+        assert problems_of(engine) == []
+    story.close()

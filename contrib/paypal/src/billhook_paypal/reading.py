@@ -83,7 +83,13 @@ def read_payment(told: dict[str, Any]) -> Done[PaymentResult] | Pending:
     received = amount_in(told.get("payments"), "paid_amount") - noted
     if noted and not received:
         return Done(PaymentResult(PaymentStatus.CANCELED, _ZERO, told["id"]))
-    return Done(PaymentResult(status, received, told["id"], action_url=url))
+    return Done(PaymentResult(status, received, told["id"], action_url=url, refunded=_given_back_by_paypal(told)))
+
+
+def _given_back_by_paypal(told: dict[str, Any]) -> Decimal:
+    """What PayPal itself gave back; refunds that were only noted there, as ours are, are of other money."""
+    refunds = told.get("refunds", {}).get("transactions", [])
+    return sum((amount_in(one, "amount") for one in refunds if one.get("type") == "PAYPAL"), start=_ZERO)
 
 
 def _noted_by_us(told: dict[str, Any]) -> Decimal:

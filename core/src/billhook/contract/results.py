@@ -91,6 +91,8 @@ class PaymentResult:
     code: str | None = None
     """The provider's own code of a failure."""
     message: str | None = None
+    refunded: Decimal | None = None
+    """What of it was given back until now, by whomever, in major units. None where the provider does not tell."""
 
 
 class RefundStatus(StrEnum):

@@ -19,7 +19,7 @@ from billhook.domain.lifecycle import State
 from billhook.domain.money import amount, plain, to_minor
 from billhook.domain.parsing import argument, parse, parse_draft
 from billhook.domain.payment import CreditNoteTrigger
-from billhook.engine import credit_notes
+from billhook.engine import credit_notes, payments
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
 from billhook.engine.invoice_row import InvoiceRow
@@ -277,25 +277,9 @@ class Refunds:
         existing = self._existing(tx, key)
         if existing is not None:
             return self._same(existing, payment_id, wanted, key or "")
-        self._check(unit, tx, payment, wanted)
+        self._check(unit, payment, wanted)
         row = unit.invoice(payment["invoice_id"])
-        refund = {
-            "id": unit.context.new_id(unit.now),
-            "namespace": self._namespace,
-            "payment_id": payment_id,
-            "invoice_id": row.id,
-            "app_id": payment["app_id"],
-            "client_key": key,
-            "state": "pending",
-            "amount": plain(wanted),
-            "currency": payment["currency"],
-            "reason": reason,
-            "external_id": None,
-            "message": None,
-            "created_at": unit.now_micros,
-            "updated_at": unit.now_micros,
-        }
-        unit.save_record("refund", refund)
+        refund = payments.open_refund(unit, payment, wanted, reason, key)
         unit.record(row, "refund.requested", note=reason)
         work = WorkRow(refund["id"], Capability.REFUND, payment["app_id"], row.id, version=row.values["version"])
         self._settler.advancer.want(
@@ -304,7 +288,7 @@ class Refunds:
         unit.flush()
         return str(refund["id"])
 
-    def _check(self, unit: Unit, tx: Transaction, payment: Row, wanted: Decimal) -> None:
+    def _check(self, unit: Unit, payment: Row, wanted: Decimal) -> None:
         app = unit.app(payment["app_id"])
         if not app.handle.declaration.can(Capability.REFUND):
             raise Unsupported(
@@ -316,11 +300,7 @@ class Refunds:
                 "refund_not_available",
             )
         to_minor(wanted, payment["currency"])
-        refund = schema.refund
-        rows = tx.all(
-            sa.select(refund.c.amount).where(refund.c.payment_id == payment["id"], refund.c.state != "failed")
-        )
-        left = Decimal(payment["amount_received"]) - sum((Decimal(row.amount) for row in rows), Decimal(0))
+        left = Decimal(payment["amount_received"]) - payments.spoken_for(payments.refunds_of(unit, payment))
         if not 0 < wanted <= left:
             raise InvalidInput(
                 "refund_too_large",

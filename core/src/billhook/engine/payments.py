@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.contract.results import PaymentResult, PaymentStatus, RefundResult, RefundStatus
@@ -22,9 +25,11 @@ from billhook.engine import tables
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.unit import Unit
+from billhook.store import schema
 
 Row = dict[str, Any]
 
+GIVEN_BACK_THERE = "It was given back at the provider."
 OPEN = frozenset({"pending", "processing", "action_required", "authorized"})
 
 # What a payment's state means for its invoice. Succeeded means paid only when nothing is left to pay.
@@ -171,6 +176,51 @@ def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) 
     }
     unit.save_record("refund", refund)
     return True
+
+
+def refunds_of(unit: Unit, payment: Row) -> list[Row]:
+    """Every refund of the payment, for change."""
+    table = schema.refund
+    found = unit.tx.all(sa.select(table.c.id).where(table.c.payment_id == payment["id"]))
+    unit.load_records("refund", [each.id for each in found])
+    return [refund for refund in unit.records["refund"].values() if refund["payment_id"] == payment["id"]]
+
+
+def spoken_for(refunds: Iterable[Row]) -> Decimal:
+    """What these refunds gave back, or are about to."""
+    return sum((Decimal(each["amount"]) for each in refunds if each["state"] != "failed"), Decimal(0))
+
+
+def open_refund(unit: Unit, payment: Row, amount: Decimal, reason: str | None, client_key: str | None = None) -> Row:
+    """A new refund of the payment."""
+    refund = {
+        "id": unit.context.new_id(unit.now),
+        "namespace": payment["namespace"],
+        "payment_id": payment["id"],
+        "invoice_id": payment["invoice_id"],
+        "app_id": payment["app_id"],
+        "client_key": client_key,
+        "state": "pending",
+        "amount": plain(amount),
+        "currency": payment["currency"],
+        "reason": reason,
+        "external_id": None,
+        "message": None,
+        "created_at": unit.now_micros,
+        "updated_at": unit.now_micros,
+    }
+    return unit.save_record("refund", refund)
+
+
+def note_given_back(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None) -> bool:
+    """What the provider gave back beyond the refunds that are known is one that somebody made there. Returns whether there is such."""
+    if refunded is None or payment["state"] != DomainStatus.SUCCEEDED:
+        return False
+    beyond = refunded - spoken_for(refunds_of(unit, payment))
+    if beyond <= 0:
+        return False
+    refund = open_refund(unit, payment, beyond, GIVEN_BACK_THERE)
+    return take_refund(unit, row, refund, RefundResult(RefundStatus.SUCCEEDED, beyond))
 
 
 def _count_refunded(row: InvoiceRow, amount: Decimal) -> None:

@@ -24,6 +24,7 @@ _WHOLE: Mapping[str, str] = {
     "payment.recorded": "A payment was noted",
     "payment.outside": "A payment came in elsewhere",
     "refund.requested": "A refund was asked for",
+    "refund.outside": "Money was given back at the provider",
     "capture_payment.requested": "A capture was asked for",
     "cancel_payment.requested": "The payment's end was asked for",
 }

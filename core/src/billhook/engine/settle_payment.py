@@ -54,6 +54,9 @@ class PaymentOutcomes:
             self._money.mirror(unit, row, payment)
         if payment["state"] != "succeeded" and was_received:
             _tell_books(unit, row, payment)
+        if payments.note_given_back(unit, row, payment, result.refunded):
+            unit.record(row, "refund.outside", operation_id=settled.work.operation_id)
+            tell_books(unit, row, payment)
         self._let_go(unit, settled, row)
         self._look_seldom(unit, settled, payment)
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-import sqlalchemy as sa
-
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Pending
 from billhook.contract.results import RefundResult
@@ -18,8 +16,7 @@ from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.settled import GAVE_UP, Settled
 from billhook.engine.unit import Row, Unit
-from billhook.engine.work import READY
-from billhook.store import schema
+from billhook.engine.work import READY, WorkRow
 
 REFUSED_LOOK_AGAIN = timedelta(hours=1)
 _UNDER_WAY = frozenset({"pending", "processing"})
@@ -65,11 +62,24 @@ class RefundOutcomes:
             return
         refund |= {"state": "failed", "message": note}
         unit.save_record("refund", refund)
+        self._look_at_payment(unit, settled, refund)
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
         settled.remember(unit, None)
         self._record(unit, settled, "in_doubt", reason)
+
+    def _look_at_payment(self, unit: Unit, settled: Settled, refund: Row) -> None:
+        # Where there is nothing left to give back, somebody may have done it there.
+        if settled.app.handle.declaration.can(Capability.CHECK_PAYMENT):
+            look = WorkRow(
+                refund["payment_id"],
+                Capability.CHECK_PAYMENT,
+                settled.app.id,
+                refund["invoice_id"],
+                due=unit.now_micros,
+            )
+            unit.work.want_if_free(look)
 
     def _record(self, unit: Unit, settled: Settled, ending: str, note: str | None) -> None:
         row = unit.invoice(settled.work.subject_id)
@@ -82,21 +92,14 @@ def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     recorded = unit.link(payment["id"], app.id)["external_id"]
     if payment["app_id"] == app.id or recorded is None:
         return
-    refunded = _refunded_of(unit, payment)
+    refunds = payments.refunds_of(unit, payment)
+    refunded = sum((Decimal(each["amount"]) for each in refunds if each["state"] == "succeeded"), Decimal(0))
     message = (
         f"{app.name} still shows payment {recorded} over {payment['amount']} {payment['currency']}, of which {plain(refunded)} went back to "
         "the customer. Billhook can't undo a payment that it recorded: enter the refund there."
     )
     issue = ValidationIssue(severity=Severity.WARNING, code="refund_not_in_books", message=message)
     unit.issues.report(row.id, f"refunds.{payment['id']}", [issue] if refunded else [])
-
-
-def _refunded_of(unit: Unit, payment: Row) -> Decimal:
-    table = schema.refund
-    ids = [found.id for found in unit.tx.all(sa.select(table.c.id).where(table.c.payment_id == payment["id"]))]
-    unit.load_records("refund", ids)
-    refunds = [unit.get_record("refund", id) for id in ids]
-    return sum((Decimal(refund["amount"]) for refund in refunds if refund["state"] == "succeeded"), Decimal(0))
 
 
 def _told_of(refund: Row) -> str:

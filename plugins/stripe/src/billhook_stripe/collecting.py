@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from billhook.contract import (
@@ -74,11 +75,13 @@ class Collecting(StripeRequests):
 
     @hookimpl
     def check_payment(self, batch: Payments) -> Steps[PaymentResult]:
-        """How a payment stands."""
+        """How a payment stands, and what of it was given back."""
         item = batch.only
         if item.invoice_external_id is not None:
-            return {item.id: (yield from self._on_invoice_now(batch, item.invoice_external_id, None))}
-        return {item.id: (yield from self._by_itself_now(batch))}
+            outcome = yield from self._on_invoice_now(batch, item.invoice_external_id, None)
+        else:
+            outcome = yield from self._by_itself_now(batch)
+        return {item.id: (yield from self._with_refunds(batch, outcome))}
 
     @hookimpl
     def capture_payment(self, batch: Payments) -> Steps[PaymentResult]:
@@ -256,6 +259,16 @@ class Collecting(StripeRequests):
             return paying.read_intent(found[-1])
         message = f"Stripe shows no payment {item.id} among the customer's last {LONGEST_LIST}. Look there, then start a new one."
         return Rejected.because("payment_not_there", message)
+
+    def _with_refunds(self, batch: Payments, outcome: Paid) -> Asking:
+        if not isinstance(outcome, Done) or outcome.result.status is not PaymentStatus.SUCCEEDED:
+            return outcome
+        params = {"payment_intent": outcome.result.external_id, "limit": LONGEST_LIST}
+        reply = yield self.get(batch, "refunds", "/v1/refunds", params, {"data": [], "has_more": False})
+        if not reading.is_success(reply) or reply.json()["has_more"]:
+            return outcome
+        refunded = paying.given_back(reply.json()["data"], batch.only.currency)
+        return Done(replace(outcome.result, refunded=refunded))
 
     # Noting money that came another way.
 

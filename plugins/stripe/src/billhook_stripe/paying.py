@@ -5,7 +5,7 @@ A status that is not known here is Pending: neither success nor failure (docs.st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ Body = Mapping[str, Any]
 Paid = Done[PaymentResult] | Pending | Rejected
 
 NOTHING = Decimal(0)
+_NOT_GIVEN = frozenset({"failed", "canceled"})
 _DEBITS_TAKE_DAYS = timedelta(hours=6)
 
 
@@ -88,6 +89,11 @@ def _acted_on_invoice(outcome: Paid, invoice: Body) -> Paid:
             url = invoice.get("hosted_invoice_url") or result.action_url
             return Done(PaymentResult(PaymentStatus.ACTION_REQUIRED, NOTHING, result.external_id, url))
     return outcome
+
+
+def given_back(refunds: Sequence[Body], currency: str) -> Decimal:
+    """What refunds gave back, or are giving back (docs.stripe.com/refunds, failed refunds)."""
+    return sum((from_units(each["amount"], currency) for each in refunds if each["status"] not in _NOT_GIVEN), NOTHING)
 
 
 def _intent(invoice: Body, known_id: str | None) -> Body:

@@ -9,6 +9,7 @@ from typing import Any
 
 from billhook.contract import Refusal, WebhookEvent
 from billhook.contract.webhooks import EventKind
+from billhook_stripe.encoding import REFUND_KEY
 
 TOLERANCE = timedelta(seconds=300)
 """docs.stripe.com/webhooks/signature"""
@@ -25,6 +26,7 @@ _PAYMENT_EVENTS = frozenset(
     }
 )
 _REFUND_EVENTS = frozenset({"refund.updated", "refund.failed"})
+_REFUND_MADE = "refund.created"
 
 
 def read_events(
@@ -66,11 +68,19 @@ def _events(body: bytes, account: str | None) -> tuple[WebhookEvent, ...] | Refu
 
 
 def _read(told: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[WebhookEvent, ...]:
-    kind = _kind(told["type"], about)
+    kind, id = _kind(told["type"], about), about["id"]
+    if _is_refund_by_others(told["type"], about):
+        kind, id = "payment", about["payment_intent"]
     if kind is None:
         return ()
     at = datetime.fromtimestamp(told["created"], UTC)
-    return (WebhookEvent(told["id"], kind, about["id"], told["type"], at),)
+    return (WebhookEvent(told["id"], kind, id, told["type"], at),)
+
+
+def _is_refund_by_others(type_: str, about: Mapping[str, Any]) -> bool:
+    """Whether somebody gave money back in Stripe's dashboard: its payment tells how much."""
+    is_ours = REFUND_KEY in (about.get("metadata") or {})
+    return type_ in {_REFUND_MADE, *_REFUND_EVENTS} and not is_ours and bool(about.get("payment_intent"))
 
 
 def _kind(type_: str, about: Mapping[str, Any]) -> EventKind | None:

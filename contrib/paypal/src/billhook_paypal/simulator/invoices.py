@@ -125,11 +125,17 @@ class Invoices:
             raise unprocessable("INVALID_REFUND_AMOUNT", "Recorded refunds cannot exceed recorded payments.")
         refund_id = f"EXTR-R{len(before.get('refunds', {}).get('transactions', [])) + 1}-{thing.id[-6:]}"
         given = {"refund_date": now.date().isoformat(), **told, "amount": money(amount, currency)}
-        transaction = {**given, "type": "EXTERNAL", "refund_id": refund_id}
+        transaction = {"type": "EXTERNAL", **given, "refund_id": refund_id}
         grown = with_transaction(before, "refunds", "refund_amount", transaction)
-        status = "MARKED_AS_REFUNDED" if amount == left else "PARTIALLY_REFUNDED"
+        whole = "REFUNDED" if transaction["type"] == "PAYPAL" else "MARKED_AS_REFUNDED"
+        status = whole if amount == left else "PARTIALLY_REFUNDED"
         self._keep(thing, {**grown, "status": status}, "REFUNDED", now)
         return refund_id
+
+    def give_back(self, id: str, amount: Decimal, now: datetime) -> str:
+        """Somebody gives money back at PayPal."""
+        currency = self.get(id).body["paypal"]["amount"]["currency_code"]
+        return self.record_refund(id, {"amount": money(amount, currency), "type": "PAYPAL"}, now)
 
     def next_number(self) -> str:
         """The last number, and one more."""

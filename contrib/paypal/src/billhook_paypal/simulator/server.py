@@ -73,6 +73,11 @@ class PaypalSimulator(ShelfSimulator):
         with self.shelf.transaction():
             self._invoices.pay(invoice_id, amount, self.clock.now())
 
+    def give_back(self, invoice_id: str, amount: Decimal) -> None:
+        """Somebody gives back so much of what PayPal took, on PayPal's own pages."""
+        with self.shelf.transaction():
+            self._invoices.give_back(invoice_id, amount, self.clock.now())
+
     def cancel(self, invoice_id: str) -> None:
         """The merchant cancels the invoice in PayPal."""
         with self.shelf.transaction():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from billhook_stripe.simulator.charging import Charger
 from billhook_stripe.simulator.desk import Ask, Body, Refused, Route, made_since, merged, page
@@ -124,20 +125,26 @@ class PaymentDesk:
             raise Refused(400, "The charge has already been refunded.", code="charge_already_refunded")
         if not 0 < amount <= intent["amount_received"] - given:
             raise Refused(400, "The refund is greater than what is left of the charge.", param="amount")
+        metadata = merged({}, ask.params.get("metadata"))
+        return self.give_back(intent, amount, ask.now, metadata=metadata, reason=ask.params.get("reason"))
+
+    def give_back(self, intent: Body, units: int, now: datetime, **told: Any) -> Body:
+        """A refund of so much of a payment, by the API or by somebody in the dashboard."""
         refund = {
             "id": self._ledger.next_id("refund"),
             "object": "refund",
-            "amount": amount,
+            "amount": units,
             "charge": intent["latest_charge"],
-            "created": ask.at_seconds,
+            "created": int(now.timestamp()),
             "currency": intent["currency"],
-            "metadata": merged({}, ask.params.get("metadata")),
+            "metadata": {},
             "payment_intent": intent["id"],
-            "reason": ask.params.get("reason"),
+            "reason": None,
             "status": "succeeded",
+            **told,
         }
         reference = refund["metadata"].get("billhook_refund", "")
-        self._ledger.note_event("refund.created", reference, refund["id"], ask.now)
+        self._ledger.note_event("refund.created", reference, refund["id"], now)
         return self._ledger.save(refund, parent=intent["id"])
 
     def bounce(self, refund_id: str, now: datetime) -> None:

@@ -126,6 +126,11 @@ class StripeSimulator(Simulator):
             intent = self.ledger.get("payment_intent", payment_id)
             self._payments.finish(intent, self.clock.now(), succeeds=succeeds)
 
+    def refund_in_dashboard(self, payment_id: str, units: int) -> None:
+        """Somebody gives back so much of a payment, in the currency's smallest units."""
+        with self.ledger.transaction():
+            self._payments.give_back(self.ledger.get("payment_intent", payment_id), units, self.clock.now())
+
     def bounce_refund(self, refund_id: str) -> None:
         """The bank of the customer sends a refund back."""
         with self.ledger.transaction():

@@ -1,0 +1,106 @@
+"""Money that somebody gave back at the provider, and not from here: a look at the payment tells of it, and it counts like a refund from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from engine_kit import Shop, a_provider, careful_draft, put, repeat
+
+from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Pending, RefundResult, RefundStatus, Rejected
+from billhook.errors import InvalidInput
+from billhook.store import schema
+from billhook.testing.invariants import problems_of
+
+OpenShop = Callable[..., Shop]
+
+
+def collect(self: Any, batch: Batch[Any, Any]) -> Any:
+    reply = yield put("collect", batch, "collect", recover=(repeat(),))
+    paid = PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount, reply.json()["items"][0]["id"])
+    return {batch.only.id: Done(paid)}
+
+
+def note(self: Any, batch: Batch[Any, Any]) -> Any:
+    yield put("note", batch, "notes", recover=(repeat(),))
+    return {
+        item.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, f"noted-{item.id}")) for item in batch.items
+    }
+
+
+def refund_by_reason(self: Any, batch: Batch[Any, Any]) -> Any:
+    """Done, under way or refused, as the refund's reason says."""
+    item = batch.only
+    yield put("refund", batch, "refund", recover=(repeat(),))
+    match item.reason:
+        case "refused":
+            return {item.id: Rejected.because("refunded_already", "It was given back already.")}
+        case "slow":
+            return {item.id: Pending("The bank takes days.", f"re-{item.id}")}
+    return {item.id: Done(RefundResult(RefundStatus.SUCCEEDED, item.amount, f"re-{item.id}"))}
+
+
+def a_look(refunded: str | None) -> Any:
+    """Tells how much of the payment was given back."""
+
+    def check(self: Any, batch: Batch[Any, Any]) -> Any:
+        item = batch.only
+        yield put("check", batch, "check", safe=True, key=None)
+        told = None if refunded is None else Decimal(refunded)
+        return {item.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, item.external_id, refunded=told))}
+
+    return check
+
+
+def a_paid_invoice(open_shop: OpenShop, refunded: str | None) -> tuple[Shop, str]:
+    """Paid at a bank, and noted in the books of another app."""
+    books = a_provider(sync_draft=careful_draft, record_payment=note)
+    bank = a_provider("bank", collect_payment=collect, refund=refund_by_reason, check_payment=a_look(refunded))
+    shop = open_shop(books, bank)
+    shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id)
+    id = shop.submit()
+    shop.run()
+    assert shop.status(id) == "paid"
+    return shop, id
+
+
+def give_back(shop: Shop, id: str, amount: str, reason: str) -> None:
+    shop.ns.refunds.refund(shop.get(id).payments[0].id, amount, reason=reason)
+    shop.run()
+
+
+def refunds(shop: Shop) -> list[tuple[str, str]]:
+    return [(row["state"], row["amount"]) for row in shop.rows(schema.refund)]
+
+
+def test_what_was_given_back_there_counts_and_the_books_are_named(a_shop_anywhere: OpenShop):
+    shop, id = a_paid_invoice(a_shop_anywhere, "4")
+    give_back(shop, id, "5", "refused")
+    shown = shop.get(id)
+    assert (shown.status, shown.invoice.amount_paid, shown.invoice.amount_refunded) == ("paid", 10, 4)
+    assert refunds(shop) == [("failed", "5"), ("succeeded", "4")]
+    assert "refund_not_in_books" in [issue.code for issue in shown.issues]
+    assert shop.causes(id).count("refund.outside") == 1
+    assert problems_of(shop.engine) == []
+
+
+@pytest.mark.parametrize("before", ["quick", "slow"])
+@pytest.mark.parametrize("told, by_others", [(None, "0"), ("0", "0"), ("3", "0"), ("3.50", "0.5"), ("10", "7")])
+def test_refunds_from_here_are_not_taken_for_somebody_elses(
+    a_shop: OpenShop, before: str, told: str | None, by_others: str
+):
+    shop, id = a_paid_invoice(a_shop, told)
+    give_back(shop, id, "3", before)
+    give_back(shop, id, "1", "refused")
+    ours = Decimal(3) if before == "quick" else Decimal(0)
+    assert shop.get(id).invoice.amount_refunded == ours + Decimal(by_others)
+    assert problems_of(shop.engine) == []
+
+
+def test_no_more_can_be_given_back_from_here_than_is_left(a_shop: OpenShop):
+    shop, id = a_paid_invoice(a_shop, "9")
+    give_back(shop, id, "2", "refused")
+    with pytest.raises(InvalidInput, match=r"1\.00 of the payment is left"):
+        give_back(shop, id, "2", "quick")
