@@ -19,9 +19,10 @@ from billhook.domain.party import CustomerSnapshot
 from billhook.engine import open_payments
 from billhook.engine.dissolving import dissolve_of_subject
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.moments import to_micros
 from billhook.engine.money import can_fire
 from billhook.engine.settle import Settler
-from billhook.engine.submitting import content_columns, workflow_columns
+from billhook.engine.submitting import OWNED_DATES, asked_columns, content_columns, refuse_dates, workflow_columns
 from billhook.engine.unit import Unit
 from billhook.engine.usage import snapshot
 from billhook.engine.work import CLAIMED
@@ -138,16 +139,19 @@ class Commands:
 
     # The commands.
 
-    def fire(self, trigger: Trigger, name: str) -> Callable[[Unit, InvoiceRow, Arguments], None]:
-        """A command that is one trigger."""
-        return lambda unit, row, _arguments: self._advancer.fire(unit, row, trigger, name, outside=True)
-
     def advance(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
         """Go on if the invoice can. A pause that its app no longer asks for ends."""
         before = row.state
         self._advancer.go_on(unit, row, "advance")
         if row.state is before:
             self._advancer.fire(unit, row, Trigger.NEXT, "advance", outside=True)
+
+    def approve(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
+        """Issue it; a mirrored invoice on the dates that its upstream gave it."""
+        dates = {name: arguments[name] for name in OWNED_DATES if arguments.get(name) is not None}
+        refuse_dates(dates, mirrored=bool(row.values["mirrored"]))
+        row.values |= {name: to_micros(datetime.fromisoformat(date)) for name, date in dates.items()}
+        self._advancer.fire(unit, row, Trigger.APPROVE, "approve", outside=True)
 
     def snapshot_quantities(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """Collect now, with the usage as it was asked for."""
@@ -213,6 +217,7 @@ class Commands:
         unit.work.drop_open(row.id)
         unit.issues.clear(row.id)
         row.values |= workflow_columns(content.workflow) | content_columns(content)
+        row.values |= asked_columns(unit, row.values, content.workflow)
         unit.add_body(row.id, row.revision + 1, content, content_json(content))
         self._advancer.fire(unit, row, Trigger.UPDATED, name, outside=True)
 
@@ -310,13 +315,9 @@ def is_held(unit: Unit, invoice_id: str) -> bool:
     )
 
 
-def _trigger(trigger: Trigger, name: str) -> Callable[[Commands, Unit, InvoiceRow, Arguments], None]:
-    return lambda commands, unit, row, arguments: commands.fire(trigger, name)(unit, row, arguments)
-
-
 _COMMANDS: dict[str, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = {
     "advance": Commands.advance,
-    "approve": _trigger(Trigger.APPROVE, "approve"),
+    "approve": Commands.approve,
     "snapshot_quantities": Commands.snapshot_quantities,
     "retry": Commands.retry,
     "delete": Commands.delete,

@@ -161,9 +161,16 @@ class Invoices:
         """Go on now, if the invoice can."""
         return self._give(invoice_id, "advance")
 
-    def approve(self, invoice_id: str) -> InvoiceDetails:
-        """Issue a draft that waits for approval, or before its draft period is over."""
-        return self._give(invoice_id, "approve")
+    def approve(
+        self, invoice_id: str, *, issued_at: datetime | None = None, due_at: datetime | None = None
+    ) -> InvoiceDetails:
+        """Issue a draft that waits for approval, or before its draft period is over. The dates, aware, are for mirrored invoices alone.
+
+        Raises InvalidInput for dates of an invoice whose dates are computed here.
+        """
+        dates = {"issued_at": issued_at, "due_at": due_at}
+        stated = {name: argument(name, utc, date).isoformat() for name, date in dates.items() if date is not None}
+        return self._give(invoice_id, "approve", stated)
 
     def retry(self, invoice_id: str) -> InvoiceDetails:
         """Try again what failed. A draft takes over what was changed at its customer, unless an edit gave it one of its own."""

@@ -28,6 +28,8 @@ from billhook.engine.unit import Unit
 from billhook.errors import InvalidInput, KeyReused
 from billhook.store import schema
 
+OWNED_DATES = ("issued_at", "due_at")
+"""Computed from the workflow, but where an invoice mirrors an upstream that says them."""
 DRAFT_SERIES = "draft"
 _invoice = schema.invoice
 
@@ -189,17 +191,8 @@ class Submitter:
             "updated_at": unit.now_micros,
             **workflow_columns(content.workflow),
         }
-        values |= self._asked(unit, values, content.workflow)
+        values |= asked_columns(unit, values, content.workflow)
         return unit.add_invoice(values, content, content_json(content))
-
-    def _asked(self, unit: Unit, values: dict[str, Any], workflow: WorkflowConfig) -> dict[str, int]:
-        tax = unit.app(values["tax_app_id"]).handle.declaration
-        invoicing = unit.app(values["invoicing_app_id"]).handle.declaration
-        sends = workflow.collection_method is CollectionMethod.SEND_INVOICE and invoicing.can(Capability.SEND)
-        return {
-            "asks_tax": int(workflow.tax_enabled and tax.can(Capability.CALCULATE_TAX)),
-            "asks_send": int(sends),
-        }
 
     def _draft_number(self, unit: Unit, id: str, resolved: ResolvedProfile, content: InvoiceContent) -> str:
         document = NumberedDocument(
@@ -213,6 +206,17 @@ class Submitter:
             at=from_micros(unit.now_micros),
         )
         return self._numbers.next_independent(unit, DRAFT_SERIES, document)
+
+
+def asked_columns(unit: Unit, values: Mapping[str, Any], workflow: WorkflowConfig) -> dict[str, int]:
+    """What a workflow asks of the apps of an invoice row, as far as they can."""
+    tax = unit.app(values["tax_app_id"]).handle.declaration
+    invoicing = unit.app(values["invoicing_app_id"]).handle.declaration
+    sends = workflow.collection_method is CollectionMethod.SEND_INVOICE and invoicing.can(Capability.SEND)
+    return {
+        "asks_tax": int(workflow.tax_enabled and tax.can(Capability.CALCULATE_TAX)),
+        "asks_send": int(sends),
+    }
 
 
 def content_columns(content: InvoiceContent) -> dict[str, Any]:
@@ -240,8 +244,13 @@ def refuse_wrong_kind(draft: InvoiceDraft, *, mirrored: bool) -> None:
     """Raise InvalidInput for a draft that is no invoice, or that sets dates which only an upstream owns."""
     if draft.type is DocumentType.CREDIT_NOTE:
         raise InvalidInput("document_is_credit_note", "This draft is a credit note. Submit it as one.", "/type")
-    for name in ("issued_at", "due_at"):
-        if getattr(draft, name) is not None and not mirrored:
+    refuse_dates([name for name in OWNED_DATES if getattr(draft, name) is not None], mirrored=mirrored)
+
+
+def refuse_dates(stated: Iterable[str], *, mirrored: bool) -> None:
+    """Raise InvalidInput for a date of an invoice whose dates are computed here."""
+    for name in stated:
+        if not mirrored:
             raise InvalidInput(
                 f"{name}_not_owned",
                 f"{name} is computed from the workflow, unless the invoice mirrors an upstream that owns its dates. Leave it out.",
