@@ -80,6 +80,9 @@ class StoredInvoice:
     line_ids: dict[str, str] = field(default_factory=dict)
     discount_ids: dict[str, str] = field(default_factory=dict)
     sent_at: str | None = None
+    issued_at: datetime | None = None
+    due_at: datetime | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def currency(self) -> str:
@@ -95,7 +98,7 @@ class OpenMeterStandIn:
     answers_with_invoice: bool = False
     token: str = "om-token"
     invoices: dict[str, StoredInvoice] = field(default_factory=dict)
-    emails: dict[str, str] = field(default_factory=dict)
+    customers: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     events: list[tuple[str, str]] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
@@ -117,11 +120,14 @@ class OpenMeterStandIn:
         self._enter(stored, "draft.validating")
         return id
 
-    def edit(self, id: str, lines: Iterable[dict[str, Any]]) -> None:
+    def edit(self, id: str, lines: Iterable[dict[str, Any]] = (), *, echoes_marks: bool = False, **facts: Any) -> None:
+        """A PUT. One that repeats the metadata that it was shown passes the pause again without waiting."""
         stored = self.invoices[id]
         assert stored.state in MUTABLE, stored.state
-        stored.lines = list(lines)
-        for key in SYNC_KEYS.values():
+        stored.lines = list(lines) or stored.lines
+        for name, value in facts.items():
+            setattr(stored, name, value)
+        for key in () if echoes_marks else SYNC_KEYS.values():
             stored.metadata.pop(key, None)
         self._enter(stored, "draft.validating")
 
@@ -157,6 +163,9 @@ class OpenMeterStandIn:
         to: str | None = state
         while to is not None:
             stored.state = to
+            if to == "issuing.syncing":
+                stored.issued_at = self._now()
+                stored.due_at = stored.issued_at + timedelta(days=14)
             stored.updated_at = self._now()
             self.events.append(("invoice.updated", stored.id))
             to = self._next(stored)
@@ -235,11 +244,13 @@ class OpenMeterStandIn:
 
     def _customer(self, id: str) -> httpx.Response:
         stored = next((each.customer for each in self.invoices.values() if each.customer["id"] == id), None)
-        if stored is None:
+        if stored is None or self.customers.get(id, {}) is None:
             return problem(404, "no such customer")
-        email = {"primaryEmail": self.emails[id]} if id in self.emails else {}
+        known = self.customers.get(id) or {}
+        if "status" in known:
+            return problem(known["status"], "the database is away")
         times = {"createdAt": moment(START), "updatedAt": moment(START)}
-        return httpx.Response(200, json={**stored, **times, **email})
+        return httpx.Response(200, json={**stored, **times, **known})
 
     def _list(self, request: httpx.Request) -> httpx.Response:
         params = request.url.params
@@ -308,7 +319,10 @@ class OpenMeterStandIn:
                 "sourceBillingProfileId": PROFILE_ID,
                 "workflow": {"payment": {"collectionMethod": stored.collection_method}},
             },
+            **({"issuedAt": moment(stored.issued_at)} if stored.issued_at else {}),
+            **({"dueAt": moment(stored.due_at)} if stored.due_at else {}),
             **({"lines": stored.lines} if lines else {}),
+            **stored.facts,
         }
 
 

@@ -11,6 +11,7 @@ from billhook import InvoiceView, ValidationIssue, hookimpl
 from billhook_openmeter import Bridge, OpenMeter, Step, UpstreamError, UpstreamRefusesUs
 
 LINE = "01JANE00000000000000000001"
+ADA = {"id": "01JCVST0MER00000000000000A", "name": "Ada", "key": "ada"}
 
 
 def one_line(amount: str = "100.00"):
@@ -109,9 +110,149 @@ def test_an_invoice_that_openmeter_calls_paid_is_paid_here(between):
     assert between.here(id).status == "paid"
 
 
+def test_what_openmeter_calls_paid_is_recorded_at_the_provider_once(between):
+    id = between.upstream.create(one_line())
+    between.settle()
+    between.upstream.trigger(id, "paid")
+    between.settle()
+    between.settle()
+    assert [(each.origin, each.amount) for each in between.books.payments()] == [("recorded", Decimal("100.00"))]
+
+
+@pytest.mark.parametrize("states", [("overdue", "uncollectible", "voided"), ("uncollectible", "voided")])
+def test_a_sweep_finds_what_became_uncollectible_and_then_void(between, states):
+    id = between.upstream.create(one_line())
+    between.settle()
+    for trigger in states:
+        between.upstream.trigger(id, TRIGGER_TO[trigger])
+        between.settle()
+    assert between.here(id).status == "voided"
+    assert [document.status for document in between.books.ledger.documents()] == ["void"]
+
+
+TRIGGER_TO = {"overdue": "payment_overdue", "uncollectible": "payment_uncollectible", "voided": "void"}
+
+
+def test_money_that_comes_here_after_openmeter_gave_it_up_is_told(between):
+    id = between.upstream.create(one_line())
+    between.settle()
+    between.upstream.trigger(id, "payment_uncollectible")
+    between.settle()
+    between.billing.invoices.record_payment(between.here(id).id, "100.00", method="cash")
+    between.settle()
+    assert (between.upstream.state(id), between.here(id).status) == ("paid", "paid")
+
+
+@pytest.mark.parametrize("issuing_hook", [True, False])
+def test_an_edit_that_passes_the_pause_without_waiting_is_brought_before_it_is_issued(between_with, issuing_hook):
+    between = between_with(upstream=OpenMeterStandIn(issuing_hook=issuing_hook))
+    with between.open():
+        id = between.upstream.create(one_line(), auto_advance=False)
+        between.settle()
+        between.upstream.edit(id, one_line("80.00"), echoes_marks=True)
+        assert between.upstream.state(id) == "draft.manual_approval_needed"
+        between.upstream.approve(id)
+        between.settle()
+        (document,) = between.books.ledger.documents()
+        assert (document.status, document.total) == ("issued", Decimal("80.00"))
+
+
+def test_it_is_issued_on_the_dates_that_openmeter_gave_it(between):
+    id = between.upstream.create(one_line())
+    between.settle()
+    stored, here = between.upstream.invoices[id], between.here(id).invoice
+    assert (here.issued_at, here.due_at) == (stored.issued_at, stored.due_at)
+    (document,) = between.books.ledger.documents()
+    assert (document.issue_date, document.due_date) == (
+        stored.issued_at.date().isoformat(),
+        stored.due_at.date().isoformat(),
+    )
+
+
+def test_the_marks_of_openmeters_own_pauses_are_no_change(between):
+    id = between.upstream.create(one_line())
+    between.settle()
+    assert between.upstream.invoices[id].metadata
+    assert between.here(id).invoice.revision == 1
+
+
+def test_a_draft_that_is_to_be_sent_instead_of_charged_is_sent(between):
+    id = between.upstream.create(one_line(), auto_advance=False, collection_method="charge_automatically")
+    between.settle()
+    between.upstream.edit(id, collection_method="send_invoice")
+    between.settle()
+    between.upstream.approve(id)
+    between.settle()
+    assert between.upstream.state(id) == "payment_processing.pending"
+    assert between.here(id).invoice.sent_to_customer_at is not None
+    assert between.books.payments() == ()
+
+
+def test_a_draft_that_is_made_out_to_another_name_is_so_here(between):
+    id = between.upstream.create(one_line(), customer=ADA, auto_advance=False)
+    between.settle()
+    between.upstream.edit(id, customer={**ADA, "name": "Ada Holdings", "addresses": [{"country": "gb", "city": ""}]})
+    between.settle()
+    customer = between.here(id).invoice.customer
+    assert (customer.name, customer.addresses[0].country) == ("Ada Holdings", "GB")
+
+
+def test_an_old_invoice_keeps_the_old_name_and_the_customer_the_new_one(between):
+    between.upstream.customers[ADA["id"]] = {"name": "Ada Holdings"}
+    id = between.upstream.create(one_line(), customer=ADA)
+    between.settle()
+    assert between.here(id).invoice.customer.name == "Ada"
+    assert between.billing.customers.get(ADA["id"]).name == "Ada Holdings"
+    assert len(between.books.ledger.documents()) == 1
+
+
+def test_what_openmeter_knows_of_the_customer_comes_along_beside_what_is_known_here(between):
+    between.billing.customers.create("Ada", key=ADA["id"], metadata={"ours": "kept"})
+    between.upstream.customers[ADA["id"]] = {"currency": "EUR", "metadata": {"stripe_customer_id": "cus_1"}}
+    between.upstream.create(one_line(), customer=ADA)
+    between.settle()
+    customer = between.billing.customers.get(ADA["id"])
+    assert (customer.currency, customer.metadata) == ("EUR", {"ours": "kept", "stripe_customer_id": "cus_1"})
+
+
+def test_a_customer_who_is_not_shown_to_us_keeps_what_is_known_here(between):
+    between.billing.customers.create("Ada", key=ADA["id"], email="ada@example.com")
+    id = between.upstream.create(one_line(), customer=ADA, auto_advance=False)
+    between.upstream.customers[ADA["id"]] = None
+    between.settle()
+    assert between.here(id).invoice.customer.email == "ada@example.com"
+
+
+@pytest.mark.parametrize("told", ["a@x.com, b@y.com", "none", " "])
+def test_what_is_no_address_to_mail_to_stops_nothing(between, told):
+    between.upstream.customers[ADA["id"]] = {"primaryEmail": told}
+    id = between.upstream.create(one_line(), customer=ADA)
+    between.settle()
+    assert between.here(id).invoice.customer.email is None
+    assert between.upstream.state(id) == "payment_processing.pending"
+
+
+def test_what_cant_be_mirrored_fails_upstream_where_it_can_be_mended(between):
+    id = between.upstream.create([a_line("Seats", "100.005", id=LINE)])
+    assert "100.005" in between.bridge.visit(id).stuck
+    assert between.upstream.state(id) == "draft.sync_failed"
+    between.upstream.edit(id, one_line())
+    between.settle()
+    assert between.upstream.state(id) == "payment_processing.pending"
+
+
+def test_an_answer_that_cant_be_read_is_for_a_person_and_keeps_no_other_invoice_waiting(between):
+    odd = between.upstream.create(one_line(), facts={"totals": {"total": "much"}})
+    id = between.upstream.create([a_line("Seats", "100.00", id="01JANE00000000000000000002")])
+    visits = between.settle()
+    assert "can't be read" in visits[odd].stuck
+    assert between.upstream.state(id) == "payment_processing.pending"
+
+
 def test_amounts_that_no_currency_has_stop_the_invoice_before_anything_is_sent(between):
     id = between.upstream.create([a_line("Seats", "100.005", id=LINE)])
-    assert "100.005, which is no amount of EUR" in between.settle()[id].stuck
+    assert "100.005, which is no amount of EUR" in between.bridge.visit(id).stuck
+    between.settle()
     assert not between.books.ledger.documents()
 
 
@@ -155,11 +296,8 @@ class NeedsAddress:
         )
 
 
-ADA = {"id": "01JCVST0MER00000000000000A", "name": "Ada", "key": "ada"}
-
-
 def test_the_customers_e_mail_address_comes_along_though_it_stands_on_no_invoice(between):
-    between.upstream.emails[ADA["id"]] = "ada@example.com"
+    between.upstream.customers[ADA["id"]] = {"primaryEmail": "ada@example.com"}
     id = between.upstream.create(one_line(), customer=ADA)
     between.settle()
     assert between.here(id).invoice.customer.email == "ada@example.com"
@@ -174,7 +312,7 @@ def test_an_address_that_was_missing_upstream_is_there_when_the_invoice_is_retri
         between.upstream.edit(id, one_line("80.00"))
         between.settle()
         assert between.upstream.state(id) == "draft.sync_failed"
-        between.upstream.emails[ADA["id"]] = "ada@example.com"
+        between.upstream.customers[ADA["id"]] = {"primaryEmail": "ada@example.com"}
         between.upstream.retry(id)
         between.settle()
         assert between.upstream.state(id) == "draft.manual_approval_needed"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from stand_in import OpenMeterStandIn, a_line, totals
 
+from billhook.domain.base import METADATA_ENTRIES
 from billhook_openmeter import wire
-from billhook_openmeter.mirroring import DIGEST, NotMirrored, draft_of
+from billhook_openmeter.mirroring import DIGEST, NotMirrored, customer_of, draft_of
 
 LINE = "01JANE00000000000000000001"
 
@@ -62,6 +63,50 @@ def test_taxes_are_taken_as_they_were_computed():
     (line,) = draft_of(shown(a_parent(child, total="119.00")))["lines"]
     (tax,) = line["taxes"]
     assert (tax["percentage"], tax["taxable_amount"], tax["amount"]) == ("19", "100.00", "19.00")
+
+
+@pytest.mark.parametrize(
+    "items, amount, percentage",
+    [
+        ([{"percent": "5", "behavior": "exclusive"}, {"percent": "7", "behavior": "exclusive"}], "12.00", "12"),
+        ([{"percent": "19", "surcharge": "1", "behavior": "exclusive"}], "20.00", "20"),
+        ([{"percent": "0", "behavior": "exclusive"}], "0", "0"),
+        ([{"percent": "19"}], "19.00", "19.00"),
+        ([], "19.00", "19.00"),
+    ],
+    ids=["several", "a surcharge", "nothing, stated", "of no kind", "not stated"],
+)
+def test_the_percentage_of_a_tax_is_stated_or_what_its_amount_comes_to(items, amount, percentage):
+    total = Decimal(100) + Decimal(amount)
+    stated = totals(total, amount="100.00", taxesExclusiveTotal=amount)
+    (line,) = draft_of(shown(a_parent(a_child(totals=stated, taxes=items), total=str(total))))["lines"]
+    (tax,) = line["taxes"]
+    assert (tax["percentage"], tax["amount"]) == (percentage, amount)
+
+
+def test_stripes_tax_codes_are_nobody_elses():
+    config = {"behavior": "exclusive", "stripe": {"code": "txcd_10000000"}}
+    (line,) = draft_of(shown(a_parent(a_child(taxConfig=config), total="100.00")))["lines"]
+    assert line["tax_config"] == {"behavior": "exclusive"}
+
+
+def test_what_is_null_or_empty_says_nothing():
+    child = a_child(metadata=None, taxes=None, description="", totals=totals(Decimal("100.00"), creditsTotal=""))
+    customer = {"id": "01JCVST0MER00000000000000A", "name": "Ada", "usageAttribution": {"subjectKeys": None}}
+    invoice = shown(a_parent(child, total="100.00"), metadata=None, customer=customer, description="")
+    assert draft_of(invoice)["lines"][0]["price"] == {"type": "flat", "amount": "100.00"}
+    assert customer_of(invoice.customer, None)["subject_keys"] == ()
+
+
+def test_of_metadata_as_much_is_kept_as_has_room():
+    many = {f"key-{number:03}": "x" * 2000 for number in range(200)}
+    kept = draft_of(shown(a_line("Seats", "100.00", id=LINE), metadata=many))["metadata"]
+    assert (len(kept), len(kept["key-000"])) == (METADATA_ENTRIES, 1024)
+
+
+def test_a_credit_note_is_no_invoice_to_pay():
+    with pytest.raises(NotMirrored, match="credit_note"):
+        draft_of(shown(a_line("Seats", "100.00", id=LINE), type="credit_note"))
 
 
 def test_deleted_lines_are_no_lines():

@@ -10,13 +10,23 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from billhook import BillhookError, InvoiceDetails, InvoiceFilter, Namespace
-from billhook.contract import Capability
+from billhook.contract import Capability, Severity
+from billhook.domain.party import CustomerSnapshot
 from billhook.engine.records import Customer
-from billhook.errors import Conflict, KeyReused, NotFound
+from billhook.errors import Conflict, InvalidInput, KeyReused, NotFound
 from billhook_openmeter import telling, wire
-from billhook_openmeter.client import OpenMeter, Refused
-from billhook_openmeter.decision import FAILED, SHOWS_CHANGES, STEPS, PostAt, Situation, Step, decide
-from billhook_openmeter.mirroring import DIGEST, NotMirrored, draft_of, edit_of, key_of, party, upstream_id_of
+from billhook_openmeter.client import OpenMeter, Refused, Unreadable
+from billhook_openmeter.decision import FAILED, PAUSES, STEPS, PostAt, Situation, Step, decide, may_differ
+from billhook_openmeter.mirroring import (
+    DIGEST,
+    NotMirrored,
+    customer_of,
+    draft_of,
+    edit_of,
+    key_of,
+    party,
+    upstream_id_of,
+)
 from billhook_openmeter.phases import Here, Upstream, phase_here, upstream_phase
 
 T = TypeVar("T")
@@ -25,6 +35,7 @@ log = logging.getLogger(__name__)
 TOLD = "openmeter.told"
 """The annotation that tells which version of a failed invoice was told upstream."""
 OURS = "custom_invoicing"
+UNDER_WAY = frozenset({"pending", "processing", "authorized"})
 MOST_STEPS = 12
 """A visit ends after so many steps at the latest; no way through both lifecycles is longer."""
 AWAITED = (
@@ -34,8 +45,9 @@ AWAITED = (
     "payment_processing.failed",
     "payment_processing.action_required",
     "overdue",
+    "uncollectible",
 )
-OPEN_HERE = ("draft", "issuing", "issued", "payment_processing", "overdue")
+OPEN_HERE = ("draft", "issuing", "issued", "payment_processing", "overdue", "uncollectible")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,12 @@ class Both:
     upstream: wire.Invoice
     here: InvoiceDetails | None
     draft: Mapping[str, Any] | None
+
+
+class Contradiction(BillhookError):
+    """The two sides say of the money what can't both be so. A person has to settle it."""
+
+    code = "sides_contradict"
 
 
 Action = Callable[[Both], Refused | None]
@@ -81,12 +99,12 @@ class Bridge:
         """Do for the invoice whatever can be done now. Raises UpstreamError when OpenMeter can't be asked."""
         done: list[Step] = []
         for _ in range(MOST_STEPS):
-            upstream = self._upstream.invoice(upstream_id)
-            if upstream is None:
-                return Visit(upstream_id, tuple(done), unknown=True)
             try:
+                upstream = self._upstream.invoice(upstream_id)
+                if upstream is None:
+                    return Visit(upstream_id, tuple(done), unknown=True)
                 step, stuck = self._next(upstream)
-            except (BillhookError, NotMirrored) as error:
+            except (BillhookError, NotMirrored, Unreadable) as error:
                 return Visit(upstream_id, tuple(done), stuck=str(error))
             if stuck is not None or step is Step.WAIT:
                 return Visit(upstream_id, tuple(done), stuck)
@@ -125,16 +143,25 @@ class Bridge:
         phase = upstream_phase(upstream.status_details.extended_status)
         if phase is None or not self._is_ours(upstream):
             return Step.WAIT, None
-        both = self._read(upstream, phase)
-        situation = self._situation(phase, both)
-        step = decide(situation, self._post_at)
-        if step is Step.WAIT:
-            return step, None
-        if step is Step.STUCK:
-            return step, f"it is {upstream.status_details.extended_status} upstream and {situation.here} here"
-        log.info("invoice %s upstream: %s", upstream.id, step)
-        refused = self._do(step, both)
+        try:
+            both = self._read(upstream, phase)
+            situation = self._situation(phase, both)
+            step = decide(situation, self._post_at)
+            if step is Step.WAIT:
+                return step, _left_open(phase, both)
+            if step is Step.STUCK:
+                return step, f"it is {upstream.status_details.extended_status} upstream and {situation.here} here"
+            log.info("invoice %s upstream: %s", upstream.id, step)
+            refused = self._do(step, both)
+        except (NotMirrored, InvalidInput) as error:
+            self._tell_not_mirrored(upstream, phase)
+            return Step.TELL_FAILED, str(error)
         return step, None if refused is None else f"OpenMeter refuses {step}: {refused.detail}"
+
+    def _tell_not_mirrored(self, upstream: wire.Invoice, phase: Upstream) -> None:
+        # In its pauses OpenMeter lets nobody change an invoice. Once it has failed there it can be mended, and tried again.
+        if phase in PAUSES:
+            self._upstream.tell(upstream.id, "payment/status", {"trigger": "payment_failed"})
 
     def _is_ours(self, upstream: wire.Invoice) -> bool:
         app = upstream.workflow.apps.invoicing
@@ -144,7 +171,10 @@ class Bridge:
 
     def _read(self, upstream: wire.Invoice, phase: Upstream) -> Both:
         here = self._billing.invoices.find(key_of(upstream.id))
-        mirrors = STEPS[phase][Here.ABSENT] is Step.MIRROR if here is None else phase in SHOWS_CHANGES
+        if here is None:
+            mirrors = STEPS[phase][Here.ABSENT] is Step.MIRROR
+        else:
+            mirrors = may_differ(phase, phase_here(here.status))
         return Both(upstream, here, draft_of(upstream) if mirrors else None)
 
     def _situation(self, phase: Upstream, both: Both) -> Situation:
@@ -181,7 +211,7 @@ class Bridge:
 
         return {
             Step.MIRROR: self._mirror,
-            Step.APPROVE: command(invoices.approve),
+            Step.APPROVE: self._approve,
             Step.RETRY: self._retry,
             Step.DELETE: command(invoices.delete),
             Step.VOID: command(invoices.void),
@@ -196,11 +226,22 @@ class Bridge:
     def _mirror(self, both: Both) -> None:
         draft = _known(both.draft)
         customer = self._bring_customer(both.upstream.customer)
+        made_out_to = _made_out_to(customer, both.upstream.customer)
         if both.here is not None:
-            self._billing.invoices.update(both.here.id, edit_of(draft, customer.party))
+            workflow = both.here.invoice.content.workflow
+            self._billing.invoices.update(both.here.id, edit_of(draft, made_out_to, workflow))
             return
+        if made_out_to != customer.party:
+            # It is submitted for the customer as he is now. Without its digest the next step makes it out as upstream has it.
+            draft = {**draft, "metadata": {**draft["metadata"], DIGEST: ""}}
         with suppress(KeyReused):  # another bridge was faster, with what upstream had a moment ago: read again
             self._billing.invoices.submit(draft, mirrored=True)
+
+    def _approve(self, both: Both) -> None:
+        self._bring_customer(both.upstream.customer)
+        self._billing.invoices.approve(
+            _known(both.here).id, issued_at=both.upstream.issued_at, due_at=both.upstream.due_at
+        )
 
     def _retry(self, both: Both) -> None:
         # What was wrong may have been mended at the customer.
@@ -209,19 +250,14 @@ class Bridge:
 
     def _bring_customer(self, upstream: wire.Party) -> Customer:
         """The customer here, who is known by the upstream id."""
-        customers, stated = self._billing.customers, party(upstream)
-        key = _known(upstream.id)
-        wanted = {
-            "name": stated.get("name", key),
-            "email": self._upstream.email_of(key),
-            "tax_id": stated.get("tax_id"),
-            "addresses": stated["addresses"],
-            "subject_keys": upstream.usage_attribution.subject_keys,
-        }
+        customers, key = self._billing.customers, _known(upstream.id)
+        wanted = customer_of(upstream, self._upstream.customer(key))
         with suppress(NotFound):
-            return customers.update(key, **wanted)
+            before = customers.get(key)
+            metadata = {**before.metadata, **wanted.get("metadata", {})}
+            return customers.update(key, **{**wanted, "metadata": metadata})
         with suppress(Conflict):  # another bridge was faster
-            return customers.create(key=key, **wanted)
+            return customers.create(key=key, **{"name": key, **wanted})
         return customers.get(key)
 
     def _tell(self, both: Both, what: str, body: Mapping[str, Any]) -> Refused | None:
@@ -246,8 +282,34 @@ class Bridge:
             self._billing.invoices.annotate(here.id, {TOLD: str(here.invoice.version)})
 
     def _hear_payment(self, both: Both) -> None:
+        here = _known(both.here)
         heard = telling.HEARD[both.upstream.status_details.extended_status]
-        self._billing.invoices.payment_status(_known(both.here).id, heard)
+        if heard != "paid":
+            self._billing.invoices.payment_status(here.id, heard)
+            return
+        if any(payment.status in UNDER_WAY for payment in here.payments):
+            raise Contradiction(
+                "it is paid upstream, and a payment is under way here; cancel that, or wait for its end"
+            )
+        # Recorded, so that the provider learns of it too and asks nobody for the money again.
+        invoices = self._billing.invoices
+        invoices.record_payment(
+            here.id, here.invoice.amount_due, method="OpenMeter", key=f"{key_of(both.upstream.id)}:paid"
+        )
+
+
+def _made_out_to(customer: Customer, stated: wire.Party) -> CustomerSnapshot:
+    """The customer as the upstream invoice shows him, under our id and with the address to mail to."""
+    shown = CustomerSnapshot.model_validate({**dict(customer.party), "addresses": (), "tax_id": None, **party(stated)})
+    return shown.model_copy(update={"key": customer.key})
+
+
+def _left_open(phase: Upstream, both: Both) -> str | None:
+    """What a provider refused to take away. It stands there, though the invoice is gone on both sides."""
+    if both.here is None or phase not in (Upstream.VOIDED, Upstream.DELETED):
+        return None
+    refused = [issue.message for issue in both.here.issues if issue.severity is Severity.CRITICAL]
+    return f"it is gone on both sides, and the provider still has it: {refused[0]}" if refused else None
 
 
 def _known(value: T | None) -> T:

@@ -26,6 +26,10 @@ class UpstreamError(Exception):
     """OpenMeter could not be reached, or answered something that says nothing about the invoice. Try again later."""
 
 
+class Unreadable(UpstreamError):
+    """OpenMeter answered something that is not what its documents say. A person has to look."""
+
+
 class UpstreamRefusesUs(UpstreamError):
     """OpenMeter does not accept the token. A person has to give another one."""
 
@@ -64,12 +68,12 @@ class OpenMeter:
                 return
             page += 1
 
-    def email_of(self, customer_id: str) -> str | None:
-        """The customer's e-mail address, which stands on no invoice; None where there is none. Raises UpstreamError."""
+    def customer(self, customer_id: str) -> wire.Customer | None:
+        """The customer as he is now; None where there is none any more, or he is not shown to us. Raises UpstreamError."""
         answer = self._send("GET", f"/customers/{customer_id}")
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if answer.is_client_error and answer.status_code != httpx.codes.UNAUTHORIZED:
             return None
-        return _read(wire.Customer, self._accepted(answer)).primary_email or None
+        return _read(wire.Customer, self._accepted(answer))
 
     def tell(self, invoice_id: str, what: str, body: dict[str, Any]) -> Refused | None:
         """Call back. None: taken. Refused where the invoice is not where the callback belongs. Raises UpstreamError."""
@@ -119,7 +123,7 @@ def _read(kind: type[W], answer: httpx.Response) -> W:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = "/".join(str(part) for part in first["loc"])
-        raise UpstreamError(f"OpenMeter's answer can't be read: {first['msg']} at {place!r}.") from error
+        raise Unreadable(f"OpenMeter's answer can't be read: {first['msg']} at {place!r}.") from error
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -88,18 +88,33 @@ def _told_apart() -> Iterator[None]:
 
 def _until_nothing_moves(session: Session, engine: Engine, bridge: Bridge) -> None:
     visits: dict[str, Visit] = {}
+    stuck: dict[str, str] = {}
     steps = 0
     for _ in range(MOST_ROUNDS):
-        visits = {id: bridge.visit(id) for id in bridge.ids_to_visit()}
+        visits = {id: _visited(bridge, id) for id in bridge.ids_to_visit()}
+        stuck |= {id: visit.stuck for id, visit in visits.items() if visit.stuck is not None}
+        stuck = {id: why for id, why in stuck.items() if id not in visits or visits[id].stuck is not None}
         moved = sum(len(visit.steps) for visit in visits.values())
         steps += moved
         if engine.run_until_idle() == 0 and moved == 0:
             break
-    stuck = {id: visit.stuck for id, visit in visits.items() if visit.stuck is not None}
     answer: dict[str, Any] = {"invoices": len(visits), "steps": steps, "stuck": stuck}
     session.answer(answer, lambda: fields({**answer, "stuck": "; ".join(f"{id}: {why}" for id, why in stuck.items())}))
     if stuck:
         raise typer.Exit(NEEDS_A_PERSON)
+
+
+def _visited(bridge: Bridge, upstream_id: str) -> Visit:
+    """The visit; an invoice of which OpenMeter can't answer now keeps no other one waiting."""
+    from billhook_openmeter.bridge import Visit
+    from billhook_openmeter.client import UpstreamError, UpstreamRefusesUs
+
+    try:
+        return bridge.visit(upstream_id)
+    except UpstreamRefusesUs:
+        raise
+    except UpstreamError as error:
+        return Visit(upstream_id, (), stuck=str(error))
 
 
 def _until_stopped(session: Session, engine: Engine, bridge: Bridge, listen: str | None, every_seconds: float) -> None:

@@ -142,16 +142,28 @@ class Situation:
     drafts_at_provider: bool = True
 
 
-SHOWS_CHANGES = frozenset({U.DRAFT_SYNC, U.ISSUE_SYNC})
+SHOWS_CHANGES = frozenset({U.DRAFT_SYNC, U.ISSUE_SYNC, U.PAYMENT_PENDING})
 """Where what upstream has is what has to be at the provider."""
+_PAST_PAUSES = frozenset({U.PAYMENT_PENDING})
+"""Where upstream did not wait for us. What is issued here by then was issued with what upstream had."""
 _AWAITS_US = frozenset({U.DRAFT_SYNC, U.ISSUE_SYNC, U.PAYMENT_PENDING})
 _CHANGEABLE = frozenset({H.DRAFTING, H.DRAFT_FAILED, H.READY})
+_THERE = frozenset(Here) - {H.ABSENT}
+
+
+PAUSES = frozenset({U.DRAFT_SYNC, U.ISSUE_SYNC})
+"""Where upstream waits for us, and lets nobody change the invoice."""
+
+
+def may_differ(upstream: Upstream, here: Here) -> bool:
+    """Whether what upstream has now has to be brought here, where it is not what the invoice here was made from."""
+    return here in (_CHANGEABLE if upstream in _PAST_PAUSES else _THERE) and upstream in SHOWS_CHANGES
 
 
 def decide(situation: Situation, post_at: PostAt = PostAt.ISSUE) -> Step:
     """The next step."""
     upstream, here = situation.upstream, situation.here
-    if not situation.current and upstream in SHOWS_CHANGES and here is not H.ABSENT:
+    if not situation.current and may_differ(upstream, here):
         return _bring_changes(here)
     step = STEPS[upstream][here]
     if step is S.TELL_DRAFT and here is H.READY and post_at is PostAt.DRAFT and not situation.drafts_at_provider:

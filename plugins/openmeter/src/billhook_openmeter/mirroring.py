@@ -5,17 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from billhook.domain.base import METADATA_ENTRIES, Email
 from billhook.domain.money import is_exact
 from billhook.domain.party import CustomerSnapshot
+from billhook.domain.workflow import WorkflowConfig
 from billhook_openmeter import wire
 
 KEY_PREFIX = "openmeter:"
 DIGEST = "openmeter.digest"
 """The metadata that tell what upstream content a revision here was made from."""
 DRAFT_NUMBER = "DRAFT-"
+MARKS_OF_PAUSES = "openmeter.io/custominvoicing/"
+"""Metadata that OpenMeter writes on an invoice when a pause has ended."""
+LONGEST_VALUE = 1024
+LONGEST_TAX_ID = 32
+MOST_SUBJECTS = 1000
+_GIVEN_ON_THE_WAY = frozenset({"number", "due_at"})
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 ONE, ZERO = Decimal(1), Decimal(0)
 
 Json = dict[str, Any]
@@ -37,6 +49,8 @@ def upstream_id_of(key: str | None) -> str | None:
 
 def draft_of(invoice: wire.Invoice) -> Json:
     """The draft. Raises NotMirrored where its lines do not come to the invoice's own total."""
+    if invoice.type != "standard":
+        raise NotMirrored(f"it is a {invoice.type}, and only invoices are carried")
     leaves = [(leaf, parent) for parent in invoice.lines for leaf in _leaves(parent)]
     stated = sum((leaf.totals.total for leaf, _ in leaves), ZERO)
     if stated != invoice.totals.total:
@@ -50,40 +64,77 @@ def draft_of(invoice: wire.Invoice) -> Json:
             "customer_key": _known(invoice.customer.id, "its customer has no id"),
             "currency": invoice.currency,
             "description": invoice.description,
-            "metadata": dict(invoice.metadata),
-            "supplier": party(invoice.supplier),
+            "metadata": _kept(invoice.metadata),
+            "supplier": party(invoice.supplier) if invoice.supplier.name else None,
             "period": _period(invoice.period),
             "workflow": _workflow(invoice),
             "number": None if invoice.number.startswith(DRAFT_NUMBER) else invoice.number,
+            "due_at": _moment(invoice.due_at),
             "lines": [_line(leaf, parent) for leaf, parent in leaves],
         }
     )
-    draft["metadata"][DIGEST] = _digest(draft)
+    draft["metadata"][DIGEST] = _digest(draft, invoice.customer)
     return draft
 
 
-def edit_of(draft: Mapping[str, Any], customer: CustomerSnapshot) -> Json:
-    """The edit that brings what changed upstream to the invoice here, for that customer of ours."""
+def edit_of(draft: Mapping[str, Any], customer: CustomerSnapshot, workflow: WorkflowConfig) -> Json:
+    """The edit that brings what changed upstream to the invoice here, made out to that customer; ``workflow`` is the invoice's own."""
     stated = {name: draft.get(name) for name in ("lines", "metadata", "description", "period", "supplier")}
-    return {**stated, "customer": customer}
+    changed = WorkflowConfig.model_validate({**dict(workflow), **draft["workflow"]})
+    return {**stated, "customer": customer, "workflow": changed}
 
 
-def _digest(draft: Mapping[str, Any]) -> str:
-    # The number is no content: upstream gives it on the way.
-    content = {name: value for name, value in draft.items() if name != "number"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _digest(draft: Mapping[str, Any], customer: wire.Party) -> str:
+    # The number and the dates are no content: upstream gives them on the way, and they are brought when it is issued.
+    content = {name: value for name, value in draft.items() if name not in _GIVEN_ON_THE_WAY}
+    told = json.dumps({**content, "customer": party(customer)}, sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _kept(metadata: Mapping[str, str]) -> Json:
+    """What OpenMeter's users wrote there, as much of it as has room; the marks of its own pauses are none of it."""
+    own = {name: text for name, text in metadata.items() if not name.startswith(MARKS_OF_PAUSES)}
+    return {name: own[name][:LONGEST_VALUE] for name in sorted(own)[: METADATA_ENTRIES - 1]}
 
 
 def party(party: wire.Party) -> Json:
-    """The party as it is stated here."""
+    """The party as it is stated here. What can't be kept of it is left out."""
+    tax_id = party.tax_id.code if party.tax_id else None
     return _without_none(
         {
             "key": party.key,
             "name": party.name,
-            "tax_id": party.tax_id.code if party.tax_id else None,
-            "addresses": [_without_none(address.model_dump()) for address in party.addresses],
+            "tax_id": tax_id if tax_id is None or len(tax_id) <= LONGEST_TAX_ID else None,
+            "addresses": [address_of(address) for address in party.addresses[:1]],
         }
     )
+
+
+def address_of(address: wire.Address) -> Json:
+    """The address as it is stated here; a country by its two letters."""
+    country = (address.country or "").upper()
+    known = country if len(country) == 2 and country.isalpha() and country.isascii() else None
+    return _without_none({**address.model_dump(), "country": known})
+
+
+def customer_of(stated: wire.Party, known: wire.Customer | None) -> Json:
+    """What is known of a customer, as he is now where OpenMeter tells, and otherwise as his invoice shows him."""
+    shown = {name: value for name, value in party(stated).items() if name != "key"}  # theirs; ours is their id
+    wanted = {**shown, "subject_keys": stated.usage_attribution.subject_keys[:MOST_SUBJECTS]}
+    if known is None:
+        return wanted
+    wanted |= _without_none({"name": known.name, "currency": known.currency})
+    if known.billing_address is not None:
+        wanted["addresses"] = [address_of(known.billing_address)]
+    return {**wanted, "email": _email(known.primary_email), "metadata": _kept(known.metadata)}
+
+
+def _email(told: str | None) -> str | None:
+    """The address, where it is one."""
+    try:
+        return _EMAIL.validate_python((told or "").strip())
+    except ValidationError:
+        return None
 
 
 def _refuse_parts_of_cents(currency: str, totals: Sequence[wire.Totals]) -> None:
@@ -172,16 +223,23 @@ def _discount(amount: Decimal, description: str | None, id: str | None = None) -
 def _taxes(leaf: wire.Line) -> Iterator[Json]:
     totals = leaf.totals
     net = totals.amount + totals.charges_total - totals.discounts_total - totals.credits_total
+    taxable = net - totals.taxes_inclusive_total
     for behavior, amount in (("inclusive", totals.taxes_inclusive_total), ("exclusive", totals.taxes_exclusive_total)):
-        if amount:
-            percents = [item.percent for item in leaf.taxes if item.behavior == behavior and item.percent is not None]
+        stated = [item for item in leaf.taxes if item.behavior == behavior and item.percent is not None]
+        if amount or stated:
+            percentage = sum(((item.percent or ZERO) + (item.surcharge or ZERO) for item in stated), ZERO)
             yield {
                 "name": "Tax",
-                "percentage": _plain(sum(percents, ZERO)),
+                "percentage": _plain(percentage if stated else _percentage(amount, taxable)),
                 "behavior": behavior,
-                "taxable_amount": _plain(net - totals.taxes_inclusive_total),
+                "taxable_amount": _plain(taxable),
                 "amount": _plain(amount),
             }
+
+
+def _percentage(amount: Decimal, taxable: Decimal) -> Decimal:
+    """What the amount is of what it was taken on, where upstream does not say."""
+    return round(amount * 100 / taxable, 2) if taxable else ZERO
 
 
 def _tax_config(leaf: wire.Line, parent: wire.Line) -> Json | None:
@@ -189,8 +247,12 @@ def _tax_config(leaf: wire.Line, parent: wire.Line) -> Json | None:
     config = next((config for config in stated if config is not None), None)
     if config is None:
         return None
-    codes = (code.code for code in (config.custom_invoicing, config.stripe) if code is not None)
-    return _without_none({"behavior": config.behavior, "code": next(codes, None)}) or None
+    code = config.custom_invoicing.code if config.custom_invoicing else None  # Stripe's mean nothing elsewhere
+    return _without_none({"behavior": config.behavior, "code": code}) or None
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
 
 
 def _period(period: wire.Period | None) -> Json | None:

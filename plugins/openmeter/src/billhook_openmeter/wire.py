@@ -7,16 +7,23 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 ZERO = Decimal(0)
 
 
 class Wire(BaseModel):
-    """A part of an answer."""
+    """A part of an answer. What is null or an empty text there says nothing, like what is left out."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, told: Any) -> Any:
+        if not isinstance(told, Mapping):
+            return told
+        return {name: value for name, value in told.items() if value is not None and value != ""}
 
 
 class Totals(Wire):
@@ -67,9 +74,13 @@ class Party(Wire):
 
 
 class Customer(Wire):
-    """What OpenMeter knows of a customer beside what stands on invoices."""
+    """A customer as OpenMeter knows him now; his invoices show him as he was when they were made."""
 
+    name: str | None = None
     primary_email: str | None = None
+    billing_address: Address | None = None
+    currency: str | None = None
+    metadata: Mapping[str, str] = Field(default_factory=dict)
 
 
 class TaxCode(Wire):
@@ -90,6 +101,7 @@ class TaxItem(Wire):
     """One tax on one line."""
 
     percent: Decimal | None = None
+    surcharge: Decimal | None = None
     behavior: str | None = None
 
 
@@ -188,6 +200,7 @@ class Invoice(Wire):
 
     id: str
     number: str
+    type: str = "standard"
     currency: str
     description: str | None = None
     metadata: Mapping[str, str] = Field(default_factory=dict)
