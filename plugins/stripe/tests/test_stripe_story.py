@@ -577,3 +577,25 @@ def test_money_given_back_in_the_dashboard_is_noted_here_once(new_story):
         assert len([said for said in told if said.startswith("Money was given back at the provider")]) == 1
         assert problems_of(engine) == []
     story.close()
+
+
+def test_what_was_declined_and_tried_again_is_heard_of_when_the_customer_pays_on_the_page(new_story):
+    story = new_story(Corrections)
+    with story.open() as engine:
+        namespace = engine.namespace()
+        metadata = {"stripe_payment_method": "pm_card_chargeDeclined"}
+        namespace.customers.create("Eve", key="eve", metadata=metadata)
+        draft = {"customer_key": "eve", "currency": "GBP", "lines": [flat("Desk", "20.00")], "workflow": CHARGED}
+        id = namespace.invoices.submit(draft).id
+        work_until_quiet(engine, story.clock)
+        namespace.invoices.retry(id)
+        work_until_quiet(engine, story.clock)
+        assert namespace.invoices.get(id).status == "payment_processing.failed"
+        story.books.pay_on_page(story.books.documents()[0].id)
+        (app,) = namespace.apps.list().items
+        for headers, body in story.books.pending_webhooks():
+            engine.receive_webhook(app.id, dict(headers), body)
+        work_until_quiet(engine, story.clock)
+        assert namespace.invoices.get(id).status == "paid"
+        assert problems_of(engine) == []
+    story.close()

@@ -154,10 +154,12 @@ def find_subject(tx: Transaction, app_id: str, event: WebhookEvent) -> tuple[str
     """The item and subject that an event is about: (payment or refund id, invoice id) or (invoice id, invoice id)."""
     table = _MONEY.get(event.kind)
     if table is not None:
+        # A provider may try again on the payment that failed: it is about the newest of ours then.
         row = tx.first(
-            sa.select(table.c.id, table.c.invoice_id).where(
-                table.c.app_id == app_id, table.c.external_id == event.external_id
-            )
+            sa.select(table.c.id, table.c.invoice_id)
+            .where(table.c.app_id == app_id, table.c.external_id == event.external_id)
+            .order_by(table.c.id.desc())
+            .limit(1)
         )
         return None if row is None else (row.id, row.invoice_id)
     row = tx.first(
