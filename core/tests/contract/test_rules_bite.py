@@ -38,7 +38,7 @@ from billhook.engine.fresh_credentials import FreshCredentials
 from billhook.engine.journal import Attempt
 from billhook.engine.plugin_values import PluginValues
 from billhook.engine.recovery import Resend
-from billhook.engine.sending import Sender
+from billhook.engine.sending import Landed, Sender
 from billhook.engine.settle import Settler
 from billhook.engine.settled import Settled
 from billhook.plugins import catalog, checks, handle
@@ -311,7 +311,7 @@ def let_generators_hold_on(patch: Patch) -> None:
 
 
 def send_however_late(patch: Patch) -> None:
-    patch.setattr(Sender, "_send", lambda self, sending: self._transmit(sending, 30.0))
+    patch.setattr(Sender, "_send", lambda self, sending: Landed(sending, self._transmit(sending, 30.0), None))
 
 
 def ignore_fences(patch: Patch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,9 +19,11 @@ Run = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def command_line() -> typer.Typer:
+def command_line() -> Iterator[typer.Typer]:
+    before = list(app.registered_commands)
     register(app)
-    return app
+    yield app
+    app.registered_commands[:] = before
 
 
 @pytest.fixture

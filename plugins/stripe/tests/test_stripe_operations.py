@@ -559,7 +559,8 @@ def test_how_a_payment_by_itself_can_end(counter, books, method, status, code):
 
 def test_a_payment_is_found_by_our_id(counter):
     item, run = counter.charged()
-    assert counter.run(Capability.CHECK_PAYMENT, item).result == run.result
+    nothing_given_back = replace(run.result, refunded=Decimal(0))
+    assert counter.run(Capability.CHECK_PAYMENT, item).result == nothing_given_back
     other = replace(item, id=an_id(999))
     assert counter.run(Capability.CHECK_PAYMENT, other).codes == ["payment_not_there"]
 
