@@ -90,6 +90,12 @@ def test_the_connection_of_an_app_is_checked_over_the_network(cli, app_id, sandb
     assert "some-other-token" not in refused.err
 
 
+def test_a_credential_that_is_not_there_is_not_taken_back(cli, app_id):
+    refused = cli("apps", "credentials", app_id, "--unset", "webhook", "--json")
+    assert (refused.code, refused.error["code"]) == (1, "config_invalid")
+    assert "it has token" in refused.error["message"]
+
+
 def test_apps_are_switched_off_and_on(cli, app_id):
     assert cli("apps", "disable", app_id, "--json").json["enabled"] is False
     assert cli("apps", "enable", app_id, "--json").json["enabled"] is True

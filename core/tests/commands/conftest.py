@@ -62,6 +62,7 @@ class BooksSettings(BaseModel):
 class BooksKey(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     api_key: SecretStr
+    webhook_key: SecretStr | None = None
 
 
 class BooksProvider(Provider[BooksSettings]):

@@ -18,6 +18,13 @@ from billhook.testing.builders import a_content, a_view, an_invoice
 RULES = {"rules": [{"name": "the rest", "then": {"account": "260"}}]}
 
 
+def credential_of(desk, app_id):
+    """What is stored for the app."""
+    with desk.context.database.read() as tx:
+        credential_id = desk.context.apps.get(tx, app_id).credential_id
+        return Credentials(desk.clock, desk.context.credential_keys).load(tx, credential_id)
+
+
 class TestInstalling:
     def test_an_app_is_installed_with_a_lease_to_work_on(self, desk):
         app = desk.apps.install(
@@ -66,6 +73,37 @@ class TestSecrets:
         shown = f"{app!r} {app.model_dump_json()} {handle!r} {credential!r} {refused.value}"
         assert "sesame" not in shown
         assert credential.secrets == {"api_key": "sesame-open"}
+
+    def test_credentials_that_are_not_named_stay_and_one_is_taken_back(self, desk):
+        app = desk.an_app()
+        until = desk.clock.now() + timedelta(hours=1)
+        desk.apps.set_credentials(app.id, {"api_key": "sesame"}, expire_at=until)
+
+        desk.apps.set_credentials(app.id, {"webhook_key": "hook"})
+        assert credential_of(desk, app.id).secrets == {"api_key": "sesame", "webhook_key": "hook"}
+        assert credential_of(desk, app.id).expires_at == until
+        desk.apps.set_credentials(app.id, {}, unset=["webhook_key"])
+        assert credential_of(desk, app.id).secrets == {"api_key": "sesame"}
+
+    def test_credentials_that_had_expired_are_tried_anew_once_they_are_changed(self, desk):
+        app = desk.an_app()
+        desk.apps.set_credentials(app.id, {"api_key": "old"}, expire_at=desk.clock.now())
+
+        desk.apps.set_credentials(app.id, {"webhook_key": "hook"})
+        assert credential_of(desk, app.id).expires_at == desk.clock.now()
+        desk.apps.set_credentials(app.id, {"api_key": "new"})
+        assert credential_of(desk, app.id).expires_at is None
+
+    @pytest.mark.parametrize(
+        "name, told",
+        [("webhook_key", "no credential 'webhook_key'.*it has api_key"), ("api_key", "api_key: it is")],
+    )
+    def test_a_credential_that_is_not_there_or_that_is_needed_is_not_taken_back(self, desk, name, told):
+        app = desk.an_app()
+        before = credential_of(desk, app.id)
+        with pytest.raises(ConfigError, match=told):
+            desk.apps.set_credentials(app.id, {}, unset=[name])
+        assert credential_of(desk, app.id) == before
 
     def test_only_one_of_two_refreshes_wins(self, desk):
         app = desk.an_app()

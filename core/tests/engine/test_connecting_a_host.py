@@ -90,6 +90,22 @@ def test_nothing_that_is_held_meanwhile_shows_a_secret(billing, visit):
         assert secret not in shown.replace(authorization.url, "")
 
 
+def test_what_an_app_has_besides_the_grant_stays_when_its_account_is_connected_again(billing, visit, engine):
+    def connect(*names: str) -> list[Any]:
+        authorization = billing.connecting.begin("grants", redirect_uri=BACK, credentials=SECRET)
+        grant = billing.connecting.finish(authorization, visit(authorization))
+        return billing.connecting.keep(grant, [one for one in grant.accounts if one.id in names])
+
+    (south,) = connect("south")
+    billing.apps.set_credentials(south.id, {"webhook_secret": "hook"})
+    apps = connect("north", "south")
+    assert {app.name for app in apps} == {"North", "South"}
+    with engine.database.read() as tx:
+        ids = {str(engine.context.apps.get(tx, app.id).credential_id) for app in apps}
+        stored = engine.credentials.load_many(tx, [*ids])
+    assert [credential.secrets["webhook_secret"] for credential in stored.values()] == ["hook"]
+
+
 def test_two_apps_that_name_their_companies_themselves_are_not_taken_for_one(billing, visit):
     apps = []
     for realm in ("one", "two", "one"):

@@ -179,6 +179,16 @@ def test_a_row_that_was_copied_over_another_tenants_is_not_used(store_url: str):
     shop.close()
 
 
+def test_credentials_whose_key_is_lost_are_set_anew(store_url: str):
+    shop = a_shop_with(store_url, OLD)
+    shop.restart(credential_keys=(NEW,))
+    with pytest.raises(CredentialKeyError):
+        shop.run()
+    shop.ns.apps.set_credentials(shop.app.id, {"token": "anew"})
+    assert token_sent(shop) == "Bearer anew"
+    shop.close()
+
+
 def test_a_key_file_that_cannot_be_read_is_told(tmp_path: Path):
     keys = tmp_path / "keys"
     keys.mkdir()

@@ -293,6 +293,30 @@ def test_what_somebody_sets_while_a_renewal_is_under_way_stays(office: Office):
     assert office.problems() == []
 
 
+def test_a_secret_that_somebody_adds_while_a_renewal_is_under_way_costs_none_of_the_two(office: Office):
+    office.clock.advance(timedelta(hours=1))
+    app_id = office.billing.apps.list().items[0].id
+    places: list[str] = []
+
+    def fault(place: str) -> str | None:
+        places.append(place)
+        if place == "refreshed":
+            office.billing.apps.set_credentials(app_id, {"webhook_secret": "hook"})
+        return None
+
+    office.server.fault = fault
+    office.submit()
+    office.run()
+    engine = office.engines[0]
+    with engine.database.read() as tx:
+        id = engine.context.apps.get(tx, app_id).credential_id
+        secrets = engine.credentials.load(tx, str(id)).secrets
+    assert places == ["refresh", "refreshed"]
+    assert secrets["webhook_secret"] == "hook"
+    assert secrets["refresh_token"] == office.server.grants["main"].refresh_token
+    assert office.problems() == []
+
+
 @pytest.mark.parametrize("visit", [1, 2])
 @pytest.mark.parametrize("point", ["connection.before", "connection.after", "commit.before", "commit.after"])
 def test_a_crash_anywhere_around_a_renewal_loses_no_grant(office: Office, point: str, visit: int):

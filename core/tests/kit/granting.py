@@ -244,6 +244,7 @@ class GrantCredentials(BaseModel):
     client_secret: SecretStr
     access_token: SecretStr | None = None
     refresh_token: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
 
 
 class GrantsProvider(Provider[GrantSettings]):

@@ -308,6 +308,8 @@ def test_an_app_in_full_is_installed_changed_switched_and_checked(served):
     place = f"{OWN}/apps/{app['id']}"
     ready = served.call("PUT", f"{place}/credentials", json={"credentials": {"token": "t"}}, expect=200).json()
     assert ready["status"] == "ready"
+    unknown = served.problem("PUT", f"{place}/credentials", 400, json={"unset": ["secret"]})
+    assert "it has token" in unknown["detail"]
     change = {"name": "South", "settings": {"ledger": "south"}, "description": None, "enabled": False}
     changed = served.call("PATCH", place, json=change, expect=200).json()
     assert (changed["name"], changed["settings"], changed["enabled"]) == ("South", {"ledger": "south"}, False)

@@ -31,6 +31,10 @@ Unset = Annotated[
     list[str],
     repeatable("--unset", "NAME", "Take a setting back: the provider's own value holds again. Repeatable."),
 ]
+UnsetCredential = Annotated[
+    list[str],
+    repeatable("--unset", "NAME", "Take a credential back. Repeatable."),
+]
 Unlabel = Annotated[
     list[str],
     repeatable("--unlabel", "NAME"),
@@ -133,13 +137,15 @@ def disable(session: Session, app_id: AppId) -> None:
 
 
 @command(group, "credentials")
-def set_credentials(session: Session, app_id: AppId, *, credential: Asked, credential_env: FromEnvironment) -> None:
-    """Give the app new credentials. Work that was held for want of them goes on."""
+def set_credentials(
+    session: Session, app_id: AppId, *, credential: Asked, credential_env: FromEnvironment, unset: UnsetCredential
+) -> None:
+    """Give the app new credentials; those that are not named stay. Work that was held for want of them goes on."""
     given = secrets(credential, credential_env)
-    if given is None:
+    if given is None and not unset:
         raise typer.BadParameter("Name at least one.", param_hint="--credential")
     with session.billing() as billing:
-        _answer(session, billing.apps.set_credentials(app_id, given))
+        _answer(session, billing.apps.set_credentials(app_id, given or {}, unset=unset))
 
 
 @command(group, "check")

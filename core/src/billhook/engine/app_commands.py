@@ -16,7 +16,7 @@ from billhook.domain.mapping import parse_mapping_rules
 from billhook.domain.parsing import parse
 from billhook.engine.apps import app_not_found
 from billhook.engine.context import Context
-from billhook.engine.credentials import Credentials
+from billhook.engine.credentials import Credential, Credentials
 from billhook.engine.dissolving import dissolve_of_app
 from billhook.engine.locks import hold
 from billhook.engine.moments import MICROSECOND, to_micros
@@ -26,7 +26,7 @@ from billhook.engine.records import UNCHANGED, App, AppStatus, Page, Unchanged
 from billhook.engine.stored import app_values, read_app
 from billhook.engine.unit import Unit
 from billhook.engine.work import CLAIMED
-from billhook.errors import ConfigError, Conflict, InUse
+from billhook.errors import ConfigError, Conflict, CredentialKeyError, InUse
 from billhook.plugins.handle import ProviderHandle
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -160,12 +160,19 @@ class AppCommands:
         """Go on with what waits for the app."""
         return self._context.database.write(lambda tx: self._switch(tx, app_id, enabled=True))
 
-    def set_credentials(self, app_id: str, raw: Json, *, expire_at: datetime | None = None) -> App:
+    def set_credentials(
+        self,
+        app_id: str,
+        raw: Json,
+        *,
+        unset: Sequence[str] = (),
+        expire_at: datetime | Unchanged | None = UNCHANGED,
+    ) -> App:
         """Give the app, and those that share its credentials, new ones. They are ready again, and work that was held goes on.
 
-        Raises ConfigError, which shows no value.
+        Those that are not named stay, except for those under ``unset``, which are taken back. Raises ConfigError, which shows no value.
         """
-        return self._context.database.write(lambda tx: self._set_credentials(tx, app_id, raw, expire_at))
+        return self._context.database.write(lambda tx: self._set_credentials(tx, app_id, raw, unset, expire_at))
 
     def share_credentials(self, app_id: str, other_id: str) -> App:
         """Let the app use the credentials of another app of the same provider, in place of its own. It has that app's status then.
@@ -235,19 +242,34 @@ class AppCommands:
         self._announce(tx, app)
         return app
 
-    def _set_credentials(self, tx: Transaction, app_id: str, raw: Json, expire_at: datetime | None) -> App:
+    def _set_credentials(
+        self, tx: Transaction, app_id: str, raw: Json, unset: Sequence[str], expire_at: datetime | Unchanged | None
+    ) -> App:
         app = self._installed(tx, app_id)
-        self._context.apps.provider(app.type, app.id).credentials(raw)
         credential_id = tx.scalar(sa.select(_app.c.credential_id).where(_app.c.id == app.id))
+        before = self._credentials_before(tx, credential_id)
+        secrets = _without({**before.secrets, **raw}, unset, app.name)
+        self._context.apps.provider(app.type, app.id).credentials(secrets)
+        until = _expiry(before, secrets, self._context.clock.now()) if expire_at is UNCHANGED else expire_at
         if credential_id is None:
             credential_id = self._context.new_id(self._context.clock.now())
-            self._credentials.save(tx, credential_id, self._namespace, app.type, raw, expire_at)
+            self._credentials.save(tx, credential_id, self._namespace, app.type, secrets, until)
             tx.execute(sa.update(_app).where(_app.c.id == app.id).values(credential_id=credential_id))
         else:
-            self._credentials.replace(tx, credential_id, raw, expire_at)
+            self._credentials.replace(tx, credential_id, secrets, until)
         sharing = [self._authorize(tx, shared_id) for shared_id in self._sharing(tx, credential_id)]
         self._resume(tx, [shared.id for shared in sharing])
         return next(shared for shared in sharing if shared.id == app_id)
+
+    def _credentials_before(self, tx: Transaction, credential_id: str | None) -> Credential:
+        """What an app has; nothing where no key opens it, so that it can be given anew."""
+        nothing = Credential(0, {}, self._context.clock.now())
+        if credential_id is None:
+            return nothing
+        try:
+            return self._credentials.hold(tx, credential_id)
+        except CredentialKeyError:
+            return nothing
 
     def _authorize(self, tx: Transaction, app_id: str) -> App:
         app = self._installed(tx, app_id)
@@ -304,6 +326,21 @@ class AppCommands:
         if row is None:
             raise app_not_found(tx, app_id, self._namespace)
         return row
+
+
+def _without(secrets: Mapping[str, Any], names: Sequence[str], app_name: str) -> dict[str, Any]:
+    for name in names:
+        if name not in secrets:
+            there_are = f"it has {', '.join(secrets)}" if secrets else "it has none"
+            raise ConfigError(f"{app_name} has no credential {name!r} to take back: {there_are}.")
+    return {name: value for name, value in secrets.items() if name not in names}
+
+
+def _expiry(before: Credential, secrets: Mapping[str, Any], now: datetime) -> datetime | None:
+    """As it was, unless what had expired, or was refused, is changed: then the new ones are tried."""
+    is_past = before.expires_at is not None and before.expires_at <= now
+    is_changed = any(secrets.get(name) != value for name, value in before.secrets.items())
+    return None if is_past and is_changed else before.expires_at
 
 
 def _accepted_settings(handle: ProviderHandle, settings: Json) -> Json:

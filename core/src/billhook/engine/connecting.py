@@ -101,7 +101,7 @@ class Connecting:
         return self._begin(app, redirect_uri, credentials, is_known=False)
 
     def begin_again(self, app_id: str, *, redirect_uri: str, credentials: Json = NOTHING) -> Authorization:
-        """Ask for access anew, for an app whose grant is dead. ``credentials`` replace those that it has.
+        """Ask for access anew, for an app whose grant is dead. ``credentials`` replace those of the same names that it has.
 
         Raises NotFound, Unsupported or ConfigError.
         """
@@ -137,10 +137,15 @@ class Connecting:
         """
         if grant.authorization.is_known:
             return [self._keep_known(grant)]
+        wanted = [
+            (settings, account_name, self._app_of(grant.authorization.app, settings))
+            for settings, account_name in self._wanted(grant, accounts)
+        ]
         kept: list[App] = []
-        for settings, account_name in self._wanted(grant, accounts):
+        # What an app that is there knows besides, such as the secret of webhooks, serves those that share the grant with it too.
+        for settings, account_name, known in sorted(wanted, key=lambda each: each[2] is None):
             first = kept[0].id if kept else None
-            kept.append(self._keep(grant, settings, name or account_name, mapping, first))
+            kept.append(self._keep(grant, settings, name or account_name, mapping, known, first))
         return kept
 
     def _begin(self, app: AppHandle, redirect_uri: str, secrets: Json, *, is_known: bool) -> Authorization:
@@ -171,8 +176,9 @@ class Connecting:
             raise ConfigError(f"The grant reaches no account at {app.name}. Begin again, and choose one.")
         return [({**app.settings_json, ACCOUNT: account.id}, account.name or app.name) for account in accounts]
 
-    def _keep(self, grant: Grant, settings: Json, name: str, mapping: Json | None, first: str | None) -> App:
-        known = self._app_of(grant.authorization.app, settings)
+    def _keep(
+        self, grant: Grant, settings: Json, name: str, mapping: Json | None, known: App | None, first: str | None
+    ) -> App:
         if known is not None and first is not None:
             return self._apps.share_credentials(known.id, first)
         if known is not None:

@@ -75,6 +75,13 @@ class Credentials:
             raise NotFound("credential", id)
         return self._read(row)
 
+    def hold(self, tx: Transaction, id: str) -> Credential:
+        """As ``load``, and nobody changes them before the transaction ends."""
+        row = tx.first(_LOAD.with_for_update(), {"credential_id": id})
+        if row is None:
+            raise NotFound("credential", id)
+        return self._read(row)
+
     def load_many(self, tx: Transaction, ids: Sequence[str]) -> dict[str, Credential]:
         """The secrets of these ids; those that are not there are left out. Raises CredentialKeyError when no key fits."""
         rows = tx.all(sa.select(_table).where(_table.c.id.in_(ids)))
@@ -90,8 +97,8 @@ class Credentials:
         return tx.scalar(sa.select(_table.c.version).where(_table.c.id == id))  # type: ignore[no-any-return]
 
     def replace(self, tx: Transaction, id: str, raw: Mapping[str, Any], expires_at: datetime | None = None) -> None:
-        """Put other secrets in their place, whatever version they have. Whoever is renewing them comes too late."""
-        values = {"version": _table.c.version + 1, **_UNLOCKED, **self._sealed(tx, id, raw, expires_at)}
+        """Put other secrets in their place, whatever version they have. The right to renew them stays with whoever has it."""
+        values = {"version": _table.c.version + 1, **self._sealed(tx, id, raw, expires_at)}
         tx.execute(sa.update(_table).where(_table.c.id == id).values(values))
 
     def swap(
@@ -137,9 +144,9 @@ class Credentials:
         tx.execute(sa.update(_table).where(_table.c.id == id).values(values))
         return self._read(row)
 
-    def unlock(self, tx: Transaction, id: str, version: int, owner: str) -> None:
+    def unlock(self, tx: Transaction, id: str, owner: str) -> None:
         """Give the right back."""
-        mine = sa.and_(_table.c.id == id, _table.c.version == version, _table.c.lock_owner == owner)
+        mine = sa.and_(_table.c.id == id, _table.c.lock_owner == owner)
         tx.execute(sa.update(_table).where(mine).values(_UNLOCKED))
 
     # Keys.

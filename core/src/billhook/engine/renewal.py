@@ -98,7 +98,7 @@ class Renewals:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - the plugin failed; whether the provider did anything is as open as after a lost answer
-            return self._postponed(app, found, NoAnswer(told(error, app.handle.credentials(found.secrets))))
+            return self._postponed(app, NoAnswer(told(error, app.handle.credentials(found.secrets))))
 
     def _lock(self, tx: Transaction, app: AppHandle, version: int) -> Credential | Locked:
         longest = app.handle.declaration.rules(Capability.REFRESH_CREDENTIALS).longest
@@ -110,20 +110,24 @@ class Renewals:
         try:
             result = self._connections.run(app, Capability.REFRESH_CREDENTIALS, app.handle.credentials(old.secrets))
         except NoAnswer as failure:
-            return self._postponed(app, old, failure)
+            return self._postponed(app, failure)
         except ConfigError as refusal:
             return self._give_up(app, old, str(refusal))
         if not isinstance(result, CredentialsResult):
             raise ContractViolation(f"refresh_credentials of {app.type} is done without a CredentialsResult.")
-        secrets = {**old.secrets, **result.credentials}
-        app.handle.credentials(secrets)
-        return Renewed(self._keep(app, old, secrets, result))
+        app.handle.credentials({**old.secrets, **result.credentials})
+        return Renewed(self._keep(app, old, result))
 
-    def _keep(self, app: AppHandle, old: Credential, secrets: dict[str, str], result: CredentialsResult) -> Credential:
+    def _keep(self, app: AppHandle, old: Credential, result: CredentialsResult) -> Credential:
         """Store them. What somebody set meanwhile stays; a database that fails is asked again, because these exist nowhere else."""
 
         def swap(tx: Transaction) -> Credential:
-            self._credentials.swap(tx, _id_of(app), old.version, secrets, result.expires_at)
+            known = self._credentials.hold(tx, _id_of(app))
+            if any(known.secrets.get(name) != old.secrets.get(name) for name in result.credentials):
+                self._credentials.unlock(tx, _id_of(app), self._owner)
+                return known
+            secrets = {**known.secrets, **result.credentials}
+            self._credentials.swap(tx, _id_of(app), known.version, secrets, result.expires_at)
             return self._credentials.load(tx, _id_of(app))
 
         for _ in range(STORE_TRIES - 1):
@@ -136,17 +140,17 @@ class Renewals:
     def _give_up(self, app: AppHandle, old: Credential, reason: str) -> Renewal:
         def hold(tx: Transaction) -> Credential | None:
             known = self._credentials.load(tx, _id_of(app))
+            self._credentials.unlock(tx, _id_of(app), self._owner)
             if known.version != old.version:
                 return known
-            self._credentials.unlock(tx, _id_of(app), old.version, self._owner)
             all_become_unauthorized(self._context, tx, _id_of(app))
             return None
 
         newer = self._context.database.write(hold)
         return Refused(reason) if newer is None else Renewed(newer)
 
-    def _postponed(self, app: AppHandle, old: Credential, failure: NoAnswer) -> Renewal:
-        self._context.database.write(lambda tx: self._credentials.unlock(tx, _id_of(app), old.version, self._owner))
+    def _postponed(self, app: AppHandle, failure: NoAnswer) -> Renewal:
+        self._context.database.write(lambda tx: self._credentials.unlock(tx, _id_of(app), self._owner))
         fields = {"app": app.id, "type": app.type, "reason": str(failure)}
         self._context.telemetry.log(
             logging.WARNING, "An app's credentials could not be renewed; it is tried again.", fields

@@ -46,9 +46,10 @@ class Change(WireModel):
 
 
 class Credentials(WireModel):
-    """New credentials, all of them."""
+    """New credentials. Those that are not named stay; those under ``unset`` are taken back."""
 
-    credentials: Json
+    credentials: Json = Field(default_factory=dict)
+    unset: list[str] = Field(default_factory=list)
 
 
 @router.get("/providers", response_model=Json)
@@ -97,7 +98,7 @@ def change_app(billing: Administering, app_id: UlidPath, change: Change) -> Resp
 @router.put("/apps/{app_id}/credentials", response_model=Json)
 def set_credentials(billing: Administering, app_id: UlidPath, given: Credentials) -> Response:
     """Give the app new credentials. Work that was held for want of them goes on."""
-    return reply(shown(billing.apps.set_credentials(app_id, given.credentials)))
+    return reply(shown(billing.apps.set_credentials(app_id, given.credentials, unset=given.unset)))
 
 
 @router.post("/apps/{app_id}/check", response_model=Json)
