@@ -5,6 +5,8 @@ from decimal import Decimal
 import pytest
 
 from billhook.cli.output import print_json
+from billhook.contract import Rejected, hookimpl
+from billhook.testing.sandbox.provider import SandboxProvider
 
 COLUMNS = "key,customer_key,currency,line_name,item_code,quantity,unit_price,type\n"
 
@@ -329,6 +331,41 @@ def test_a_status_that_no_invoice_has_is_refused_with_the_known_ones(cli, shop):
     assert (answer.code, answer.error["code"]) == (1, "status_unknown")
     assert "paid" in answer.error["message"]
     assert "draft.invalid" in answer.error["message"]
+
+
+def test_a_deletion_that_failed_is_asked_for_again(cli, shop, invoice, sandbox, monkeypatch):
+    cli("profiles", "update", shop, "--workflow", "auto_advance=false")
+    invoice("i-1")
+    cli("worker", "--once")
+    with monkeypatch.context() as patch:
+        patch.setattr(SandboxProvider, "delete", _refuse)
+        cli("invoices", "delete", "i-1")
+        assert cli("worker", "--once", "--json").json["failed"] == 1
+    assert [entry["key"] for entry in cli("invoices", "list", "--json").json["items"]] == ["i-1"]
+    (retried,) = cli("invoices", "retry", "--all-failed", "--json").json["items"]
+    assert retried["status"] == "delete.syncing"
+    assert cli("worker", "--once").code == 0
+    assert cli("invoices", "list", "--json").json["items"] == []
+
+
+def test_credit_notes_that_failed_are_named_where_everything_is_retried(cli, shop, write, monkeypatch):
+    file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
+    cli("credit-notes", "create", file)
+    with monkeypatch.context() as patch:
+        patch.setattr(SandboxProvider, "credit", _refuse)
+        worked = cli("worker", "--once", "--json")
+    assert (worked.code, worked.json["failed_credit_notes"]) == (3, 1)
+    assert "billhook credit-notes list --status failed" in cli("invoices", "retry", "--all-failed").err
+    assert cli("credit-notes", "list", "--status", "failed", "--json").json["items"][0]["key"] == "n"
+    assert cli("credit-notes", "void", "n", "--json").json["status"] == "voided"
+    assert cli("worker", "--once").code == 0
+
+
+@hookimpl
+def _refuse(self, batch):
+    refused = {item.id: Rejected.because("not_now", "No.") for item in batch.items}
+    yield from ()
+    return refused
 
 
 def test_a_retry_of_everything_says_when_nothing_had_failed(cli, invoice):

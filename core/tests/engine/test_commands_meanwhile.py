@@ -21,7 +21,9 @@ from engine_kit import (
     repeat,
 )
 
-from billhook.contract import Batch, Done, OperationRules, PaymentResult, PaymentStatus, RemovalResult
+from billhook.contract import Batch, Done, OperationRules, PaymentResult, PaymentStatus, Rejected, RemovalResult
+from billhook.engine.invoice_filter import InvoiceFilter
+from billhook.engine.standing import standing_of
 from billhook.errors import NotAllowed
 from billhook.store import schema
 
@@ -60,6 +62,27 @@ def test_a_delete_during_the_sync_waits_for_it_and_then_removes_what_was_made(a_
     details = shop.get(id)
     assert (details.status, details.pending_command) == ("deleted", None)
     assert [request.url.rpartition("/")[2] for request in shop.wire.sent] == ["drafts", "removed"]
+
+
+def test_a_deletion_that_its_app_refuses_is_counted_and_listed_until_it_is_done(a_shop_anywhere: OpenShop):
+    refusals = [Rejected.because("document_state", "It is approved there.")]
+
+    def remove_or_refuse(self: Any, batch: Batch[Any, Any]) -> Any:
+        outcomes = yield from remove(self, batch)
+        return {batch.only.id: refusals.pop()} if refusals else outcomes
+
+    shop = a_shop_anywhere(a_removing_provider(delete=remove_or_refuse), workflow={"auto_advance": False})
+    id = shop.submit()
+    shop.run()
+    shop.ns.invoices.delete(id)
+    shop.run()
+    assert shop.status(id) == "delete.failed"
+    assert standing_of(shop.engine.context, shop.namespace).failed == 1
+    assert [view.id for view in shop.ns.invoices.list(InvoiceFilter(("delete.failed",))).items] == [id]
+    shop.ns.invoices.delete(id)
+    shop.run()
+    assert standing_of(shop.engine.context, shop.namespace).failed == 0
+    assert shop.ns.invoices.list().items == ()
 
 
 def test_a_delete_whose_sync_was_lost_waits_until_that_is_known(a_shop: OpenShop):

@@ -13,7 +13,8 @@ from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment
 from billhook.contract import (
     Batch,
 )
-from billhook.errors import InvalidInput, KeyReused, NotAllowed, NotFound, Unsupported
+from billhook.engine.standing import standing_of
+from billhook.errors import InUse, InvalidInput, KeyReused, NotAllowed, NotFound, Unsupported
 from billhook.store import schema
 
 OpenShop = Callable[..., Shop]
@@ -167,6 +168,36 @@ def test_a_refused_credit_note_can_be_tried_again(a_shop: OpenShop):
     shop.ns.credit_notes.retry(note.id)
     shop.run()
     assert shop.ns.credit_notes.get(note.id).status == "issued"
+
+
+def test_a_credit_note_that_failed_is_counted_until_it_is_given_up(a_shop_anywhere: OpenShop):
+    shop = a_crediting_shop(a_shop_anywhere)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3"))
+    customer_id = shop.rows(schema.credit_note, id=note.id)[0]["customer_id"]
+    with pytest.raises(NotAllowed, match="is issuing; only one that failed"):
+        shop.ns.credit_notes.void(note.id)
+    shop.books.refuses = {note.id}
+    shop.run()
+    standing = standing_of(shop.engine.context, shop.namespace)
+    assert (standing.failed_credit_notes, standing.needs_a_person) == (1, True)
+    assert [view.id for view in shop.ns.credit_notes.list(status="failed")] == [note.id]
+    with pytest.raises(InUse, match=note.id):
+        shop.ns.customers.delete(customer_id)
+    for _ in range(2):
+        assert shop.ns.credit_notes.void(note.id).status == "voided"
+    assert not standing_of(shop.engine.context, shop.namespace).needs_a_person
+    assert shop.ns.credit_notes.issues(note.id) == ()
+    shop.ns.customers.delete(customer_id)
+
+
+def test_a_credit_note_that_stands_is_not_given_up(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3"))
+    shop.run()
+    with pytest.raises(NotAllowed, match="with an invoice"):
+        shop.ns.credit_notes.void(note.id)
+    with pytest.raises(InvalidInput, match="Use one of draft, issuing, issued"):
+        shop.ns.credit_notes.list(status="fialed")
 
 
 def test_what_is_no_credit_note_is_refused(a_shop: OpenShop):

@@ -30,11 +30,14 @@ def create(session: Session, file: DraftFile, *, skip_bad: SkipBad = False) -> N
 
 @command(group, "list")
 def list_credit_notes(
-    session: Session, *, limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100
+    session: Session,
+    *,
+    status: Annotated[str | None, typer.Option(help="Only those, such as failed.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
 ) -> None:
     """Credit notes, the newest first."""
     with session.billing() as billing:
-        found = billing.credit_notes.list(limit=limit)
+        found = billing.credit_notes.list(status=status, limit=limit)
     columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")
     session.answer({"items": [invoice_json(view) for view in found]}, lambda: table(columns, map(invoice_row, found)))
 
@@ -55,6 +58,14 @@ def retry(session: Session, credit_note: Id) -> None:
         view = billing.credit_notes.retry(_found(billing, credit_note).id)
         issues = billing.credit_notes.issues(view.id)
     session.answer({**invoice_json(view, whole=True), "issues": issues}, lambda: credit_note_page(view, issues))
+
+
+@command(group, "void")
+def void(session: Session, credit_note: Id) -> None:
+    """Give up a credit note that failed: nothing is credited, and nothing is sent. One that is issued stands."""
+    with session.billing() as billing:
+        view = billing.credit_notes.void(_found(billing, credit_note).id)
+    session.answer({**invoice_json(view, whole=True), "issues": ()}, lambda: credit_note_page(view, ()))
 
 
 def _found(billing: Namespace, credit_note: str) -> InvoiceView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,9 @@ DraftFile = Annotated[
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Store what is good; report the rest, and exit with 1.")]
 MOST_RETRIED = 1000
+CREDIT_NOTES_TOO = (
+    "Credit notes failed too. List them with `billhook credit-notes list --status failed`; `retry` or `void` each."
+)
 
 
 @command(group, "create")
@@ -154,12 +158,17 @@ def retry(
     ],
     all_failed: Annotated[bool, typer.Option("--all-failed", help="Every invoice that failed or is invalid.")] = False,
 ) -> None:
-    """Try again what failed: one invoice, several, or all. Drafts take over what was mended at their customers."""
+    """Try again what failed: one invoice, several, or all. Drafts take over what was mended at their customers.
+
+    A deletion that failed is asked for again. Credit notes have a `retry` of their own.
+    """
     if bool(invoices) == all_failed:
         raise typer.BadParameter("Name invoices, or say --all-failed.", param_hint="INVOICE")
     with session.billing() as billing:
         wanted = invoices or _failed(billing)
         results = [_retried(billing, invoice) for invoice in wanted]
+        if all_failed and billing.credit_notes.list(status="failed", limit=1):
+            print(CREDIT_NOTES_TOO, file=sys.stderr)
     rows = [(result["invoice"], result.get("status"), result.get("reason")) for result in results]
     columns = ("invoice", "status now", "refused because")
     session.answer({"items": results}, lambda: table(columns, rows) if rows else "Nothing had failed.")
@@ -220,7 +229,9 @@ def _failed(billing: Namespace) -> list[str]:
 
 def _retried(billing: Namespace, invoice: str) -> dict[str, Any]:
     try:
-        details = billing.invoices.retry(found(billing, invoice).id)
+        known = found(billing, invoice)
+        again = billing.invoices.delete if known.status == "delete.failed" else billing.invoices.retry
+        details = again(known.id)
     except BillhookError as error:
         return {"invoice": invoice, "code": error.code, "reason": str(error)}
     return {"invoice": invoice, "id": details.id, "status": details.status}

@@ -18,7 +18,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State
 from billhook.domain.money import amount, plain, to_minor
 from billhook.domain.parsing import argument, parse, parse_draft
-from billhook.domain.payment import CreditNoteTrigger
+from billhook.domain.payment import CreditNoteStatus, CreditNoteTrigger
 from billhook.engine import credit_notes, payments
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
@@ -45,7 +45,7 @@ _GONE = frozenset({State.DELETE_IN_PROGRESS, State.DELETE_SYNCING, State.DELETE_
 
 
 class CreditNotes:
-    """Submitting and reading credit notes, and retrying those that failed."""
+    """Submitting and reading credit notes, and retrying those that failed or giving them up."""
 
     def __init__(self, context: Context, namespace: str, settler: Settler) -> None:
         self._context = context
@@ -102,16 +102,42 @@ class CreditNotes:
         self._context.database.write(act)
         return self.get(credit_note_id)
 
-    def list(self, *, limit: int = 1000) -> tuple[InvoiceView, ...]:
-        """Credit notes, the newest first. Raises InvalidInput for a limit that can't be."""
+    def void(self, credit_note_id: str) -> InvoiceView:
+        """Give up one that failed: nothing is credited, and nothing needs its customer or its app any more. Doing it twice is fine.
+
+        Nothing is sent. What an app has of it all the same is to be made void there; the timeline names it. Raises NotAllowed for one
+        that is issued or being issued.
+        """
+
+        def act(tx: Transaction) -> None:
+            unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
+            record = unit.get_record("credit_note", credit_note_id, self._namespace)
+            if record["state"] == CreditNoteStatus.VOIDED:
+                return
+            if record["state"] != CreditNoteStatus.FAILED:
+                raise NotAllowed(
+                    f"The credit note {credit_note_id} is {record['state']}; only one that failed is made void. "
+                    "Take back what was credited with an invoice.",
+                    "credit_note_not_failed",
+                )
+            remote = unit.link(record["id"], record["app_id"])["external_id"]
+            note = None if remote is None else f"It may stand at {unit.app(record['app_id']).name} as {remote}."
+            unit.issues.clear(record["id"])
+            credit_notes.move(unit, record, CreditNoteTrigger.VOID, "void", {}, note=note)
+            unit.flush()
+
+        self._context.database.write(act)
+        return self.get(credit_note_id)
+
+    def list(self, *, status: str | None = None, limit: int = 1000) -> tuple[InvoiceView, ...]:
+        """Credit notes, the newest first; those of that status where one is given. Raises InvalidInput for what can't be."""
         check_limit(limit)
+        select = sa.select(_note.c.id).where(_note.c.namespace == self._namespace)
+        if status is not None:
+            _check_status(status)
+            select = select.where(_note.c.state == status)
         with self._context.database.read() as tx:
-            rows = tx.all(
-                sa.select(_note.c.id)
-                .where(_note.c.namespace == self._namespace)
-                .order_by(_note.c.id.desc())
-                .limit(limit)
-            )
+            rows = tx.all(select.order_by(_note.c.id.desc()).limit(limit))
         return tuple(self.get(row.id) for row in rows)
 
     def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft]) -> Ids:
@@ -211,6 +237,14 @@ class CreditNotes:
             return
         invoice = unit.invoice(record["invoice_id"])
         self._settler.advancer.want_after_issue(unit, app, Capability.CREDIT, work, invoice)
+
+
+def _check_status(status: str) -> None:
+    known = [each.value for each in CreditNoteStatus]
+    if status not in known:
+        raise InvalidInput(
+            "status_unknown", f"No credit note is ever {status}. Use one of {', '.join(known)}.", "/status"
+        )
 
 
 def _same(id: str, stored: str, key: str, digest: str) -> str:

@@ -22,6 +22,9 @@ _TIMES = ("created", "issued", "period_start")
 
 _invoice = schema.invoice
 
+NOT_DELETED = sa.or_(_invoice.c.deleted_at.is_(None), _invoice.c.state == State.DELETE_FAILED.value)
+"""Invoices that are there. Where the app refused to delete one it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class InvoiceFilter:
@@ -91,7 +94,7 @@ def invoices_where(namespace: str, wanted: InvoiceFilter) -> sa.ColumnElement[bo
     for about in ("created_at", "issued_at", "period_start"):
         conditions += times_where(_invoice.c[about], wanted, about.removesuffix("_at"))
     if not wanted.include_deleted:
-        conditions.append(_invoice.c.deleted_at.is_(None))
+        conditions.append(NOT_DELETED)
     return sa.and_(*conditions)
 
 

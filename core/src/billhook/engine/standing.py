@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import State, is_failed
+from billhook.domain.payment import CreditNoteStatus
 from billhook.engine.context import Context
+from billhook.engine.invoice_filter import NOT_DELETED
 from billhook.engine.moments import maybe_from_micros, to_micros
 from billhook.engine.work import CLAIMED, READY
 from billhook.errors import BillhookError
@@ -19,7 +21,7 @@ from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 _app, _invoice, _operation, _work = schema.app, schema.invoice, schema.operation, schema.work
-_issue = schema.validation_issue
+_issue, _note = schema.validation_issue, schema.credit_note
 
 _PAUSES = tuple(state.value for state in (State.DRAFT_SYNCING, State.ISSUING_SYNCING, State.DELETE_SYNCING))
 
@@ -36,8 +38,8 @@ class HeldWork:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many invoices failed or are invalid, how many things are held or in doubt, and how many invoices have a payment that the books
-    do not take (``unrecorded``).
+    """How many invoices failed or are invalid, how many things are held or in doubt, how many invoices have a payment that the books
+    do not take (``unrecorded``), and how many credit notes failed.
 
     ``waiting`` counts the invoices whose draft, issue or deletion goes on only when a provider or a caller says so; the one that waits
     longest does so since ``waiting_since``. Invoices that wait to be paid are not among them.
@@ -49,13 +51,15 @@ class Standing:
     held: int
     held_work: tuple[HeldWork, ...]
     unrecorded: int = 0
+    failed_credit_notes: int = 0
     waiting: int = 0
     waiting_since: datetime | None = None
 
     @property
     def needs_a_person(self) -> bool:
         """Whether something will not go on by itself."""
-        return bool(self.failed or self.invalid or self.in_doubt or self.held or self.unrecorded)
+        invoices = self.failed or self.invalid or self.unrecorded
+        return bool(invoices or self.failed_credit_notes or self.in_doubt or self.held)
 
 
 def standing_of(context: Context, namespace: str) -> Standing:
@@ -66,6 +70,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         held = tuple(_held(context, tx, work))
         waiting = _waiting(tx, namespace)
         unrecorded = _unrecorded(tx, namespace)
+        failed_credit_notes = _failed_credit_notes(tx, namespace)
     return Standing(
         failed=sum(count for state, count in states.items() if state is not State.DRAFT_INVALID),
         invalid=states.get(State.DRAFT_INVALID, 0),
@@ -73,6 +78,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         held=sum(entry.items for entry in held),
         held_work=held,
         unrecorded=unrecorded,
+        failed_credit_notes=failed_credit_notes,
         waiting=waiting.invoices,
         waiting_since=maybe_from_micros(waiting.since),
     )
@@ -82,7 +88,7 @@ def _invoices_by_state(tx: Transaction, namespace: str) -> dict[State, int]:
     wanted = [state.value for state in State if is_failed(state) or state is State.DRAFT_INVALID]
     select = (
         sa.select(_invoice.c.state, sa.func.count())
-        .where(_invoice.c.namespace == namespace, _invoice.c.state.in_(wanted), _invoice.c.deleted_at.is_(None))
+        .where(_invoice.c.namespace == namespace, _invoice.c.state.in_(wanted), NOT_DELETED)
         .group_by(_invoice.c.state)
     )
     return {State(state): int(count) for state, count in tx.all(select)}
@@ -97,6 +103,11 @@ def _unrecorded(tx: Transaction, namespace: str) -> int:
         .where(_invoice.c.namespace == namespace, refused)
     )
     return int(tx.scalar(select))
+
+
+def _failed_credit_notes(tx: Transaction, namespace: str) -> int:
+    failed = sa.and_(_note.c.namespace == namespace, _note.c.state == CreditNoteStatus.FAILED.value)
+    return int(tx.scalar(sa.select(sa.func.count()).where(failed)))
 
 
 def _waiting(tx: Transaction, namespace: str) -> Any:
