@@ -39,6 +39,19 @@ def reads(total: str):
     return fetch
 
 
+def shows(known: str):
+    """A fetch by the provider's own id, which shows this one alone."""
+
+    def fetch(self, batch):
+        yield Request("read", "GET", f"http://books/found?refs={batch.only.id}")
+        id = batch.only.external_id
+        totals = ProviderTotals(total=Decimal("10.00"))
+        shown = Snapshot(found=True, external_id=id, totals=totals) if id == known else Snapshot(found=False)
+        return {batch.only.id: Done(shown)}
+
+    return fetch
+
+
 def collects(self, batch):
     """A charge for which nothing is declared when its answer is lost."""
     reply = yield put("charge", batch, path="charges")
@@ -150,6 +163,45 @@ def test_a_cent_of_difference_stops_what_was_found(in_doubt):
     shop.run()
     assert shop.status(invoice) == "draft.sync_failed"
     assert shop.issue_codes(invoice) == ["totals_differ"]
+
+
+def test_an_id_that_the_provider_does_not_show_leaves_it_in_doubt(in_doubt):
+    shop, invoice = in_doubt(lost_after, fetch=shows("drafts-1"))
+    for _ in range(2):
+        shop.ns.doubts.resolve(invoice, found="INV-1")
+        shop.run()
+        assert (only_doubt(shop).document_id, shop.get(invoice).in_doubt) == (invoice, only_doubt(shop).reason)
+        assert shop.issue_codes(invoice) == ["outcome_unknown"]
+        assert "does not show INV-1" in shop.get(invoice).issues[0].message
+    shop.ns.doubts.resolve(invoice, found="drafts-1")
+    shop.run()
+    assert shop.status(invoice) == "payment_processing.pending"
+    assert shop.issue_codes(invoice) == []
+    assert shop.books.references == [invoice]
+
+
+def test_after_an_id_that_is_not_shown_nothing_may_be_there_either(in_doubt):
+    shop, invoice = in_doubt(lost_before, fetch=shows("drafts-1"))
+    shop.ns.doubts.resolve(invoice, found="INV-1")
+    shop.run()
+    shop.ns.doubts.resolve(invoice, absent=True)
+    shop.run()
+    assert shop.status(invoice) == "payment_processing.pending"
+    assert shop.books.references == [invoice]
+
+
+@pytest.mark.parametrize("hooks", [{}, {"fetch": reads("10.00")}])
+def test_the_id_of_another_invoice_is_refused(in_doubt, hooks):
+    shop, invoice = in_doubt(**hooks)
+    shop.ns.doubts.resolve(invoice, found="drafts-1")
+    shop.run()
+    second = shop.submit()
+    shop.wire.plan(lost_after)
+    shop.run()
+    with pytest.raises(InvalidInput, match=f"drafts-1 is {invoice} already") as refused:
+        shop.ns.doubts.resolve(second, found="drafts-1")
+    assert refused.value.code == "found_is_anothers"
+    assert only_doubt(shop).document_id == second
 
 
 def test_the_providers_own_number_goes_with_what_was_found(a_shop_anywhere):

@@ -34,6 +34,7 @@ from billhook.engine.locks import hold
 from billhook.engine.settle import Settler, check_of
 from billhook.engine.settled import Settled
 from billhook.engine.tables import WORK_COLUMNS
+from billhook.engine.told_ids import keep_told
 from billhook.engine.unit import Unit
 from billhook.engine.webhooks import match_named
 from billhook.engine.work import CLAIMED, Lane, WorkRow, until_customer
@@ -42,7 +43,7 @@ from billhook.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
-_operation, _work, _attempt = schema.operation, schema.work, schema.attempt
+_operation, _work, _attempt, _link = schema.operation, schema.work, schema.attempt, schema.document_link
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,12 @@ class Doubts:
         """Say what you found at the provider; exactly one of ``found``, ``absent`` and ``look_again``.
 
         ``found`` is the provider's id of what stands there. Where the provider can be read, it counts only once it was read and is
-        equal to the cent; elsewhere it counts on your word. ``number`` goes with it where the provider numbers. ``absent``: nothing
+        equal to the cent, and is in doubt again where an invoice is not shown under it; elsewhere it counts on your word. ``number`` goes with it where the provider numbers. ``absent``: nothing
         is there, so it is done anew under a new key. ``look_again``: let the engine look once more, for the whole request. ``operation``
         chooses among several doubts of one document. ``by`` and ``note`` go into the timeline.
 
-        Raises NotFound when nothing of that document is in doubt, Conflict when it is not clear which doubt is meant.
+        Raises NotFound when nothing of that document is in doubt, Conflict when it is not clear which doubt is meant, InvalidInput for an
+        id that another document of ours has there.
         """
         _check_one_answer(found, absent=absent, look_again=look_again)
         finding = Finding(found, number, look_again, by, note)
@@ -163,6 +165,7 @@ class Doubts:
     def _answer(self, unit: Unit, app: AppHandle, doubt: StoredDoubt, finding: Finding) -> None:
         capability = Capability(doubt.work.operation)
         _check_number(app, finding)
+        _check_nobody_elses(unit.tx, app, doubt.work, finding)
         self._note(unit, app, doubt.work, finding)
         _let_go(unit, doubt)
         if finding.external_id is None:
@@ -190,7 +193,7 @@ class Doubts:
             unit.match_inbox(app.id, finding.external_id, work.item_id, kind)
         else:
             link = unit.link(work.item_id, app.id)
-            link |= {"external_id": finding.external_id, "number": finding.number or link["number"]}
+            keep_told(link, work, finding.external_id, finding.number)
             unit.save_link(link)
             unit.match_inbox(app.id, finding.external_id, work.subject_id, "document")
         row = unit.invoice(work.subject_id)
@@ -225,6 +228,32 @@ def _check_number(app: AppHandle, finding: Finding) -> None:
         raise InvalidInput(
             "number_not_theirs", f"Documents at {app.name} get their numbers here. Leave the number away.", "/number"
         )
+
+
+def _check_nobody_elses(tx: Transaction, app: AppHandle, work: WorkRow, finding: Finding) -> None:
+    """Raise InvalidInput for an id that another document of ours has at that app."""
+    if finding.external_id is None or work.operation == Capability.SYNC_CUSTOMER:
+        return
+    other = tx.scalar(_of_another(app.id, work, finding.external_id).limit(1))
+    if other is not None:
+        raise InvalidInput(
+            "found_is_anothers",
+            f"At {app.name}, {finding.external_id} is {other} already. Look up what stands there for {work.item_id}, and give its id.",
+            "/found",
+        )
+
+
+def _of_another(app_id: str, work: WorkRow, external_id: str) -> sa.Select[tuple[str]]:
+    kind = _OF_RECORDS.get(Capability(work.operation))
+    if kind is not None:
+        table = schema.payment if kind == "payment" else schema.refund
+        return sa.select(table.c.id).where(
+            table.c.app_id == app_id, table.c.external_id == external_id, table.c.id != work.item_id
+        )
+    is_payment = work.operation == Capability.RECORD_PAYMENT
+    same_kind = _link.c.kind == "payment" if is_payment else _link.c.kind != "payment"
+    mine = sa.and_(_link.c.app_id == app_id, _link.c.external_id == external_id, same_kind)
+    return sa.select(_link.c.document_id).where(mine, _link.c.document_id != work.item_id)
 
 
 def _held_by(tx: Transaction, app_id: str, operation_id: str) -> list[WorkRow]:

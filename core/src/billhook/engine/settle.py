@@ -37,7 +37,7 @@ class Settler:
         self.advancer = Advancer(self._settle_local, numbers)
         self.money = Money(self.advancer)
         self._kinds: Mapping[type, Outcomes] = {
-            InvoiceItem: InvoiceOutcomes(self.advancer, self.money, numbers, self.pending),
+            InvoiceItem: InvoiceOutcomes(self.advancer, self.money, numbers, self.pending, self.doubt),
             PaymentItem: PaymentOutcomes(self.money),
             RefundItem: RefundOutcomes(),
             CreditNoteItem: CreditNoteOutcomes(self.money, numbers),

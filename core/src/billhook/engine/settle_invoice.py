@@ -29,12 +29,14 @@ from billhook.domain.tax import TaxAmount, TaxBehavior
 from billhook.engine import payments, tables, totals
 from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
+from billhook.engine.effects import Doubt
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.money import Money
 from billhook.engine.number_plan import INVOICE, numbered_document, profile_names
 from billhook.engine.numbers import Numbers
 from billhook.engine.settled import Settled
+from billhook.engine.told_ids import take_back, take_told
 from billhook.engine.totals import Compared
 from billhook.engine.unit import Unit
 
@@ -46,12 +48,18 @@ class InvoiceOutcomes:
     """Outcomes of invoicing, tax and reconciliation operations."""
 
     def __init__(
-        self, advancer: Advancer, money: Money, numbers: Numbers, look_again: Callable[[Unit, Settled], None]
+        self,
+        advancer: Advancer,
+        money: Money,
+        numbers: Numbers,
+        look_again: Callable[[Unit, Settled], None],
+        doubt: Callable[[Unit, Settled], None],
     ) -> None:
         self._advancer = advancer
         self._money = money
         self._numbers = numbers
         self._look_again = look_again
+        self._doubt = doubt
 
     def done(self, unit: Unit, settled: Settled, result: Any) -> None:
         """It is done, with that result."""
@@ -123,9 +131,15 @@ class InvoiceOutcomes:
         """What the provider holds now: money that came there counts, and a draft that was pending is confirmed."""
         row = unit.invoice(settled.work.subject_id)
         link = unit.link(row.id, settled.app.id)
+        told, given = take_told(link), link["external_id"]
         link["evidence"] = (link["evidence"] or {}) | {"seen": {"status": result.status, "at": unit.now_micros}}
         unit.save_link(link)
         waiting = self._pending_document(unit, settled, row)
+        if waiting is not None and not result.found and told is not None:
+            doubt = Doubt(f"{settled.app.name} does not show {given}, which was given as its id")
+            work = take_back(unit, link, told, settled.work, doubt.reason)
+            self._doubt(unit, replace(settled, capability=waiting, work=work, outcome=doubt))
+            return
         if waiting is not None and not result.found:
             not_yet = Pending("the provider does not show it yet", check_after=_NOT_SHOWN_YET)
             self._look_again(unit, replace(settled, outcome=not_yet))
