@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from billhook.contract import Capability, CustomerLink, PaymentStatus, Pending, Rejected, Reply
+from billhook.engine.settle_customer import remembered
 from billhook.testing.builders import an_id
 from billhook_gocardless.simulator.rules import GoCardlessRules
 
@@ -114,6 +115,16 @@ def test_the_mandate_that_the_host_names_is_charged_and_no_other(counter, custom
     assert [payment.mandate for payment in counter.books.payments()] == [pinned]
     counter.act(f"/mandates/{pinned}/actions/cancel")
     assert collect(counter, link, number=501).outcome.issues[0].code == "mandate_not_usable"
+
+
+@pytest.mark.parametrize("metadata", [{}, {"gocardless/mandate": ""}])
+def test_a_mandate_that_is_named_no_more_is_not_the_only_one_any_more(counter, customer, metadata):
+    signed = counter.books.sign_mandate(customer.external_id)
+    metadata = {"gocardless/customer": customer.external_id, **metadata}
+    synced = counter.run(Capability.SYNC_CUSTOMER, counter.customer_item(metadata=metadata)).outcome.result
+    assert remembered({"mandate_of_metadata": "MD999999"}, synced) == {}
+    collect(counter, replace(customer, app_data=synced.app_data))
+    assert [payment.mandate for payment in counter.books.payments()] == [signed]
 
 
 def test_a_mandate_that_the_host_names_and_nobody_signed_is_refused(counter, customer):

@@ -96,6 +96,14 @@ def test_a_credential_that_is_not_there_is_not_taken_back(cli, app_id):
     assert "it has token" in refused.error["message"]
 
 
+def test_a_customers_metadata_are_taken_away_by_name(cli, shop):
+    cli("customers", "update", "jane", "--metadata", "a=1", "--metadata", "b=2")
+    assert cli("customers", "update", "jane", "--unset-metadata", "a", "--json").json["metadata"] == {"b": "2"}
+    refused = cli("customers", "update", "jane", "--unset-metadata", "a")
+    assert refused.code == 2
+    assert "there are b" in refused.err
+
+
 def test_apps_are_switched_off_and_on(cli, app_id):
     assert cli("apps", "disable", app_id, "--json").json["enabled"] is False
     assert cli("apps", "enable", app_id, "--json").json["enabled"] is True

@@ -70,7 +70,7 @@ class GoCardlessProvider(GoCardlessRequests):
         signed = yield from self.every_mandate(batch, customer_id, item.currency)
         if isinstance(signed, Rejected):
             return {item.id: signed}
-        pinned = item.metadata.get(PINNED_MANDATE)
+        pinned = item.metadata.get(PINNED_MANDATE) or None
         mandate_id = mandates.usual(signed, item.currency, pinned)
         return {item.id: reading.read_customer(customer_id, mandate_id, pinned)}
 
@@ -100,7 +100,7 @@ class GoCardlessProvider(GoCardlessRequests):
         signed = yield from self.every_mandate(batch, customer_id, item.currency)
         if isinstance(signed, Rejected):
             return {item.id: signed}
-        pinned = item.customer.app_data.get("mandate")
+        pinned = reading.pinned_mandate(item.customer.app_data)
         mandate = mandates.choose(signed, item.currency, customer_id, pinned)
         if isinstance(mandate, Rejected):
             return {item.id: mandate}

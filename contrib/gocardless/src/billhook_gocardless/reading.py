@@ -27,6 +27,9 @@ from billhook_gocardless.refusals import conflicting_id, is_success
 
 Entry = Mapping[str, Any]
 
+_FROM_METADATA = "mandate_of_metadata"
+"""What is remembered under it comes from the customer's metadata, and goes with them."""
+
 # Webhooks tell at once; this is how long a lost one may go unnoticed.
 LOOK_AGAIN = timedelta(hours=12)
 
@@ -114,7 +117,12 @@ def read_refund(refund: Entry) -> Done[RefundResult] | Pending:
 
 def read_customer(customer_id: str, mandate_id: str | None, pinned: str | None) -> Done[CustomerResult]:
     """The customer stands there. A mandate that the host named is kept, so that nothing else is ever charged."""
-    return Done(CustomerResult(customer_id, mandate_id, {} if pinned is None else {"mandate": pinned}))
+    return Done(CustomerResult(customer_id, mandate_id, {_FROM_METADATA: pinned or ""}))
+
+
+def pinned_mandate(app_data: Mapping[str, str]) -> str | None:
+    """The mandate that the customer's metadata name, else the one that the host gave with the link."""
+    return app_data.get(_FROM_METADATA) or app_data.get("mandate") or None
 
 
 def read_connection(creditors: list[Entry]) -> Done[ConnectionResult]:

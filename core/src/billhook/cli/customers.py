@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from billhook.cli.command import command
-from billhook.cli.inputs import pairs
+from billhook.cli.inputs import changed, pairs
 from billhook.cli.options import AppId, repeatable
 from billhook.cli.output import fields, table
 from billhook.cli.session import Session
@@ -27,6 +27,10 @@ AddressParts = Annotated[
 Metadata = Annotated[
     list[str],
     repeatable("--metadata", "NAME=VALUE"),
+]
+UnsetMetadata = Annotated[
+    list[str],
+    repeatable("--unset-metadata", "NAME", "Take an entry away. Repeatable."),
 ]
 
 
@@ -91,14 +95,16 @@ def update(
     currency: Text = None,
     address: AddressParts,
     metadata: Metadata,
+    unset_metadata: UnsetMetadata,
 ) -> None:
     """Change what is given, and bring it to every app that knows the customer."""
     changes: dict[str, Any] = {"name": name, "key": key, "email": email, "tax_id": tax_id, "currency": currency}
     with session.billing() as billing:
         if address:
             changes["addresses"] = _addresses(address)
-        if metadata:
-            changes["metadata"] = {**billing.customers.get(customer).metadata, **pairs(metadata, "--metadata")}
+        if metadata or unset_metadata:
+            before, given = billing.customers.get(customer).metadata, pairs(metadata, "--metadata")
+            changes["metadata"] = changed(before, given, unset_metadata, "--unset-metadata")
         stated = {field: value for field, value in changes.items() if value is not None}
         _answer(session, billing.customers.update(customer, **stated))
 
@@ -146,7 +152,11 @@ def link(
 
 @command(group, "unlink")
 def unlink(session: Session, customer: Id, app_id: AppId) -> None:
-    """Forget how an app knows a customer. What the provider holds stays there, and the next invoice makes another."""
+    """Forget how an app knows a customer. What the provider holds stays there.
+
+    The next invoice brings the customer there anew: Xero and QuickBooks find the one that was made for it again, Stripe makes a second one.
+    To name another, use `link`.
+    """
     with session.billing() as billing:
         found = billing.customers.get(customer)
         billing.customer_apps.delete(found.id, app_id)

@@ -28,6 +28,7 @@ class CustomerResult:
     payment_method: str | None = None
     """The provider's reference of the stored payment method."""
     app_data: Mapping[str, str] = field(default_factory=dict)
+    """What is to be remembered of the customer besides. An empty text takes an entry away; what is not named stays."""
 
 
 @dataclass(frozen=True, slots=True)

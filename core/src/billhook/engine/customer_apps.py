@@ -83,7 +83,8 @@ class CustomerAppCommands:
     def delete(self, customer_id: str, app_id: str) -> None:
         """Forget how the app knows the customer. Doing it twice is fine. What the provider holds stays there.
 
-        Raises as ``set``. An invoice that needs the customer there makes another one, unless its id is set again.
+        Raises as ``set``. An invoice that needs the customer there brings it anew, unless its id is set again: a provider that finds
+        customers by our own id finds the same one, another makes a second one.
         """
         self._context.database.write(lambda tx: self._delete(tx, customer_id, app_id))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -14,6 +14,11 @@ from billhook.engine.settled import Settled
 from billhook.engine.unit import Unit
 from billhook.engine.work import READY, until_customer
 from billhook.store import schema
+
+
+def remembered(before: Mapping[str, str], result: CustomerResult) -> dict[str, str]:
+    """What an app keeps of a customer besides: an empty text takes an entry away."""
+    return {name: text for name, text in {**before, **result.app_data}.items() if text}
 
 
 class CustomerOutcomes:
@@ -29,7 +34,7 @@ class CustomerOutcomes:
             "synced_revision": settled.item.revision,
             "external_id": result.external_id,
             "payment_method": result.payment_method or link["payment_method"],
-            "app_data": {**link["app_data"], **result.app_data},
+            "app_data": remembered(link["app_data"], result),
             "leftovers": {},
             "failure": None,
         }

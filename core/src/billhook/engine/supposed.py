@@ -17,6 +17,7 @@ from billhook.engine import payments, tables
 from billhook.engine.apps import AppHandle
 from billhook.engine.freeze import VIEW_COLUMNS, Freezer, Thawer
 from billhook.engine.invoice_row import InvoiceRow, invoice_view
+from billhook.engine.settle_customer import remembered
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
 
@@ -131,7 +132,7 @@ class Supposed:
             before.customer_id,
             result.external_id,
             result.payment_method or before.payment_method,
-            {**before.app_data, **result.app_data},
+            remembered(before.app_data, result),
         )
 
     def keep_untaxed(self) -> None:
