@@ -350,6 +350,9 @@ def test_what_waits_for_a_doubted_customer_goes_on(a_shop_anywhere, behaviour, a
     invoice = shop.submit()
     shop.wire.plan(behaviour, to="customers")
     shop.run()
+    told = shop.get(invoice).waiting_for
+    assert f"has the customer {only_doubt(shop).document_id}" in told
+    assert "billhook invoices doubts" in told
     customer = shop.ns.customers.get("jane").id
     assert only_doubt(shop).document_id == customer
     shop.ns.doubts.resolve(customer, **answer)

@@ -82,6 +82,8 @@ def test_what_a_gateway_says_proves_nothing(reply):
         ("6240", "Duplicate Name", "name_taken"),
         ("610", "Not Found", "not_found_or_inactive"),
         ("6210", "Account Period Closed, Cannot Update", "period_closed"),
+        ("6000", "The customer's currency is not the transaction's", "currency_of_customer"),
+        ("6000", "Transaction amount must be 0 or greater", "business_rule"),
         ("6210", "Duplicate Document Number", "number_taken"),
         ("2050", "Too long", "value_too_long"),
         ("9999", "Something new", "refused"),

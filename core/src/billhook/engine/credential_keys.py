@@ -146,7 +146,8 @@ class KeyFile:
         """Where the file should be, and what to do when it is lost."""
         return (
             f"The credentials in this database are encrypted, and their key file {self.path} is missing. Put it back, or set {VARIABLE} to "
-            "its keys. If they are lost, set the credentials of each app again."
+            f"its keys. If they are lost, make a key, set {VARIABLE} to it or put it into the file, and set the credentials of each app again, "
+            f"all of them. {MAKE_ONE}"
         )
 
     def make(self) -> KeyRing:

@@ -20,6 +20,7 @@ from billhook.domain.lifecycle import Action, State, is_failed, is_mutable
 from billhook.domain.period import UtcDatetime
 from billhook.domain.workflow import CollectionMethod
 from billhook.engine.annotations import annotations_of
+from billhook.engine.doubted import IN_DOUBT
 from billhook.engine.foretelling import Foretelling
 from billhook.engine.invoice_filter import InvoiceFilter, invoices_where
 from billhook.engine.invoice_row import COLUMNS, InvoiceRow, invoice_view
@@ -28,6 +29,7 @@ from billhook.engine.paging import check_page
 from billhook.engine.payments import has_open
 from billhook.engine.records import Page
 from billhook.engine.unit import Unit
+from billhook.engine.work import until_customer
 from billhook.errors import NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -138,7 +140,11 @@ def _details(unit: Unit, row: InvoiceRow, around: _Around, foretelling: Foretell
         ),
         pending_command=around.commands.get(row.id),
         in_doubt=around.reasons.get((row.id, "in_doubt")),
-        waiting_for=around.reasons.get((row.id, "open")) or (pause.note if pause else _money_from_outside(unit, row)),
+        waiting_for=(
+            around.reasons.get((row.id, "open"))
+            or around.doubted_customers.get(row.id)
+            or (pause.note if pause else _money_from_outside(unit, row))
+        ),
         waiting_since=from_micros(pause.at) if pause else None,
         gives_up_at=around.given_up_at.get(row.id) if pause else None,
         quantity_snapshotted_at=maybe_from_micros(row.values["quantity_snapshotted_at"]),
@@ -165,6 +171,7 @@ class _Around:
         self.issues = _issues(tx, ids)
         self.commands = _first_commands(tx, ids)
         self.reasons = _reasons(tx, ids)
+        self.doubted_customers = _doubted_customers(tx, ids)
         self.pauses = _pauses(tx, ids)
         self.annotations = annotations_of(tx, ids)
         self.given_up_at = _given_up_at(tx, self.pauses)
@@ -269,6 +276,26 @@ def _reasons(tx: Transaction, ids: Sequence[str]) -> dict[tuple[str, str], str]:
         .where(_work.c.subject_id.in_(ids), _operation.c.reason.is_not(None))
     )
     return {(row.subject_id, row.status): row.reason for row in rows}
+
+
+def _doubted_customers(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    """Why an invoice waits whose customer may or may not have been made at an app."""
+    held = _work.alias()
+    rows = tx.all(
+        sa.select(_work.c.subject_id, _work.c.waits_for, held.c.item_id, held.c.app_id, schema.app.c.name)
+        .join(_invoice, _invoice.c.id == _work.c.subject_id)
+        .join(
+            held, sa.and_(held.c.item_id == _invoice.c.customer_id, held.c.operation == Capability.SYNC_CUSTOMER.value)
+        )
+        .join(_operation, _operation.c.id == held.c.operation_id)
+        .join(schema.app, schema.app.c.id == held.c.app_id)
+        .where(_work.c.subject_id.in_(ids), _operation.c.status == IN_DOUBT)
+    )
+    return {
+        row.subject_id: f"it is not known whether {row.name} has the customer {row.item_id}. See billhook invoices doubts"
+        for row in rows
+        if row.waits_for == until_customer(row.item_id, row.app_id)
+    }
 
 
 def _pauses(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:

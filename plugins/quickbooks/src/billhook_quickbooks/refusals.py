@@ -48,6 +48,13 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
     "2050": ("value_too_long", "Shorten it; a number has 21 characters at most."),
     "2500": ("reference_invalid", "An item, account or tax code that it names is not there. Correct the mapping."),
     "6000": ("business_rule", "Correct what it says, then retry."),
+    "6000 currency": (
+        "currency_of_customer",
+        (
+            "QuickBooks keeps a customer in one currency. Make one in the invoice's currency there and name it with "
+            "`billhook customers link CUSTOMER APP --external-id ID`, or bill a customer of that currency; then retry."
+        ),
+    ),
     "6070": ("amount_differs", "Report this: quantity and price were sent that do not make the amount."),
     "6140": ("number_taken", "The company has another document of that number. Move the series on, then retry."),
     "6190": ("subscription_lapsed", "The company's QuickBooks subscription has ended. Renew it, then retry."),
@@ -137,7 +144,10 @@ def _issue(error: Mapping[str, Any]) -> ValidationIssue:
 
 
 def _meaning(error: Mapping[str, Any], code: str) -> str:
-    """6210 is a closed period; older pages have it for a number that is taken. The words tell."""
+    """6210 is a closed period; older pages have it for a number that is taken, and 6000 may be anything. The words tell."""
+    words = str(error).casefold()
+    if code == "6000" and "customer" in words and "currency" in words:
+        return "6000 currency"
     if code != "6210":
         return code
-    return "6200" if "clos" in str(error).casefold() else "6140"
+    return "6200" if "clos" in words else "6140"

@@ -66,7 +66,7 @@ def _locked(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Itera
     yield _critical(
         "date_locked",
         f"The books are closed up to {until}, and this invoice is of {settings.day(invoice.issued_at)}. "
-        "Date it after that day, or move the lock date at Xero.",
+        "Date it after that day, or move the lock date at Xero and in the app's setting organisation.",
         "/issued_at",
     )
 
@@ -76,7 +76,7 @@ def _currency(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Ite
     if known is not None and invoice.currency not in known:
         yield _critical(
             "currency_not_enabled",
-            f"The organisation does not use {invoice.currency}. Add the currency at Xero, then add it to the app's setting organisation.",
+            f"The organisation does not use {invoice.currency}. Add the currency at Xero, then add it to the app's setting organisation.currencies.",
             "/currency",
         )
     base = settings.organisation.base_currency
@@ -117,10 +117,16 @@ def _accounts(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Ite
         if to.account is None and to.item_code is None:
             yield _critical("account_missing", f"{to.description!r} has no account. Map it to one.", path)
         elif known is not None and to.account is not None and to.account not in known:
-            message = f"The organisation has no account {to.account} ({to.rule}). Map the line to one that it has."
+            message = (
+                f"The organisation has no account {to.account} ({to.rule}). Map the line to one that it has, or add it at Xero and "
+                "in the app's setting organisation.accounts."
+            )
             yield _critical("account_unknown", message, path)
         elif known is not None and to.account is not None and not known[to.account].active:
-            message = f"The account {to.account} is archived ({to.rule}). Make it active at Xero, or map to another."
+            message = (
+                f"The account {to.account} is archived ({to.rule}). Map to another, or make it active at Xero and in the app's setting "
+                "organisation.accounts."
+            )
             yield _critical("account_inactive", message, path)
 
 
@@ -136,7 +142,10 @@ def _tax_types(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> It
             )
             yield _critical("tax_code_missing", message, path)
         elif known is not None and written.tax_type not in {*known, settings.untaxed_tax_type}:
-            message = f"The organisation has no active tax type {written.tax_type}. Map the line to one that it has."
+            message = (
+                f"The organisation has no active tax type {written.tax_type}. Map the line to one that it has, or add it at Xero and "
+                "in the app's setting organisation.tax_rates."
+            )
             yield _critical("tax_code_unknown", message, path)
         elif written.own_tax and _is_untaxed(written.tax_type, settings):
             message = f"{written.description!r} is taxed {plain(written.own_tax)}, and {written.tax_type} has no tax. Map it to a tax type with a rate."
@@ -158,7 +167,8 @@ def _tracking(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Ite
         for name, option in to.tracking:
             if known is not None and option not in known.get(name, frozenset()):
                 message = (
-                    f"The organisation has no active tracking option {name}: {option}. Add it there, or map to another."
+                    f"The organisation has no active tracking option {name}: {option}. Map to another, or add it at Xero and in the app's "
+                    "setting organisation.tracking."
                 )
                 yield _critical("tracking_unknown", message, path)
 
@@ -173,7 +183,8 @@ def _arithmetic(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> I
     if total is None:
         codes = sorted({line.tax_type or "" for line in paper.lines if _tax(line, paper, settings) is None})
         message = (
-            f"The rate of {', '.join(codes)} is not known here, so Xero's tax can't be foretold. Add it to tax_rates."
+            f"The rate of {', '.join(codes)} is not known here, so Xero's tax can't be foretold. Add it to the app's setting "
+            "organisation.tax_rates."
         )
         yield _critical("tax_rate_unknown", message, "/lines")
     elif total != invoice.total or (paper.rounding is None and _differing(paper, settings)):
