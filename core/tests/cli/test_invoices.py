@@ -368,6 +368,20 @@ def _refuse(self, batch):
     return refused
 
 
+def test_a_series_is_shown_and_its_template_changed(cli, shop, invoice):
+    invoice("i-1")
+    cli("worker", "--once")
+    assert "INV-{customer_prefix}-{sequence}" in cli("numbers", "list").out
+    changed = cli("numbers", "define", "invoice", "--template", "R-{sequence}", "--json").json
+    assert (changed["template"], changed["kind"]) == ("R-{sequence}", "gapless")
+    invoice("i-2")
+    cli("worker", "--once")
+    assert cli("invoices", "show", "i-2", "--json").json["number"] == "R-2"
+    assert cli("numbers", "define", "invoice", "--start", "7", "--json").error["code"] == "number_series_in_use"
+    assert cli("numbers", "define", "invoice", "--template", "R", "--json").code == 1
+    assert "template" in cli("numbers", "define", "another", "--json").error["message"]
+
+
 def test_a_retry_of_everything_says_when_nothing_had_failed(cli, invoice):
     invoice("i-1")
     cli("worker", "--once")

@@ -8,7 +8,7 @@ import typer
 
 from billhook.cli.command import command
 from billhook.cli.exits import NEEDS_A_PERSON
-from billhook.cli.output import table
+from billhook.cli.output import fields, table
 from billhook.cli.session import Session
 
 if TYPE_CHECKING:
@@ -16,6 +16,42 @@ if TYPE_CHECKING:
     from billhook.engine.engine import Engine
 
 group = typer.Typer(help="Numbers of documents.", no_args_is_help=True)
+
+
+@command(group, "list")
+def list_series(session: Session) -> None:
+    """The series that numbers come from."""
+    with session.billing() as billing:
+        found = billing.numbers.list()
+    rows = [(each.name, each.template, each.scope, each.kind, each.start, each.reset) for each in found]
+    columns = ("series", "template", "scope", "kind", "start>", "reset")
+    session.answer({"items": found}, lambda: table(columns, rows))
+
+
+@command(group, "define")
+def define(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="SERIES", help="As in `numbers list`, or a new one.")],
+    *,
+    template: Annotated[str | None, typer.Option(help="Such as INV-{customer_prefix}-{sequence}.")] = None,
+    scope: Annotated[str | None, typer.Option(help="namespace, profile or customer.")] = None,
+    kind: Annotated[str | None, typer.Option(help="gapless or independent.")] = None,
+    start: Annotated[int | None, typer.Option(help="The first value.")] = None,
+    reset: Annotated[str | None, typer.Option(help="never or yearly.")] = None,
+) -> None:
+    """Make a series, or change one; what is not named stays. Once it counts, only its template may change.
+
+    Numbers that were given stay: a document that its app refused keeps its own.
+    """
+    from billhook.domain.numbering import Series
+    from billhook.domain.parsing import parse
+
+    given = {"template": template, "scope": scope, "kind": kind, "start": start, "reset": reset}
+    stated = {field: value for field, value in given.items() if value is not None}
+    with session.billing() as billing:
+        before = next((each.model_dump(mode="json") for each in billing.numbers.list() if each.name == name), {})
+        series = billing.numbers.define(parse(Series, {"name": name, **before, **stated}))
+    session.answer(series, lambda: fields(series.model_dump(mode="json")))
 
 
 @command(group, "audit")

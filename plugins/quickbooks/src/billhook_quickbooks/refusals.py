@@ -56,7 +56,13 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
         ),
     ),
     "6070": ("amount_differs", "Report this: quantity and price were sent that do not make the amount."),
-    "6140": ("number_taken", "The company has another document of that number. Move the series on, then retry."),
+    "6140": (
+        "number_taken",
+        (
+            "Give the company's other document of that number another one there, then retry; or change the series' template with "
+            "`billhook numbers define`, delete this invoice and submit it anew."
+        ),
+    ),
     "6190": ("subscription_lapsed", "The company's QuickBooks subscription has ended. Renew it, then retry."),
     "6200": ("period_closed", "The books are closed for that date. Open the period, or date it later."),
     "6240": ("name_taken", "A customer, vendor or employee of the company has that name. Rename one of them."),
