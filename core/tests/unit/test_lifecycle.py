@@ -91,12 +91,12 @@ def test_an_answer_about_an_older_revision_does_not_end_the_pause():
     assert isinstance(decide(fired(edited).replace(synced_revision=1), Trigger.NEXT, NOW), Refused)
 
 
-def test_retry_goes_on_although_critical_issues_are_stored():
+def test_a_refused_draft_is_validated_anew_on_retry_although_critical_issues_are_stored():
     failed = fired(a_draft_that_waits_for_sync().replace(critical_issues=2), Trigger.FAILED)
     assert failed.state == "draft.sync_failed"
     retried = fired(failed, Trigger.RETRY)
-    assert (retried.state, retried.critical_issues) == ("draft.syncing", 0)
-    assert work_needed(retried) == ("invoicing", "sync_draft")
+    assert (retried.state, retried.critical_issues) == ("draft.validating", 0)
+    assert work_needed(retried) == ("invoicing", "validate")
 
 
 def test_an_invalid_draft_is_validated_anew_on_retry():
@@ -283,7 +283,7 @@ def test_where_issuing_needs_no_wait_the_actions_see_past_it():
 
 def test_the_actions_ignore_issues_on_the_way_but_not_at_the_start():
     failed = fired(a_draft_that_waits_for_sync().replace(critical_issues=1), Trigger.FAILED)
-    assert available_actions(failed, NOW) == {Action.RETRY: "draft.syncing", Action.DELETE: "deleted"}
+    assert available_actions(failed, NOW) == {Action.RETRY: "draft.validating", Action.DELETE: "deleted"}
     collected = a_new_invoice(state=State.DRAFT_WAITING_FOR_COLLECTION, validated_revision=1, critical_issues=1)
     assert available_actions(collected, NOW)[Action.ADVANCE] == "draft.syncing"
     blocked = a_new_invoice(state=State.DRAFT_MANUAL_APPROVAL_NEEDED, critical_issues=1)

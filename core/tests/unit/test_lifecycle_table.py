@@ -150,6 +150,7 @@ def test_no_other_trigger_does_anything():
 
 def test_the_table_has_no_row_that_nothing_expects():
     two_ways_on = {
+        ("issuing.failed", "retry", "draft.validating"),
         ("draft.syncing", "next", "draft.manual_approval_needed"),
         ("draft.ready_to_issue", "next", "delete.syncing"),
     }
@@ -193,6 +194,11 @@ def test_a_guard_holds_the_trigger_back(state, trigger, in_the_way):
 def test_without_auto_advance_a_person_approves():
     decision = decide(the_facts("draft.syncing", auto_advance=False), Trigger.NEXT, NOW)
     assert decision.facts.state == "draft.manual_approval_needed"
+
+
+def test_what_was_changed_since_its_sync_is_validated_before_it_is_issued():
+    decision = decide(the_facts("issuing.failed", synced_revision=3, validated_revision=3), Trigger.RETRY, NOW)
+    assert decision.facts.state == "draft.validating"
 
 
 def test_an_invoice_without_lines_is_deleted_instead_of_issued():

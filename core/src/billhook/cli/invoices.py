@@ -158,7 +158,7 @@ def retry(
     ],
     all_failed: Annotated[bool, typer.Option("--all-failed", help="Every invoice that failed or is invalid.")] = False,
 ) -> None:
-    """Try again what failed: one invoice, several, or all. Drafts take over what was mended at their customers.
+    """Try again what failed: one invoice, several, or all. What is not issued takes over mended customers and mappings.
 
     A deletion that failed is asked for again. Credit notes have a `retry` of their own.
     """

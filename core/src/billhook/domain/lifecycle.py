@@ -89,7 +89,7 @@ def decide(facts: InvoiceFacts, trigger: Trigger, now: datetime, *, stop_at: Sta
     """Fire `trigger`, then `next` until the invoice rests or stands in `stop_at`.
 
     `updated` makes revision + 1, so no pass counts any more. `updated` and `retry` leave no critical issue open; the
-    caller clears or downgrades the stored ones too. Entering a state sets its dates: `draft_until` and `due_at` for a
+    caller clears or downgrades the stored ones too. A draft whose sync is retried is validated anew. Entering a state sets its dates: `draft_until` and `due_at` for a
     draft, `issued_at` and `due_at` on issue, `overdue_at` the first time it is overdue.
     """
     step = _open_step(facts, trigger, now)
@@ -272,13 +272,15 @@ def _new_revision(facts: InvoiceFacts) -> InvoiceFacts:
     return facts.replace(revision=facts.revision + 1, critical_issues=0)
 
 
-def _without_critical_issues(facts: InvoiceFacts) -> InvoiceFacts:
-    return facts.replace(critical_issues=0) if facts.critical_issues else facts
+def _another_try(facts: InvoiceFacts) -> InvoiceFacts:
+    if facts.critical_issues:
+        facts = facts.replace(critical_issues=0)
+    return facts.replace(validated_revision=None) if facts.state is State.DRAFT_SYNC_FAILED else facts
 
 
 _FRESH_START: dict[Trigger, Callable[[InvoiceFacts], InvoiceFacts]] = {
     Trigger.UPDATED: _new_revision,
-    Trigger.RETRY: _without_critical_issues,
+    Trigger.RETRY: _another_try,
 }
 
 

@@ -7,6 +7,8 @@ Where it differs from OpenMeter on purpose:
 
 - `draft.syncing` takes `updated`. An integration may adjust the invoice while it waits there; the edit makes a new
   revision, which is validated and waits again.
+- `issuing.failed` takes `retry` back to `draft.validating` where the invoice changed since it was synced: what was
+  mended is validated, and the draft that stands at the app is rewritten, before it is issued.
 - `void` and `delete` ask that no money is held. A voided or deleted invoice is worth nothing, so a captured amount would belong to no
   document; refund it first, or issue a credit note.
 - `paid` takes `failed` when money that had counted was taken back, as a bank debit can be for weeks. What is owed then
@@ -101,6 +103,11 @@ def nothing_critical_is_open(facts: InvoiceFacts, now: datetime) -> bool:
 def no_line_is_left(facts: InvoiceFacts, now: datetime) -> bool:
     """Every line was deleted, so there is nothing to issue."""
     return not facts.has_lines
+
+
+def draft_was_changed_since_its_sync(facts: InvoiceFacts, now: datetime) -> bool:
+    """The invoicing app was not given this revision yet."""
+    return _draft_sync_is_open(facts)
 
 
 def delete_is_confirmed(facts: InvoiceFacts, now: datetime) -> bool:
@@ -224,6 +231,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(S.ISSUING_SYNCING, T.NEXT, S.ISSUING_CHARGE_BOOKING, issue_is_confirmed),
     Transition(S.ISSUING_SYNCING, T.FAILED, S.ISSUING_FAILED),
     Transition(S.ISSUING_SYNCING, T.DELETE, S.DELETE_IN_PROGRESS, nothing_is_captured),
+    Transition(S.ISSUING_FAILED, T.RETRY, S.DRAFT_VALIDATING, draft_was_changed_since_its_sync),
     Transition(S.ISSUING_FAILED, T.RETRY, S.ISSUING_SYNCING),
     Transition(S.ISSUING_FAILED, T.DELETE, S.DELETE_IN_PROGRESS, nothing_is_captured),
     Transition(S.ISSUING_CHARGE_BOOKING, T.NEXT, S.ISSUED),

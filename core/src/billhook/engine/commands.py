@@ -15,8 +15,7 @@ from billhook.domain.invoice import content_json
 from billhook.domain.lifecycle import State, Trigger, is_mutable
 from billhook.domain.money import to_minor
 from billhook.domain.parsing import parse
-from billhook.domain.party import CustomerSnapshot
-from billhook.engine import open_payments
+from billhook.engine import mended, open_payments
 from billhook.engine.dissolving import dissolve_of_subject
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
@@ -161,12 +160,13 @@ class Commands:
         self._advancer.fire(unit, row, Trigger.FORCE_COLLECT, "snapshot_quantities", outside=True)
 
     def retry(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
-        """Try again; what was critical is only a warning from here on. A draft takes over what was mended at its customer."""
+        """Try again; what was critical is only a warning from here on. What is not issued takes over what was mended."""
         self._check_allowed(unit, row, Trigger.RETRY, "retry")
-        mended = _mended_customer(unit, row)
-        if mended is not None:
-            self._revise(unit, row, InvoiceEdit(customer=mended), "retry.customer")
+        customer = mended.mended_customer(unit, row)
+        if customer is not None and is_mutable(row.state):
+            self._revise(unit, row, InvoiceEdit(customer=customer), "retry.customer")
             return
+        mended.take_over(unit, row)
         self._advancer.fire(unit, row, Trigger.RETRY, "retry", outside=True)
         unit.issues.downgrade(row.id)
 
@@ -208,7 +208,7 @@ class Commands:
             self._advancer.fire(unit, row, Trigger.UPDATED, "update", outside=True)
         edit = parse(InvoiceEdit, arguments)
         if edit.customer not in (None, unit.content(row.id, row.revision).customer):
-            row.values["own_customer"] = int(edit.customer != _customer_now(unit, row))
+            row.values["own_customer"] = int(edit.customer != mended.customer_now(unit, row))
         self._revise(unit, row, edit, "update")
 
     def _revise(self, unit: Unit, row: InvoiceRow, edit: InvoiceEdit, name: str) -> None:
@@ -275,22 +275,6 @@ class Commands:
             external_id=arguments.get("external_id"),
             client_key=arguments.get("key"),
         )
-
-
-def _mended_customer(unit: Unit, row: InvoiceRow) -> CustomerSnapshot | None:
-    """Its customer as it stands now, where the invoice may still change, has another, and was not given that by an edit."""
-    if not is_mutable(row.state) or row.values["own_customer"]:
-        return None
-    now = _customer_now(unit, row)
-    return None if now == unit.content(row.id, row.revision).customer else now
-
-
-def _customer_now(unit: Unit, row: InvoiceRow) -> CustomerSnapshot | None:
-    """Its customer as it stands now; None where it was deleted."""
-    table = schema.customer
-    mine = sa.select(table.c.party).where(table.c.id == row.values["customer_id"], table.c.deleted_at.is_(None))
-    party = unit.tx.scalar(mine)
-    return None if party is None else CustomerSnapshot.model_validate_json(party)
 
 
 def _same_payment(known: Any, row: InvoiceRow, arguments: Arguments) -> bool:

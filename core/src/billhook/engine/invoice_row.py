@@ -171,6 +171,7 @@ def stored_facts(facts: InvoiceFacts) -> dict[str, Any]:
     return {
         "state": facts.state.value,
         "revision": facts.revision,
+        "validated_revision": facts.validated_revision,
         "critical_issues": facts.critical_issues,
         "write_off_confirmed": int(facts.write_off_confirmed),
         **times,

@@ -173,7 +173,10 @@ class Invoices:
         return self._give(invoice_id, "approve", stated)
 
     def retry(self, invoice_id: str) -> InvoiceDetails:
-        """Try again what failed. A draft takes over what was changed at its customer, unless an edit gave it one of its own."""
+        """Try again what failed. What is not issued takes over what was changed at its customer, unless an edit gave it one of its own,
+        and in the mapping of its app; an invoice that could not be issued is then drafted anew. One that is issued takes over only
+        the address that it is e-mailed to.
+        """
         return self._give(invoice_id, "retry")
 
     def snapshot_quantities(self, invoice_id: str) -> InvoiceDetails:
