@@ -196,7 +196,7 @@ def _accepted(number: str, rules: NumberRules, app_name: str) -> str:
         raise InvalidInput(
             "number_too_long",
             f"The number {number!r} has {len(number)} characters; {app_name} takes {rules.max_length}. "
-            "Shorten the series' template.",
+            "Shorten the series' template, then retry.",
         )
     if rules.pattern is not None and not re.fullmatch(rules.pattern, number):
         raise InvalidInput(

@@ -45,7 +45,10 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
         "Something that it names was deleted or made inactive there; look at item and customer.",
     ),
     "2020": ("value_missing", "A value that the company requires is missing."),
-    "2050": ("value_too_long", "Shorten it; a number has 21 characters at most."),
+    "2050": (
+        "value_too_long",
+        "A number has 21 characters at most. Delete the invoice, and submit it again shorter under a new key.",
+    ),
     "2500": ("reference_invalid", "An item, account or tax code that it names is not there. Correct the mapping."),
     "6000": ("business_rule", "Correct what it says, then retry."),
     "6000 currency": (
@@ -60,7 +63,7 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
         "number_taken",
         (
             "Give the company's other document of that number another one there, then retry; or change the series' template with "
-            "`billhook numbers define`, delete this invoice and submit it anew."
+            "`billhook numbers define`, delete this invoice and submit it again under a new key."
         ),
     ),
     "6190": ("subscription_lapsed", "The company's QuickBooks subscription has ended. Renew it, then retry."),

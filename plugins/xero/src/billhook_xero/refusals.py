@@ -14,7 +14,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 
 _KNOWN: tuple[tuple[str, str, str, str], ...] = (
     # in Xero's words                            our code                path                the way out
-    (r"# must be unique|number must be unique", "number_taken", "/number", "Give what has that number another one at Xero, then retry; or change the series' template with `billhook numbers define`, delete this one and submit it anew."),
+    (r"# must be unique|number must be unique", "number_taken", "/number", "Give what has that number another one at Xero, then retry; or change the series' template with `billhook numbers define`, delete this one and submit it again under a new key."),
     (r"lock ?date|locked", "date_locked", "/issued_at", "Date the document after the lock date, or move the lock date at Xero."),
     (r"name must be unique|already assigned to another contact", "customer_name_taken", "/customer/name", "Rename one of the two, or let the app adopt or suffix names."),
     (r"not subscribed to currency|currency .* not", "currency_not_enabled", "/currency", "Add the currency at Xero."),
