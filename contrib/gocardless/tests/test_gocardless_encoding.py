@@ -129,7 +129,7 @@ def test_an_invoice_in_a_currency_that_nobody_debits_is_told_before_it_is_issued
     yen, pounds = (a_view(a_content(an_invoice(currency=each))) for each in ("JPY", "GBP"))
     (issue,) = provider().validate_invoice(yen, (), settings)
     assert (issue.code, issue.path) == ("currency_not_collected", "/currency")
-    assert "Use another payment app" in issue.message
+    assert "a billing profile with another payment app" in issue.message
     assert provider().validate_invoice(pounds, (), settings) == ()
 
 

@@ -6,6 +6,7 @@ BillhookError
 ├── Conflict                it clashes with what is stored
 │   ├── Deleted             it was deleted: it can be read, and not be changed or used
 │   ├── KeyReused           a client key was used before with other content
+│   │   └── KeyOfDeleted    a client key belongs to an invoice that was deleted
 │   └── InUse               something open still needs it
 ├── NotAllowed              the invoice's present state does not allow that action
 ├── Unsupported             the provider does not declare that capability
@@ -83,13 +84,19 @@ class Deleted(Conflict):
 class KeyReused(Conflict):
     """A client key was used before with other content."""
 
+    code = "key_reused"
+    _why = "has other content. Send the same content again to get the same answer, or use a new key."
+
     def __init__(self, key: str, existing_id: str) -> None:
-        super().__init__(
-            f"The key {key!r} already belongs to {existing_id}, which has other content. "
-            "Send the same content again to get the same answer, or use a new key.",
-            "key_reused",
-        )
+        super().__init__(f"The key {key!r} already belongs to {existing_id}, which {self._why}", self.code)
         self.existing_id = existing_id
+
+
+class KeyOfDeleted(KeyReused):
+    """A client key belongs to an invoice that was deleted."""
+
+    code = "key_of_deleted"
+    _why = "was deleted. What takes its place needs a new key."
 
 
 class InUse(Conflict):

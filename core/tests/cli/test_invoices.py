@@ -194,6 +194,79 @@ def test_a_draft_is_deleted(cli, shop, invoice):
     assert cli("invoices", "list", "--json").json["total_count"] == 0
 
 
+def test_the_key_of_a_deleted_invoice_is_not_used_again(cli, shop, write):
+    cli("profiles", "update", shop, "--workflow", "auto_advance=false")
+    row = "a,jane,GBP,Tea,T1,3,2.55,\n"
+    cli("invoices", "create", write("a.csv", COLUMNS + row))
+    cli("worker", "--once")
+    cli("invoices", "delete", "a")
+    cli("worker", "--once")
+    same, corrected = write("same.csv", COLUMNS + row), write("corrected.csv", COLUMNS + row.replace("2.55", "2.50"))
+    for file in (same, corrected):
+        refused = cli("invoices", "create", file, "--json")
+        assert (refused.code, refused.error["code"]) == (1, "key_of_deleted")
+        assert "needs a new key" in refused.error["message"]
+    both = write("both.csv", COLUMNS + row + row.replace("a,", "b,", 1))
+    told = cli("invoices", "create", both, "--skip-bad", "--json").json
+    assert [entry["key"] for entry in told["created"]] == ["b"]
+    assert [entry["code"] for entry in told["refused"]] == ["key_of_deleted"]
+    assert cli("invoices", "list", "--deleted", "--json").json["total_count"] == 2
+
+
+@pytest.fixture
+def draft(cli, shop, invoice):
+    """A draft that waits for approval."""
+    cli("profiles", "update", shop, "--workflow", "auto_advance=false")
+    invoice("i-1")
+    cli("worker", "--once")
+    return "i-1"
+
+
+def test_the_workflow_of_a_draft_is_changed_value_by_value(cli, draft):
+    before = cli("invoices", "show", draft, "--json").json
+    changes = ("--workflow", "tax_rounding=on_total", "--workflow", "due_after=P14D")
+    told = cli("invoices", "update", draft, *changes, "--json").json
+    assert (told["id"], told["revision"]) == (before["id"], 2)
+    workflow = cli("invoices", "show", draft, "--json").json["content"]["workflow"]
+    assert workflow == {**before["content"]["workflow"], "tax_rounding": "on_total", "due_after": "P14D"}
+
+
+def test_a_draft_is_changed_by_a_file(cli, draft, write):
+    price = {"type": "unit", "amount": "1.10"}
+    edit = {
+        "lines": [{"name": "Tea", "item_code": "T1", "quantity": "1", "price": price}],
+        "workflow": {"auto_advance": True},
+    }
+    file = write("edit.json", edit)
+    assert cli("invoices", "update", draft, "--file", file, "--workflow", "due_after=P7D").code == 0
+    shown = cli("invoices", "show", draft, "--json").json
+    assert (shown["total"], shown["content"]["workflow"]["due_after"]) == ("1.10", "P7D")
+    assert shown["content"]["workflow"]["auto_advance"] is True
+
+
+@pytest.mark.parametrize(
+    "given,known",
+    [
+        ((), "--workflow NAME=VALUE"),
+        (("--workflow", "taxes=1"), "tax_rounding"),
+        (("--workflow", "due_after"), "NAME=VALUE"),
+        (("--file", "profile.json"), "exchange_rate"),
+    ],
+)
+def test_an_edit_of_what_there_is_not_is_answered_with_what_there_is(cli, draft, write, given, known):
+    write("profile.json", {"profile": "Usual"})
+    refused = cli("invoices", "update", draft, *given)
+    assert refused.code == 2
+    assert known in refused.err
+
+
+def test_an_issued_invoice_is_not_changed(cli, invoice):
+    invoice("i-1")
+    cli("worker", "--once")
+    refused = cli("invoices", "update", "i-1", "--workflow", "due_after=P7D", "--json")
+    assert (refused.code, refused.error["code"]) == (1, "invoice_action_not_available")
+
+
 def test_a_paid_invoice_is_not_made_void(cli, invoice):
     invoice("i-1")
     cli("worker", "--once")

@@ -24,6 +24,7 @@ from billhook.errors import InvalidInput, NotAllowed
 OpenShop = Callable[..., Shop]
 DAY = 86_400
 PENDING = "payment_processing.pending"
+SENT = {"collection_method": "send_invoice"}
 
 
 # Approval.
@@ -40,6 +41,26 @@ def test_an_invoice_that_a_person_approves_waits_for_that_person(a_shop_anywhere
     assert details.status == PENDING
     assert details.invoice.issued_at == shop.clock.now()
     assert details.invoice.due_at == (shop.clock.now() + timedelta(days=30)).replace(microsecond=0)
+
+
+def test_an_edit_decides_anew_whether_the_invoice_is_sent(a_shop: OpenShop):
+    def send(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("send", batch, "sent", recover=(repeat(),))
+        return {batch.only.id: Done(SendResult(batch.now))}
+
+    shop = a_shop(a_provider(sync_draft=careful_draft, send=send), workflow={"auto_advance": False})
+    sent, kept = shop.submit(workflow={"collection_method": "charge_automatically"}), shop.submit(workflow=SENT)
+    shop.run()
+    for id, workflow in ((sent, SENT), (kept, {})):
+        shop.ns.invoices.update(id, {"workflow": workflow})
+    shop.run()
+    for id in (sent, kept):
+        if shop.status(id) == "draft.manual_approval_needed":
+            shop.ns.invoices.approve(id)
+    shop.run()
+    assert {shop.status(id) for id in (sent, kept)} == {PENDING}
+    assert shop.get(sent).invoice.sent_to_customer_at is not None
+    assert shop.get(kept).invoice.sent_to_customer_at is None
 
 
 def test_a_draft_period_passes_by_itself(a_shop_anywhere: OpenShop):

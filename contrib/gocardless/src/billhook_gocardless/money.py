@@ -37,7 +37,10 @@ def problems_of(amount: Decimal, currency: str) -> tuple[ValidationIssue, ...]:
     found = []
     if currency not in CURRENCIES:
         known = ", ".join(sorted(CURRENCIES))
-        message = f"GoCardless collects {known}, not {currency}. Use another payment app for this currency."
+        message = (
+            f"GoCardless collects {known}, not {currency}. Delete the invoice, give the customer a billing profile with another payment app, "
+            "and submit it again under a new key."
+        )
         found.append(_issue("currency_not_collected", message, "/currency"))
     if amount != _cents(amount).scaleb(-DECIMALS):
         message = f"{amount:f} {currency} is finer than a hundredth, and GoCardless takes whole hundredths. Round the invoice first."

@@ -23,7 +23,8 @@ def find_faults(
     if not lines:
         yield _finding(
             "not_invoiced_here",
-            "PayPal collects only for invoices that it issued. Let PayPal do the invoicing too.",
+            "PayPal collects only for invoices that it issued. Delete this one, give the customer a billing profile in which PayPal does "
+            "the invoicing too, and submit it again under a new key.",
             "",
         )
         return
@@ -80,7 +81,8 @@ def _faults_of_the_amounts(line: Line, currency: str) -> Iterator[tuple[str, str
             "tax_not_reproducible",
             (
                 f"PayPal computes {worth.tax} of tax at {worth.tax_percent}%, and the line has {line.totals.taxes_total}. "
-                "Let tax be rounded on each line, half up (tax_rounding per_line, rounding half_up)."
+                "Let tax be rounded on each line, half up: billhook invoices update INVOICE --workflow tax_rounding=per_line "
+                "--workflow rounding=half_up"
             ),
         )
 

@@ -12,6 +12,7 @@ import typer
 from billhook.cli.command import command
 from billhook.cli.exits import REFUSED
 from billhook.cli.invoice_text import invoice_json, invoice_page, invoice_row, preview_page
+from billhook.cli.options import repeatable
 from billhook.cli.output import table
 from billhook.cli.session import Session
 from billhook.errors import BillhookError
@@ -84,6 +85,37 @@ def show(session: Session, invoice: Id) -> None:
         entries = billing.invoices.timeline(details.id)
     answer = {**details_json(details), "timeline": entries}
     session.answer(answer, lambda: invoice_page(details, entries))
+
+
+@command(group, "update")
+def update(
+    session: Session,
+    invoice: Id,
+    *,
+    workflow: Annotated[
+        list[str],
+        repeatable("--workflow", "NAME=VALUE", "Such as collection_method=charge_automatically. Repeatable."),
+    ],
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="EDIT.json",
+            help="JSON with any of lines, description, metadata, customer, supplier, workflow, period, exchange_rate; - for standard input.",
+        ),
+    ] = None,
+) -> None:
+    """Change a draft: only what is given. Lines, customer, supplier and workflow of a file are the whole new ones.
+
+    The invoice is calculated and validated anew. Its app and billing profile stay: to change those, delete it, and submit it again under a
+    new key.
+    """
+    from billhook.cli.editing import edit_of
+
+    def edit(billing: Namespace, id: str) -> InvoiceDetails:
+        before = billing.invoices.get(id).invoice.content.workflow
+        return billing.invoices.update(id, edit_of(before, workflow, file))
+
+    _give(session, invoice, edit)
 
 
 @command(group, "approve")

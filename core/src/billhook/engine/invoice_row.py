@@ -76,6 +76,11 @@ class InvoiceRow:
         return _STATES[self.values["state"]]
 
     @property
+    def is_deleted(self) -> bool:
+        """It was deleted, or is about to be."""
+        return self.values["deleted_at"] is not None
+
+    @property
     def revision(self) -> int:
         return self.values["revision"]  # type: ignore[no-any-return]
 

@@ -43,7 +43,8 @@ def _amount_problems(invoice: InvoiceView, declaration: Declaration) -> Iterator
     if money.currencies is not None and invoice.currency not in money.currencies:
         yield _critical(
             "currency_not_supported",
-            f"{declaration.name} does not take {invoice.currency}. Use a billing profile whose app does.",
+            f"{declaration.name} does not take {invoice.currency}. Delete the invoice, give the customer a billing profile whose app "
+            "does, and submit it again under a new key.",
             "/currency",
         )
     if money.max_amount is not None and abs(invoice.total) > Decimal(money.max_amount):

@@ -25,7 +25,7 @@ from billhook.engine.queries import InvoiceDetails
 from billhook.engine.records import ResolvedProfile
 from billhook.engine.resolving import resolve
 from billhook.engine.unit import Unit
-from billhook.errors import InvalidInput, KeyReused
+from billhook.errors import InvalidInput, KeyOfDeleted, KeyReused
 from billhook.store import schema
 
 OWNED_DATES = ("issued_at", "due_at")
@@ -48,7 +48,7 @@ class Submitter:
         self._numbers = numbers
         self._resolved: dict[tuple[str | None, str | None], ResolvedProfile] = {}
         self._looked_up: set[str] = set()
-        self._known: dict[str, tuple[str, str]] = {}
+        self._known: dict[str, tuple[str, str, bool]] = {}
 
     def submit(
         self,
@@ -60,7 +60,7 @@ class Submitter:
     ) -> InvoiceRow:
         """The invoice of that draft; the one that is there already when the key was used with the same content.
 
-        Raises KeyReused for the key of another content, InvalidInput that lists every problem, NotFound for a customer or profile.
+        Raises KeyReused for the key of another content or of a deleted invoice, InvalidInput that lists every problem, NotFound for a customer or profile.
         """
         refuse_wrong_kind(draft, mirrored=mirrored)
         digest = draft_hash(draft)
@@ -71,7 +71,7 @@ class Submitter:
         content = self.content(unit, draft, resolved, quantities)
         row = self._new_row(unit, draft, digest, resolved, content, mirrored=mirrored)
         if draft.key is not None:
-            self._known[draft.key] = (row.id, digest)
+            self._known[draft.key] = (row.id, digest, False)
         self._advancer.fire(unit, row, Trigger.NEXT, "created")
         return row
 
@@ -108,10 +108,11 @@ class Submitter:
         self._looked_up |= wanted
         for row in unit.invoices.values():
             if row.values["client_key"] in wanted and row.namespace == self._namespace:
-                self._known[row.values["client_key"]] = (row.id, row.values["draft_hash"])
+                self._known[row.values["client_key"]] = (row.id, row.values["draft_hash"], row.is_deleted)
         here = sa.and_(_invoice.c.namespace == self._namespace, _invoice.c.client_key.in_(wanted))
-        for found in unit.tx.all(sa.select(_invoice.c.client_key, _invoice.c.id, _invoice.c.draft_hash).where(here)):
-            self._known[found.client_key] = (found.id, found.draft_hash)
+        columns = (_invoice.c.client_key, _invoice.c.id, _invoice.c.draft_hash, _invoice.c.deleted_at)
+        for found in unit.tx.all(sa.select(*columns).where(here)):
+            self._known[found.client_key] = (found.id, found.draft_hash, found.deleted_at is not None)
 
     def resolved(self, unit: Unit, draft: InvoiceDraft) -> ResolvedProfile:
         """The draft's customer with its profile and merged workflow."""
@@ -141,7 +142,9 @@ class Submitter:
             self.look_up(unit, [key])
         if key not in self._known:
             return None
-        id, stored = self._known[key]
+        id, stored, is_deleted = self._known[key]
+        if is_deleted:
+            raise KeyOfDeleted(key, f"invoice {id}")
         if stored != digest:
             raise KeyReused(key, f"invoice {id}")
         return unit.invoice(id)
@@ -237,6 +240,17 @@ def workflow_columns(workflow: WorkflowConfig) -> dict[str, Any]:
         "draft_period": format_duration(workflow.draft_period),
         "due_after": format_duration(workflow.due_after),
         "overdue_after_due": int(workflow.overdue_after_due),
+    }
+
+
+def asked_columns(unit: Unit, values: Mapping[str, Any], workflow: WorkflowConfig) -> dict[str, Any]:
+    """What the workflow asks of the invoice's apps, as the invoice row keeps it."""
+    tax = unit.app(values["tax_app_id"]).handle.declaration
+    invoicing = unit.app(values["invoicing_app_id"]).handle.declaration
+    sends = workflow.collection_method is CollectionMethod.SEND_INVOICE and invoicing.can(Capability.SEND)
+    return {
+        "asks_tax": int(workflow.tax_enabled and tax.can(Capability.CALCULATE_TAX)),
+        "asks_send": int(sends),
     }
 
 

@@ -69,7 +69,8 @@ def _currency_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iter
     if rate is None or rate.to_currency != settings.home_currency:
         yield _issue(
             "exchange_rate_missing",
-            f"State the exchange rate from {invoice.currency} to {settings.home_currency}; QuickBooks would take one of its own.",
+            f"State the exchange rate from {invoice.currency} to {settings.home_currency}; QuickBooks would take one of its own. "
+            "Give it as exchange_rate: billhook invoices update INVOICE --file EDIT.json",
             "/exchange_rate",
         )
 
@@ -121,8 +122,8 @@ def _tax_issues(
     yield _issue(
         "tax_not_reproducible",
         f"QuickBooks computes tax itself, line by line: {plain(percentage)} % of {plain(line.totals.net)} (line {line.name!r}) is "
-        f"{plain(differs.theirs)} there and {plain(differs.ours)} here. Use rates of that code, rounded on each line (tax_rounding "
-        "per_line), on prices without tax.",
+        f"{plain(differs.theirs)} there and {plain(differs.ours)} here. Use rates of that code on prices without tax, rounded on "
+        "each line: billhook invoices update INVOICE --workflow tax_rounding=per_line",
         f"/lines/{differs.place}/taxes",
     )
 

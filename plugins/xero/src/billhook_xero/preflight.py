@@ -45,7 +45,8 @@ def _cents(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterat
         amount, place, name = min(finer)
         yield _critical(
             "amount_finer_than_cents",
-            f"Xero keeps two decimals, and {name!r} comes to {plain(amount)} {invoice.currency}. Use another app for this currency.",
+            f"Xero keeps two decimals, and {name!r} comes to {plain(amount)} {invoice.currency}. Delete the invoice, "
+            "give the customer a billing profile with another app, and submit it again under a new key.",
             f"/lines/{place}",
         )
 
