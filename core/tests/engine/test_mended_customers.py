@@ -231,4 +231,5 @@ def test_an_issued_document_is_sent_to_the_mended_address_and_stays_as_it_is(a_s
     customer = shop.get(id).invoice.customer
     assert (shop.status(id), shop.get(id).invoice.number) == ("payment_processing.pending", number)
     assert (customer.email, customer.name) == ("jane@example.com", "Jane Doe")
+    assert shop.issue_codes(id) == []
     assert [made for made in shop.books.documents if not made[1].startswith("sent")] == made

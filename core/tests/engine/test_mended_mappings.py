@@ -49,6 +49,7 @@ def test_a_draft_that_was_refused_is_mapped_anew(a_shop: OpenShop):
     shop.ns.invoices.retry(id)
     shop.run()
     assert (shop.status(id), shop.get(id).invoice.revision) == ("payment_processing.pending", 2)
+    assert "retry.mapping" in shop.causes(id)
 
 
 def test_a_draft_that_was_refused_is_validated_anew(a_shop: OpenShop):

@@ -166,8 +166,8 @@ class Commands:
         if customer is not None and is_mutable(row.state):
             self._revise(unit, row, InvoiceEdit(customer=customer), "retry.customer")
             return
-        mended.take_over(unit, row)
-        self._advancer.fire(unit, row, Trigger.RETRY, "retry", outside=True)
+        cause = mended.take_over(unit, row)
+        self._advancer.fire(unit, row, Trigger.RETRY, cause, outside=True)
         unit.issues.downgrade(row.id)
 
     def delete(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:

@@ -51,15 +51,22 @@ def is_issued(row: InvoiceRow) -> bool:
     return row.values["issued_revision"] is not None
 
 
-def take_over(unit: Unit, row: InvoiceRow) -> None:
-    """Make a revision with what was mended, where the invoice failed once it could not be edited any more or is mapped otherwise by now."""
+def take_over(unit: Unit, row: InvoiceRow) -> str:
+    """Make a revision with what was mended, where the invoice failed once it could not be edited any more or is mapped otherwise by now.
+
+    Returns what the retry is called in the timeline.
+    """
     customer, content = mended_customer(unit, row), unit.content(row.id, row.revision)
     if customer is not None and is_issued(row):
         _renew(unit, row, content.model_copy(update={"customer": customer}), _ISSUED)
-    elif customer is not None:
+        return "retry.customer"
+    if customer is not None:
         _renew(unit, row, recalculate(content, InvoiceEdit(customer=customer)), frozenset())
-    elif row.state in _MAPPED_ANEW and not is_issued(row) and _is_mapped_otherwise(unit, row):
+        return "retry.customer"
+    if row.state in _MAPPED_ANEW and not is_issued(row) and _is_mapped_otherwise(unit, row):
         _renew(unit, row, content, _TAXED)
+        return "retry.mapping"
+    return "retry"
 
 
 def _is_mapped_otherwise(unit: Unit, row: InvoiceRow) -> bool:

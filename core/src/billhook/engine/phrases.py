@@ -15,6 +15,7 @@ _WHOLE: Mapping[str, str] = {
     "approve": "It was approved",
     "retry": "A retry was asked for",
     "retry.customer": "A retry took over what was changed at its customer",
+    "retry.mapping": "A retry mapped its lines anew",
     "update": "It was edited",
     "delete": "Its deletion was asked for",
     "void": "It was made void",

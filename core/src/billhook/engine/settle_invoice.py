@@ -101,6 +101,7 @@ class InvoiceOutcomes:
         row = unit.invoice(settled.work.subject_id)
         row.values["sent_at"] = to_micros(result.sent_at)
         row.values["sent_revision"] = settled.item.invoice.revision
+        unit.issues.report(row.id, settled.component, [])
         self._advancer.go_on(unit, row, "send.done", operation_id=settled.work.operation_id)
 
     def confirmed(self, unit: Unit, settled: Settled, result: RemovalResult | WriteOffResult) -> None:
