@@ -248,7 +248,10 @@ def _of_another(app_id: str, work: WorkRow, external_id: str) -> sa.Select[tuple
     if kind is not None:
         table = schema.payment if kind == "payment" else schema.refund
         return sa.select(table.c.id).where(
-            table.c.app_id == app_id, table.c.external_id == external_id, table.c.id != work.item_id
+            table.c.app_id == app_id,
+            table.c.external_id == external_id,
+            table.c.id != work.item_id,
+            table.c.state != "failed",  # a provider may try again on the payment that failed
         )
     is_payment = work.operation == Capability.RECORD_PAYMENT
     same_kind = _link.c.kind == "payment" if is_payment else _link.c.kind != "payment"

@@ -243,17 +243,6 @@ def workflow_columns(workflow: WorkflowConfig) -> dict[str, Any]:
     }
 
 
-def asked_columns(unit: Unit, values: Mapping[str, Any], workflow: WorkflowConfig) -> dict[str, Any]:
-    """What the workflow asks of the invoice's apps, as the invoice row keeps it."""
-    tax = unit.app(values["tax_app_id"]).handle.declaration
-    invoicing = unit.app(values["invoicing_app_id"]).handle.declaration
-    sends = workflow.collection_method is CollectionMethod.SEND_INVOICE and invoicing.can(Capability.SEND)
-    return {
-        "asks_tax": int(workflow.tax_enabled and tax.can(Capability.CALCULATE_TAX)),
-        "asks_send": int(sends),
-    }
-
-
 def refuse_wrong_kind(draft: InvoiceDraft, *, mirrored: bool) -> None:
     """Raise InvalidInput for a draft that is no invoice, or that sets dates which only an upstream owns."""
     if draft.type is DocumentType.CREDIT_NOTE:
