@@ -192,7 +192,8 @@ def retry(
 ) -> None:
     """Try again what failed: one invoice, several, or all. What is not issued takes over mended customers and mappings.
 
-    A deletion that failed is asked for again. Credit notes have a `retry` of their own.
+    A deletion that failed is asked for again, and payments that the books refused to note are noted again, in every state. Credit notes
+    have a `retry` of their own.
     """
     if bool(invoices) == all_failed:
         raise typer.BadParameter("Name invoices, or say --all-failed.", param_hint="INVOICE")

@@ -223,7 +223,8 @@ class PaymentSpec:
 
         Returns Done with the id under which the payment is noted there.
 
-        Errors: Rejected shows as a warning on the invoice. The money counts all the same.
+        Errors: Rejected shows as a warning on the invoice, of a component that ends with the payment's id, until a retry of the invoice notes it
+        or somebody enters it there. The money counts all the same.
         """
 
     @hookspec(firstresult=True)

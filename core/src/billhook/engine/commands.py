@@ -15,7 +15,7 @@ from billhook.domain.invoice import content_json
 from billhook.domain.lifecycle import State, Trigger, is_mutable
 from billhook.domain.money import to_minor
 from billhook.domain.parsing import parse
-from billhook.engine import mended, open_payments
+from billhook.engine import mended, notes, open_payments
 from billhook.engine.dissolving import dissolve_of_subject
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
@@ -160,7 +160,13 @@ class Commands:
         self._advancer.fire(unit, row, Trigger.FORCE_COLLECT, "snapshot_quantities", outside=True)
 
     def retry(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
-        """Try again; what was critical is only a warning from here on. What is not issued takes over what was mended."""
+        """Try again; what was critical is only a warning from here on. What is not issued takes over what was mended.
+
+        In every state the books are asked again for what they refused to note.
+        """
+        if notes.note_again(self._advancer, unit, row) and not can_fire(row, Trigger.RETRY, unit.now):
+            unit.record(row, "retry", note="What the books refused to note is noted again.")
+            return
         self._check_allowed(unit, row, Trigger.RETRY, "retry")
         customer = mended.mended_customer(unit, row)
         if customer is not None and is_mutable(row.state):

@@ -24,6 +24,7 @@ from billhook.contract.results import (
     SendResult,
     WriteOffResult,
 )
+from billhook.engine import notes
 from billhook.engine.apps import AppHandle
 from billhook.engine.commands import Commands, awaited
 from billhook.engine.context import Context
@@ -204,6 +205,8 @@ class Doubts:
 
     def _note(self, unit: Unit, app: AppHandle, work: WorkRow, finding: Finding) -> None:
         component = OPERATIONS[Capability(work.operation)].component(app.type)
+        if work.operation == Capability.RECORD_PAYMENT:
+            component = notes.component(app, unit.get_record("payment", work.item_id))
         unit.issues.report(work.subject_id, component, [])
         cause, operation_id = f"{work.operation}.{finding.ending}", work.operation_id
         if work.operation == Capability.CREDIT:

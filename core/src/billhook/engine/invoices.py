@@ -176,6 +176,8 @@ class Invoices:
         """Try again what failed. What is not issued takes over what was changed at its customer, unless an edit gave it one of its own,
         and in the mapping of its app; an invoice that could not be issued is then drafted anew. One that is issued takes over only
         the address that it is e-mailed to.
+
+        In every state the books are asked again for the payments that they refused to note.
         """
         return self._give(invoice_id, "retry")
 

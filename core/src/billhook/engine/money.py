@@ -8,7 +8,7 @@ from typing import Any
 
 from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import Decision, Trigger, decide
-from billhook.engine import payments
+from billhook.engine import notes, payments
 from billhook.engine.advance import Advancer
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
@@ -76,7 +76,7 @@ class Money:
             return
         if not app.handle.declaration.can(Capability.RECORD_PAYMENT):
             return
-        if unit.link(payment["id"], app.id)["external_id"] is not None:
+        if notes.name_at(unit, payment, app.id) is not None:
             # It came back after it was taken back, and still stands there.
             unit.issues.report(row.id, taken_back(payment), [])
             return

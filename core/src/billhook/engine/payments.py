@@ -21,7 +21,7 @@ from billhook.domain.payment import (
     RefundStatus as DomainRefund,
     RefundTrigger,
 )
-from billhook.engine import tables
+from billhook.engine import notes, tables
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.unit import Unit
@@ -75,14 +75,22 @@ def is_under_way_to(unit: Unit, row: InvoiceRow, app_id: str) -> bool:
 
 def shown_at(unit: Unit, row: InvoiceRow, app_id: str) -> Decimal:
     """What that app's books show of the payments we know: what it took or told of itself, and what was noted there, even where that
-    money was taken back since.
+    money was taken back since. What it refused to note it does not show.
     """
-    known = unit.payments_of(row.id)
-    own = sum((Decimal(each["amount_received"]) for each in known if each["app_id"] == app_id), Decimal(0))
-    unit.load_links((each["id"], app_id) for each in known)
-    noted = [each for each in known if unit.link(each["id"], app_id)["external_id"] is not None]
+    unit.load_links((each["id"], app_id) for each in unit.payments_of(row.id))
+    refused = {each["id"] for each in notes.refused(unit, row, unit.app(app_id))}
+    known = [each for each in unit.payments_of(row.id) if each["id"] not in refused]
+    own = sum((_own(unit, each) for each in known if each["app_id"] == app_id), Decimal(0))
+    noted = sum((notes.noted_at(unit, each, app_id) for each in known if each["app_id"] != app_id), Decimal(0))
     refunded = Decimal(row.values["amount_refunded"]) if row.values["payment_app_id"] == app_id else Decimal(0)
-    return own + sum((Decimal(each["amount"]) for each in noted if each["app_id"] != app_id), Decimal(0)) - refunded
+    return own + noted - refunded
+
+
+def _own(unit: Unit, payment: Row) -> Decimal:
+    """What the app that took the payment or was told of it shows of it."""
+    received = Decimal(payment["amount_received"])
+    is_noted = notes.name_at(unit, payment, payment["app_id"]) is not None
+    return min(notes.noted_at(unit, payment, payment["app_id"]), received) if is_noted else received
 
 
 def open_payment(unit: Unit, row: InvoiceRow, app_id: str) -> Row:

@@ -13,6 +13,7 @@ _WHOLE: Mapping[str, str] = {
     "paid_in_full": "Nothing is left to pay",
     "advance": "It was told to go on",
     "approve": "It was approved",
+    "record_payment.entered": "Its books show a payment that they had refused to note",
     "retry": "A retry was asked for",
     "retry.customer": "A retry took over what was changed at its customer",
     "retry.mapping": "A retry mapped its lines anew",

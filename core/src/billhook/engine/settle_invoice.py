@@ -26,7 +26,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.money import plain
 from billhook.domain.tax import TaxAmount, TaxBehavior
-from billhook.engine import payments, tables, totals
+from billhook.engine import notes, payments, tables, totals
 from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
 from billhook.engine.effects import Doubt
@@ -149,9 +149,15 @@ class InvoiceOutcomes:
             document = DocumentResult(external_id=result.external_id, number=result.number, totals=result.totals)
             self.documented(unit, replace(settled, capability=waiting), document)
             return
-        other = (result.amount_paid or Decimal(0)) - payments.shown_at(unit, row, settled.app.id)
+        shown = payments.shown_at(unit, row, settled.app.id)
+        other = (result.amount_paid or Decimal(0)) - shown
         # While a payment of ours is under way to this app, what it shows may be that payment: it counts when it ends.
         if other > 0 and not payments.is_under_way_to(unit, row, settled.app.id):
+            if notes.take_as_entered(
+                unit, row, settled.app, other, row.total - Decimal(row.values["amount_credited"]) - shown
+            ):
+                self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
+                return
             self._money.receive(unit, row, settled.app.id, other, unit.now, origin="outside")
             return
         self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Pending
 from billhook.contract.results import PaymentResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
-from billhook.engine import open_payments, payments
+from billhook.engine import notes, open_payments, payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros, to_micros
 from billhook.engine.money import Money, taken_back
@@ -76,13 +77,11 @@ class PaymentOutcomes:
             open_payments.let_go(self._money.advancer, unit, row)
 
     def _recorded(self, unit: Unit, settled: Settled, result: PaymentResult) -> None:
-        link = unit.link(settled.work.item_id, settled.app.id)
-        link |= {"kind": "payment", "external_id": result.external_id, "leftovers": {}}
-        unit.save_link(link)
         row = unit.invoice(settled.work.subject_id)
-        unit.issues.report(row.id, settled.component, [])
-        unit.record(row, "record_payment.done", operation_id=settled.work.operation_id)
         payment = unit.get_record("payment", settled.work.item_id)
+        notes.keep(unit, settled.app, payment, result.external_id, Decimal(payment["amount"]))
+        unit.issues.report(row.id, notes.component(settled.app, payment), [])
+        unit.record(row, "record_payment.done", operation_id=settled.work.operation_id)
         if payment["state"] != "succeeded":
             _tell_books(unit, row, payment)
         if row.values["amount_refunded"] != "0":
@@ -108,12 +107,12 @@ class PaymentOutcomes:
         row = unit.invoice(settled.work.subject_id)
         note = issues[0].message if issues else None
         settled.remember(unit, external_id)
-        unit.issues.report(row.id, settled.component, _as_warnings(issues))
+        payment = unit.get_record("payment", settled.work.item_id)
+        unit.issues.report(row.id, _component(settled, payment), _as_warnings(issues))
         if settled.capability in _LEAVES_THE_PAYMENT:
             unit.record(row, f"{settled.capability}.rejected", operation_id=settled.work.operation_id, note=note)
             self._look_again(unit, settled, issues)
             return
-        payment = unit.get_record("payment", settled.work.item_id)
         payment |= {"state": "failed", "code": issues[0].code if issues else None, "message": note}
         unit.save_record("payment", payment)
         self._money.after(unit, row, Trigger.FAILED, f"{settled.capability}.rejected", settled.work.operation_id)
@@ -134,6 +133,12 @@ class PaymentOutcomes:
         unit.record(row, f"{settled.capability}.in_doubt", operation_id=settled.work.operation_id, note=reason)
 
 
+def _component(settled: Settled, payment: Row) -> str:
+    """Whose findings these are; each note in the books has its own."""
+    is_note = settled.capability is Capability.RECORD_PAYMENT
+    return notes.component(settled.app, payment) if is_note else settled.component
+
+
 def _look_at(settled: Settled, at: datetime) -> WorkRow | None:
     """A look at the payment; None where its app can't."""
     if not settled.app.handle.declaration.can(Capability.CHECK_PAYMENT):
@@ -146,7 +151,8 @@ def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     """The books may show a payment that was taken back; to take it out of them is for a person."""
     app = unit.app(row.values["invoicing_app_id"])
     unit.work.drop_if_free(payment["id"], Capability.RECORD_PAYMENT, app.id)
-    recorded = unit.link(payment["id"], app.id)["external_id"]
+    unit.issues.report(row.id, notes.component(app, payment), [])
+    recorded = notes.name_at(unit, payment, app.id)
     if recorded is None:
         return
     message = (

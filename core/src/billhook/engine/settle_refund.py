@@ -11,7 +11,7 @@ from billhook.contract.outcomes import Pending
 from billhook.contract.results import RefundResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
-from billhook.engine import payments
+from billhook.engine import notes, payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.settled import GAVE_UP, Settled
@@ -89,7 +89,7 @@ class RefundOutcomes:
 def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     """The books of another app may show a payment of which money went back; no operation takes it out of them, so a person has to."""
     app = unit.app(row.values["invoicing_app_id"])
-    recorded = unit.link(payment["id"], app.id)["external_id"]
+    recorded = notes.name_at(unit, payment, app.id)
     if payment["app_id"] == app.id or recorded is None:
         return
     refunds = payments.refunds_of(unit, payment)

@@ -96,7 +96,7 @@ def _invoices_by_state(tx: Transaction, namespace: str) -> dict[State, int]:
 
 def _unrecorded(tx: Transaction, namespace: str) -> int:
     """Invoices with money that came in and that their books refuse to note, such as more than is due."""
-    refused = sa.and_(_issue.c.component.endswith(f".{Capability.RECORD_PAYMENT}"), _issue.c.superseded_at.is_(None))
+    refused = sa.and_(_issue.c.component.contains(f".{Capability.RECORD_PAYMENT}."), _issue.c.superseded_at.is_(None))
     select = (
         sa.select(sa.func.count(sa.distinct(_issue.c.document_id)))
         .join(_invoice, _invoice.c.id == _issue.c.document_id)

@@ -1,0 +1,111 @@
+"""Notes of money in an app's books: refused, asked for again, or entered there by hand meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from billhook.contract.declaration import Capability
+from billhook.contract.operations import OPERATIONS
+from billhook.domain.money import plain
+from billhook.engine.apps import AppHandle
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.unit import Unit
+from billhook.engine.work import WorkRow
+from billhook.store import schema
+
+if TYPE_CHECKING:
+    from billhook.engine.advance import Advancer
+
+Row = dict[str, Any]
+
+_issue = schema.validation_issue
+
+
+def component(app: AppHandle, payment: Row) -> str:
+    """The component that tells why an app's books do not take the note of one payment."""
+    return f"{_any_of(app)}{payment['id']}"
+
+
+def refused(unit: Unit, row: InvoiceRow, app: AppHandle) -> list[Row]:
+    """The payments of the invoice that these books refused to note, oldest first."""
+    known = unit.payments_of(row.id)
+    if not known:
+        return []
+    is_open = sa.and_(_issue.c.document_id == row.id, _issue.c.superseded_at.is_(None))
+    notes = sa.select(_issue.c.component).where(is_open, _issue.c.component.startswith(_any_of(app), autoescape=True))
+    components = {each.component for each in unit.tx.all(notes)}
+    return sorted((each for each in known if component(app, each) in components), key=lambda each: str(each["id"]))
+
+
+def note_again(advancer: Advancer, unit: Unit, row: InvoiceRow) -> bool:
+    """Have the books asked again for what they refused to note. Returns whether there is such; its issue ends with the answer."""
+    app = unit.app(row.values["invoicing_app_id"])
+    waiting = refused(unit, row, app)
+    for payment in waiting:
+        work = WorkRow(payment["id"], Capability.RECORD_PAYMENT, app.id, row.id, version=row.values["version"])
+        advancer.want_after_issue(unit, app, Capability.RECORD_PAYMENT, work, row)
+    return bool(waiting)
+
+
+def name_at(unit: Unit, payment: Row, app_id: str) -> str | None:
+    """What the payment is called in that app's books, where that is not known as here; None where it was not noted there."""
+    link = unit.link(payment["id"], app_id)
+    return link["external_id"] or (payment["id"] if "noted" in (link["evidence"] or {}) else None)
+
+
+def noted_at(unit: Unit, payment: Row, app_id: str) -> Decimal:
+    """How much of the payment that app's books show, as far as it was noted there."""
+    told = (unit.link(payment["id"], app_id)["evidence"] or {}).get("noted")
+    if told is not None:
+        return Decimal(told)
+    return Decimal(0 if name_at(unit, payment, app_id) is None else payment["amount"])
+
+
+def take_as_entered(unit: Unit, row: InvoiceRow, app: AppHandle, more: Decimal, takes: Decimal) -> bool:
+    """Refused notes stand in the books where those show exactly so much ``more``: somebody entered them. Returns whether it is so.
+
+    Money that really came again in just that amount can't be told from it, and is not counted; whoever knows of it records it. Of more than
+    the books take, they show what they ``take``.
+    """
+    entered = _matching(refused(unit, row, app), more, takes)
+    rest = more
+    for payment in entered:
+        amount = min(Decimal(payment["amount"]), rest)
+        rest -= amount
+        keep(unit, app, payment, None, amount)
+        unit.issues.report(row.id, component(app, payment), [])
+        note = f"{app.name} shows payment {payment['id']}, of which it had refused the note: {plain(amount)} {payment['currency']}."
+        unit.record(row, "record_payment.entered", note=note)
+    return bool(entered)
+
+
+def keep(unit: Unit, app: AppHandle, payment: Row, external_id: str | None, amount: Decimal) -> None:
+    """So much of the payment stands in the books."""
+    link = unit.link(payment["id"], app.id)
+    link |= {"kind": "payment", "external_id": external_id, "leftovers": {}, "evidence": {"noted": plain(amount)}}
+    unit.save_link(link)
+
+
+def _any_of(app: AppHandle) -> str:
+    return f"{OPERATIONS[Capability.RECORD_PAYMENT].component(app.type)}."
+
+
+def _matching(waiting: list[Row], more: Decimal, takes: Decimal) -> list[Row]:
+    """The payments that make up the amount, or all where they make up more than the books take and those are full."""
+    if more == takes < sum(_amounts(waiting)):
+        return waiting
+    sums: dict[Decimal, list[Row]] = {Decimal(0): []}
+    for payment in waiting:
+        for total, parts in list(sums.items()):
+            reached = total + Decimal(payment["amount"])
+            if reached <= more:
+                sums.setdefault(reached, [*parts, payment])
+    return sums.get(more, [])
+
+
+def _amounts(payments: Iterable[Row]) -> Iterable[Decimal]:
+    return (Decimal(each["amount"]) for each in payments)

@@ -1,0 +1,150 @@
+"""Money that the books refuse to note: asked for again, entered there by hand, and told of until it stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from engine_kit import Shop, a_provider, careful_draft, put, repeat
+from money_kit import PENDING, money
+
+from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Refusal, Rejected, Snapshot, WebhookEvent
+from billhook.engine.standing import standing_of
+from billhook.errors import NotAllowed
+from billhook.store import schema
+from billhook.testing.invariants import problems_of
+
+OpenShop = Callable[..., Shop]
+
+
+class Ledger:
+    """What somebody set there: whether payments may be noted, and how much the invoice shows as paid."""
+
+    def __init__(self) -> None:
+        self.is_locked = True
+        self.paid = Decimal(0)
+
+
+def a_shop_with(open_shop: OpenShop, ledger: Ledger, *, bank: bool) -> tuple[Shop, str]:
+    """An invoice over 10.00 in books that are locked; money comes at a bank, or at the books' own app."""
+
+    def note(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("note", batch, "notes", recover=(repeat(),))
+        if ledger.is_locked:
+            return {item.id: Rejected.because("date_locked", "The date is locked.") for item in batch.items}
+        ledger.paid += sum(item.amount for item in batch.items)
+        paid = PaymentStatus.SUCCEEDED
+        return {item.id: Done(PaymentResult(paid, item.amount, f"noted-{item.id}")) for item in batch.items}
+
+    def fetch(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("fetch", batch, "fetch", safe=True, key=None)
+        return {batch.only.id: Done(Snapshot(True, batch.only.external_id, amount_paid=ledger.paid))}
+
+    books = a_provider(sync_draft=careful_draft, record_payment=note, fetch=fetch, read_webhook=read_webhook)
+    shop = open_shop(books, a_provider("bank"))
+    if bank:
+        shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id)
+    id = shop.submit()
+    shop.run()
+    assert shop.status(id) == PENDING
+    return shop, id
+
+
+def read_webhook(
+    self: Any, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime
+) -> Sequence[WebhookEvent] | Refusal:
+    name, external_id = body.decode().split()
+    return [WebhookEvent(name, "document", external_id, "moved")]
+
+
+def pay(shop: Shop, id: str, *amounts: str) -> None:
+    for amount in amounts:
+        shop.ns.invoices.record_payment(id, amount)
+        shop.run()
+
+
+def enter(shop: Shop, ledger: Ledger, id: str, amount: str) -> None:
+    """Somebody enters a payment there, and the books tell that something changed."""
+    ledger.paid += Decimal(amount)
+    (link,) = shop.rows(schema.document_link, document_id=id)
+    shop.engine.receive_webhook(link["app_id"], {}, f"evt-{ledger.paid} {link['external_id']}".encode())
+    shop.run()
+
+
+def unrecorded(shop: Shop) -> int:
+    return standing_of(shop.engine.context, shop.namespace).unrecorded
+
+
+@pytest.fixture(params=[True, False], ids=["at a bank", "at the books' app"])
+def locked(request: pytest.FixtureRequest, a_shop_anywhere: OpenShop) -> tuple[Shop, str, Ledger]:
+    ledger = Ledger()
+    shop, id = a_shop_with(a_shop_anywhere, ledger, bank=request.param)
+    return shop, id, ledger
+
+
+def test_a_retry_of_a_paid_invoice_repeats_the_refused_note(locked: tuple[Shop, str, Ledger]):
+    shop, id, ledger = locked
+    pay(shop, id, "10")
+    assert (shop.status(id), shop.issue_codes(id), unrecorded(shop)) == ("paid", ["date_locked"], 1)
+    shop.ns.invoices.retry(id)
+    shop.run()
+    assert (shop.issue_codes(id), unrecorded(shop)) == (["date_locked"], 1)
+    ledger.is_locked = False
+    shop.ns.invoices.retry(id)
+    shop.run()
+    assert (shop.status(id), shop.issue_codes(id), unrecorded(shop), ledger.paid) == ("paid", [], 0, 10)
+    with pytest.raises(NotAllowed, match="retry is not available"):
+        shop.ns.invoices.retry(id)
+    assert problems_of(shop.engine) == []
+
+
+def test_each_refused_note_has_its_own_issue(locked: tuple[Shop, str, Ledger]):
+    shop, id, ledger = locked
+    pay(shop, id, "4")
+    ledger.is_locked = False
+    pay(shop, id, "6")
+    assert (shop.status(id), shop.issue_codes(id), unrecorded(shop)) == ("paid", ["date_locked"], 1)
+    shop.ns.invoices.retry(id)
+    shop.run()
+    assert (shop.issue_codes(id), ledger.paid) == ([], 10)
+
+
+@pytest.mark.parametrize("entered", [["10"], ["4", "6"], ["6", "4"]])
+def test_what_somebody_entered_in_place_of_refused_notes_is_not_counted_again(
+    locked: tuple[Shop, str, Ledger], entered: list[str]
+):
+    shop, id, ledger = locked
+    pay(shop, id, "4", "6")
+    for amount in entered:
+        enter(shop, ledger, id, amount)
+    assert (money(shop, id), len(shop.get(id).payments)) == ((Decimal(10), Decimal(0)), 2)
+    assert (shop.issue_codes(id), unrecorded(shop)) == ([], 0)
+    assert shop.causes(id).count("record_payment.entered") == 2
+    assert problems_of(shop.engine) == []
+
+
+def test_of_more_than_is_due_the_books_show_what_they_take(locked: tuple[Shop, str, Ledger]):
+    shop, id, ledger = locked
+    pay(shop, id, "25")
+    enter(shop, ledger, id, "10")
+    assert (money(shop, id), shop.issue_codes(id)) == ((Decimal(25), Decimal(0)), [])
+
+
+def test_money_that_matches_no_refused_note_came_another_way(locked: tuple[Shop, str, Ledger]):
+    shop, id, ledger = locked
+    pay(shop, id, "4")
+    enter(shop, ledger, id, "6")
+    assert (money(shop, id), shop.issue_codes(id)) == ((Decimal(10), Decimal(0)), ["date_locked"])
+
+
+def test_what_was_entered_once_counts_once_and_what_comes_after_it_counts(locked: tuple[Shop, str, Ledger]):
+    shop, id, ledger = locked
+    pay(shop, id, "4")
+    enter(shop, ledger, id, "4")
+    enter(shop, ledger, id, "0")
+    assert money(shop, id) == (Decimal(4), Decimal(6))
+    enter(shop, ledger, id, "6")
+    assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(10), Decimal(0)))
