@@ -61,13 +61,15 @@ def list_invoices(
     page: Annotated[int, typer.Option()] = 1,
     page_size: Annotated[int, typer.Option()] = 100,
     deleted: Annotated[bool, typer.Option(help="Deleted ones too.")] = False,
+    not_in_books: Annotated[bool, typer.Option(help="Those with a payment or a void that the books refused.")] = False,
 ) -> None:
     """Invoices, the newest first."""
     from billhook.engine.invoice_filter import InvoiceFilter
 
     with session.billing() as billing:
         customer_id = billing.customers.get(customer).id if customer else None
-        wanted = InvoiceFilter(tuple(status), (customer_id,) if customer_id else (), include_deleted=deleted)
+        customers = (customer_id,) if customer_id else ()
+        wanted = InvoiceFilter(tuple(status), customers, include_deleted=deleted, not_in_books=not_in_books)
         found = billing.invoices.list(wanted, page=page, page_size=page_size)
     answer = {"items": [invoice_json(view) for view in found.items], "total_count": found.total_count}
     columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")
@@ -126,7 +128,10 @@ def approve(session: Session, invoice: Id) -> None:
 
 @command(group, "void")
 def void(session: Session, invoice: Id) -> None:
-    """Make an issued invoice void, here and at its app, and cancel its payment under way. Refused while money is held for it."""
+    """Make an issued invoice void, here and at its app, and cancel its payment under way. Refused while money is held for it.
+
+    What is void here and stands at its app, because that refused, is voided there by the same command once it can be.
+    """
     _give(session, invoice, lambda billing, known: billing.invoices.void(known))
 
 

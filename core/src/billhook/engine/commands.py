@@ -194,6 +194,7 @@ class Commands:
     def void(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """Make the invoice void here and at its app, once its payments under way have come to nothing at theirs."""
         if row.state is State.VOIDED:
+            self._void_there(unit, row)
             return
         self._check_allowed(unit, row, Trigger.VOID, "void")
         if unit.open_credits(row.id):
@@ -207,6 +208,12 @@ class Commands:
             return
         unit.work.drop_open(row.id)
         self._advancer.fire(unit, row, Trigger.VOID, "void", outside=True)
+
+    def _void_there(self, unit: Unit, row: InvoiceRow) -> None:
+        """Ask the app again for what it has not confirmed."""
+        if not row.values["void_confirmed"]:
+            unit.record(row, "void.again")
+            self._advancer.go_on(unit, row, "void.again")
 
     def update(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """A new revision, which is validated and synced like the first."""

@@ -14,6 +14,7 @@ from billhook.domain.lifecycle import State
 from billhook.domain.parsing import argument
 from billhook.domain.period import utc
 from billhook.engine.moments import to_micros
+from billhook.engine.not_in_books import payment_refused, void_refused
 from billhook.errors import InvalidInput
 from billhook.store import schema
 
@@ -31,7 +32,8 @@ class InvoiceFilter:
     """Which invoices: those that everything stated here is true of.
 
     ``statuses`` match the whole state or its part before the dot, ``extended_statuses`` the whole state alone. ``gathering`` is the status of
-    pending lines that are shown as an invoice. What is ``from`` a time includes it, what is ``before`` one does not.
+    pending lines that are shown as an invoice. What is ``from`` a time includes it, what is ``before`` one does not. Those ``not_in_books``
+    have a payment or a void that the books refused.
     """
 
     statuses: tuple[str, ...] = ()
@@ -45,6 +47,7 @@ class InvoiceFilter:
     issued_before: datetime | None = None
     period_start_from: datetime | None = None
     period_start_before: datetime | None = None
+    not_in_books: bool = False
 
     def __post_init__(self) -> None:
         """Raise InvalidInput for a status that no invoice can have, or a time without a zone."""
@@ -59,7 +62,7 @@ class InvoiceFilter:
         """Whether pending lines that are shown as an invoice are meant too: they are not issued, and of no period yet."""
         dates = (self.issued_from, self.issued_before, self.period_start_from, self.period_start_before)
         wanted = (not names or GATHERING in names for names in (self.statuses, self.extended_statuses))
-        return all(wanted) and not any(dates)
+        return all(wanted) and not any(dates) and not self.not_in_books
 
 
 def _check_statuses(name: str, stated: tuple[str, ...], possible: Iterable[str]) -> None:
@@ -93,6 +96,8 @@ def invoices_where(namespace: str, wanted: InvoiceFilter) -> sa.ColumnElement[bo
     conditions += customers_where(_invoice.c.customer_id, wanted)
     for about in ("created_at", "issued_at", "period_start"):
         conditions += times_where(_invoice.c[about], wanted, about.removesuffix("_at"))
+    if wanted.not_in_books:
+        conditions.append(sa.or_(payment_refused(), void_refused()))
     if not wanted.include_deleted:
         conditions.append(NOT_DELETED)
     return sa.and_(*conditions)

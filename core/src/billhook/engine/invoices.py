@@ -194,6 +194,7 @@ class Invoices:
     def void(self, invoice_id: str) -> InvoiceDetails:
         """Make an issued invoice void, here and at its app. Refused while money is held for it.
 
+        What is void here and stands there, because the app refused, is voided there by asking again once it can be.
         A payment under way is canceled at its app first, where that can; until it is, ``pending_command`` is void.
         """
         return self._give(invoice_id, "void")

@@ -20,6 +20,7 @@ _WHOLE: Mapping[str, str] = {
     "update": "It was edited",
     "delete": "Its deletion was asked for",
     "void": "It was made void",
+    "void.again": "Its app is asked again to void it",
     "snapshot_quantities": "Its quantities were taken before their time",
     "erased": "Personal data of the customer were erased",
     "credit_note.allocated": "A credit note was put against it",

@@ -9,19 +9,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import State, is_failed
 from billhook.domain.payment import CreditNoteStatus
 from billhook.engine.context import Context
 from billhook.engine.invoice_filter import NOT_DELETED
 from billhook.engine.moments import maybe_from_micros, to_micros
+from billhook.engine.not_in_books import payment_refused, void_refused
 from billhook.engine.work import CLAIMED, READY
 from billhook.errors import BillhookError
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 _app, _invoice, _operation, _work = schema.app, schema.invoice, schema.operation, schema.work
-_issue, _note = schema.validation_issue, schema.credit_note
+_note = schema.credit_note
 
 _PAUSES = tuple(state.value for state in (State.DRAFT_SYNCING, State.ISSUING_SYNCING, State.DELETE_SYNCING))
 
@@ -38,8 +38,8 @@ class HeldWork:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many invoices failed or are invalid, how many things are held or in doubt, how many invoices have a payment that the books
-    do not take (``unrecorded``), and how many credit notes failed.
+    """How many invoices failed or are invalid, how many things are held or in doubt, how many invoices have a payment
+    (``unrecorded``) or a void (``unvoided``) that the books do not take, and how many credit notes failed.
 
     ``waiting`` counts the invoices whose draft, issue or deletion goes on only when a provider or a caller says so; the one that waits
     longest does so since ``waiting_since``. Invoices that wait to be paid are not among them.
@@ -51,6 +51,7 @@ class Standing:
     held: int
     held_work: tuple[HeldWork, ...]
     unrecorded: int = 0
+    unvoided: int = 0
     failed_credit_notes: int = 0
     waiting: int = 0
     waiting_since: datetime | None = None
@@ -58,8 +59,9 @@ class Standing:
     @property
     def needs_a_person(self) -> bool:
         """Whether something will not go on by itself."""
-        invoices = self.failed or self.invalid or self.unrecorded
-        return bool(invoices or self.failed_credit_notes or self.in_doubt or self.held)
+        not_in_books = self.unrecorded or self.unvoided
+        failed = self.failed or self.invalid or self.failed_credit_notes
+        return bool(failed or not_in_books or self.in_doubt or self.held)
 
 
 def standing_of(context: Context, namespace: str) -> Standing:
@@ -69,7 +71,8 @@ def standing_of(context: Context, namespace: str) -> Standing:
         work = _work_by_cause(context, tx, namespace)
         held = tuple(_held(context, tx, work))
         waiting = _waiting(tx, namespace)
-        unrecorded = _unrecorded(tx, namespace)
+        unrecorded = _count(tx, namespace, payment_refused())
+        unvoided = _count(tx, namespace, void_refused())
         failed_credit_notes = _failed_credit_notes(tx, namespace)
     return Standing(
         failed=sum(count for state, count in states.items() if state is not State.DRAFT_INVALID),
@@ -78,6 +81,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         held=sum(entry.items for entry in held),
         held_work=held,
         unrecorded=unrecorded,
+        unvoided=unvoided,
         failed_credit_notes=failed_credit_notes,
         waiting=waiting.invoices,
         waiting_since=maybe_from_micros(waiting.since),
@@ -94,15 +98,8 @@ def _invoices_by_state(tx: Transaction, namespace: str) -> dict[State, int]:
     return {State(state): int(count) for state, count in tx.all(select)}
 
 
-def _unrecorded(tx: Transaction, namespace: str) -> int:
-    """Invoices with money that came in and that their books refuse to note, such as more than is due."""
-    refused = sa.and_(_issue.c.component.contains(f".{Capability.RECORD_PAYMENT}."), _issue.c.superseded_at.is_(None))
-    select = (
-        sa.select(sa.func.count(sa.distinct(_issue.c.document_id)))
-        .join(_invoice, _invoice.c.id == _issue.c.document_id)
-        .where(_invoice.c.namespace == namespace, refused)
-    )
-    return int(tx.scalar(select))
+def _count(tx: Transaction, namespace: str, wanted: sa.ColumnElement[bool]) -> int:
+    return int(tx.scalar(sa.select(sa.func.count()).where(_invoice.c.namespace == namespace, wanted)))
 
 
 def _failed_credit_notes(tx: Transaction, namespace: str) -> int:

@@ -1,0 +1,26 @@
+"""What the books do not show as it is here, because they refused it: payments that came in, and voids."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from billhook.contract.declaration import Capability
+from billhook.domain.lifecycle import State
+from billhook.store import schema
+
+_invoice, _issue = schema.invoice, schema.validation_issue
+
+
+def payment_refused() -> sa.ColumnElement[bool]:
+    """The books refuse to note money of the invoice, such as more than is due."""
+    return _has_issue(_issue.c.component.contains(f".{Capability.RECORD_PAYMENT}."))
+
+
+def void_refused() -> sa.ColumnElement[bool]:
+    """The invoice is void here, and stands there: the void was refused."""
+    refused = _has_issue(_issue.c.component.endswith(f".{Capability.VOID}"))
+    return sa.and_(_invoice.c.state == State.VOIDED.value, _invoice.c.void_confirmed == 0, refused)
+
+
+def _has_issue(wanted: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return sa.exists().where(_issue.c.document_id == _invoice.c.id, _issue.c.superseded_at.is_(None), wanted)
