@@ -364,6 +364,7 @@ def test_money_that_an_app_received_is_given_back(cli, invoice, sandbox):
     assert first == second
     assert cli("worker", "--once").code == 0
     assert cli("invoices", "show", "i-1", "--json").json["amount_refunded"] == "2.50"
+    assert cli(*asked).json["status"] == "succeeded"
     assert cli("invoices", "refund", payment_id, "99", "--json").error["code"] == "refund_too_large"
 
 

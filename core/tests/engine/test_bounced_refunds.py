@@ -64,6 +64,19 @@ def test_what_bounced_can_be_refunded_again(a_shop: OpenShop):
     assert scene.shop.get(id).invoice.amount_refunded == 10
 
 
+def test_a_refund_that_bounced_is_told_of_until_as_much_was_given_back_after_it(a_shop: OpenShop):
+    scene = open_sandbox_shop(a_shop)
+    id, _ = refunded(scene)
+    scene.sandbox.bounce_refund(scene.sandbox.refunds()[0].id)
+    tell(scene)
+    payment = scene.shop.get(id).payments[0].id
+    for amount, told in (("3.00", ["refund_bounced"]), ("1.00", [])):
+        scene.shop.ns.refunds.refund(payment, amount)
+        scene.shop.run()
+        assert codes(scene.shop, id) == told
+    assert problems_of(scene.shop.engine) == []
+
+
 def test_an_event_of_a_refund_leads_to_one_look_and_changes_nothing_that_is_so_already(a_shop: OpenShop):
     scene = open_sandbox_shop(a_shop)
     id, _ = refunded(scene)

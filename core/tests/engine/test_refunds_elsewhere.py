@@ -99,6 +99,31 @@ def test_refunds_from_here_are_not_taken_for_somebody_elses(
     assert problems_of(shop.engine) == []
 
 
+def test_a_refused_refund_is_told_of_until_the_money_went_back(a_shop_anywhere: OpenShop):
+    shop, id = a_paid_invoice(a_shop_anywhere, None)
+    payment = shop.get(id).payments[0].id
+    refused = shop.ns.refunds.refund(payment, "5", reason="refused", key="r-1")
+    shop.run()
+    (issue,) = shop.get(id).issues
+    assert (issue.code, issue.severity.value) == ("refund_failed", "warning")
+    assert issue.message.startswith("Bank did not give back 5 EUR (It was given back already).")
+    assert shop.ns.refunds.refund(payment, "5", reason="refused", key="r-1") == refused
+    known = shop.ns.refunds.get(refused)
+    assert (known.status, known.amount, known.message) == ("failed", 5, "It was given back already.")
+    give_back(shop, id, "4", "quick")
+    assert shop.issue_codes(id) == ["refund_failed", "refund_not_in_books"]
+    give_back(shop, id, "1", "quick")
+    assert shop.issue_codes(id) == ["refund_not_in_books"]
+
+
+def test_a_refused_refund_of_more_than_was_left_is_told_of_until_nothing_is_left(a_shop: OpenShop):
+    shop, id = a_paid_invoice(a_shop, "4")
+    give_back(shop, id, "10", "refused")
+    assert "refund_failed" in shop.issue_codes(id)
+    give_back(shop, id, "6", "quick")
+    assert "refund_failed" not in shop.issue_codes(id)
+
+
 def test_no_more_can_be_given_back_from_here_than_is_left(a_shop: OpenShop):
     shop, id = a_paid_invoice(a_shop, "9")
     give_back(shop, id, "2", "refused")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from billhook.cli.command import command
+from billhook.cli.exits import REFUSED
 from billhook.cli.invoice_text import invoice_page
 from billhook.cli.invoices import Id, details_json, found
 from billhook.cli.session import Session
@@ -18,6 +19,15 @@ class Stage(StrEnum):
 
     DRAFT = "draft"
     ISSUE = "issue"
+
+
+_STANDING = {
+    "pending": "The refund {refund.id} of {refund.amount} is asked for; the worker carries it out.",
+    "processing": "The refund {refund.id} of {refund.amount} is under way at the provider.",
+    "succeeded": "The refund {refund.id} of {refund.amount} was given back.",
+    "failed": "The refund {refund.id} of {refund.amount} failed{why}. To try again, refund under another key.",
+    "canceled": "The refund {refund.id} of {refund.amount} was canceled at the provider.",
+}
 
 
 def register(group: typer.Typer) -> None:
@@ -34,11 +44,14 @@ def refund(
     reason: Annotated[str | None, typer.Option(help="Why, for the provider and the timeline.")] = None,
     key: Annotated[str | None, typer.Option(help="The same key refunds once.")] = None,
 ) -> None:
-    """Have the payment's app give back so much of it. The worker carries it out."""
+    """Have the payment's app give back so much of it. The worker carries it out; the same key tells how it stands."""
     with session.billing() as billing:
-        refund_id = billing.refunds.refund(payment, amount, reason=reason, key=key)
-    answer = {"refund_id": refund_id, "payment_id": payment, "amount": amount}
-    session.answer(answer, lambda: f"The refund {refund_id} of {amount} is asked for; the worker carries it out.")
+        known = billing.refunds.get(billing.refunds.refund(payment, amount, reason=reason, key=key))
+    answer = {"refund_id": known.id, "payment_id": payment, "amount": amount}
+    words = _STANDING[known.status].format(refund=known, why=f" ({known.message.rstrip('.')})" if known.message else "")
+    session.answer({**answer, "status": known.status, "message": known.message}, lambda: words)
+    if known.status == "failed":
+        raise typer.Exit(REFUSED)
 
 
 def confirm(

@@ -26,7 +26,7 @@ from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.limits import invoice_problems
 from billhook.engine.numbers import NumberedDocument
 from billhook.engine.paging import check_limit
-from billhook.engine.queries import issues_of
+from billhook.engine.queries import RefundView, issues_of, refund_view
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import DRAFT_SERIES, Submitter, draft_hash
 from billhook.engine.unit import Unit
@@ -304,6 +304,11 @@ class Refunds:
         wanted = argument("amount_to_refund", amount, amount_to_refund)
         notes = parse(_RefundNotes, {"reason": reason, "key": key})
         return self._context.database.write(lambda tx: self._open(tx, payment_id, wanted, notes.reason, notes.key))
+
+    def get(self, refund_id: str) -> RefundView:
+        """How the refund stands. Raises NotFound."""
+        with self._context.database.read() as tx:
+            return refund_view(Unit(self._context, tx).get_record("refund", refund_id, self._namespace))
 
     def _open(self, tx: Transaction, payment_id: str, wanted: Decimal, reason: str | None, key: str | None) -> str:
         unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)

@@ -71,6 +71,22 @@ class PaymentView:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundView:
+    """One refund of a payment. Amounts in major units; ``message`` says why it failed."""
+
+    id: str
+    payment_id: str
+    invoice_id: str
+    status: str
+    amount: Decimal
+    currency: str
+    reason: str | None
+    message: str | None
+    external_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceDetails:
     """An invoice with what can be done now and what stands in the way.
 
@@ -205,6 +221,22 @@ def read_issue(row: Any) -> ReportedIssue:
         path=row.path or "",
         metadata=json.loads(row.metadata),
         created_at=from_micros(row.created_at),
+    )
+
+
+def refund_view(row: Mapping[str, Any]) -> RefundView:
+    """A refund row as hosts read it."""
+    return RefundView(
+        id=row["id"],
+        payment_id=row["payment_id"],
+        invoice_id=row["invoice_id"],
+        status=row["state"],
+        amount=Decimal(row["amount"]),
+        currency=row["currency"],
+        reason=row["reason"],
+        message=row["message"],
+        external_id=row["external_id"],
+        created_at=from_micros(row["created_at"]),
     )
 
 

@@ -35,9 +35,11 @@ class RefundOutcomes:
         unit.record(row, f"{settled.capability}.{result.status}", operation_id=settled.work.operation_id)
         if not is_news:
             return
-        bounced = before == "succeeded" and refund["state"] == "failed"
-        unit.issues.report(row.id, _told_of(refund), [_bounced(settled, refund)] if bounced else [])
-        tell_books(unit, row, unit.get_record("payment", refund["payment_id"]))
+        payment = unit.get_record("payment", refund["payment_id"])
+        failed = _failed(settled, refund, has_bounced=before == "succeeded")
+        unit.issues.report(row.id, _told_of(refund), [failed] if refund["state"] == "failed" else [])
+        _end_what_is_made_up_for(unit, row, payment)
+        tell_books(unit, row, payment)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The refund is under way."""
@@ -62,6 +64,8 @@ class RefundOutcomes:
             return
         refund |= {"state": "failed", "message": note}
         unit.save_record("refund", refund)
+        row = unit.invoice(settled.work.subject_id)
+        unit.issues.report(row.id, _told_of(refund), [_failed(settled, refund, has_bounced=False)])
         self._look_at_payment(unit, settled, refund)
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
@@ -107,10 +111,28 @@ def _told_of(refund: Row) -> str:
     return f"refund.{refund['id']}"
 
 
-def _bounced(settled: Settled, refund: Row) -> ValidationIssue:
-    why = f" ({refund['message']})" if refund["message"] else ""
-    message = (
-        f"{settled.app.name} paid back {refund['amount']} {refund['currency']}, and the money came back{why}. The customer does not have it: "
-        "refund it again, or pay it back another way."
-    )
-    return ValidationIssue(severity=Severity.WARNING, code="refund_bounced", message=message)
+def _end_what_is_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> None:
+    """Nothing is to be done about a refund that failed once as much was given back after it, or nothing of the payment is left."""
+    refunds = sorted(payments.refunds_of(unit, payment), key=lambda each: str(each["id"]))
+    is_used_up = payments.spoken_for(refunds) >= Decimal(payment["amount_received"])
+    for place, refund in enumerate(refunds):
+        later = (Decimal(each["amount"]) for each in refunds[place + 1 :] if each["state"] == "succeeded")
+        if refund["state"] == "failed" and (is_used_up or sum(later) >= Decimal(refund["amount"])):
+            unit.issues.report(row.id, _told_of(refund), [])
+
+
+def _failed(settled: Settled, refund: Row, *, has_bounced: bool) -> ValidationIssue:
+    code, words = _BOUNCED if has_bounced else _REFUSED
+    why = f" ({refund['message'].rstrip('.')})" if refund["message"] else ""
+    message = words.format(app=settled.app.name, amount=f"{refund['amount']} {refund['currency']}", why=why)
+    return ValidationIssue(severity=Severity.WARNING, code=code, message=message)
+
+
+_BOUNCED = (
+    "refund_bounced",
+    "{app} paid back {amount}, and the money came back{why}. The customer does not have it: refund it again, or pay it back another way.",
+)
+_REFUSED = (
+    "refund_failed",
+    "{app} did not give back {amount}{why}. Mend the cause and refund it again under another key, or pay it back another way.",
+)
