@@ -45,6 +45,42 @@ def test_the_stored_payment_method_is_known_from_the_customer(counter):
     assert counter.run(Capability.SYNC_CUSTOMER, item).result.payment_method.startswith("pm_")
 
 
+def test_a_payment_method_that_the_host_names_later_becomes_the_default_once(counter, books):
+    item = counter.customer_item(metadata={"stripe_payment_method": "pm_card_mastercard"})
+    first = counter.run(Capability.SYNC_CUSTOMER, item).result
+    known = replace(item, external_id=first.external_id)
+    assert counter.run(Capability.SYNC_CUSTOMER, known).steps == ["standing", "customer"]
+    other = replace(known, metadata={"stripe_payment_method": "pm_card_visa"})
+    run = counter.run(Capability.SYNC_CUSTOMER, other)
+    assert (run.steps, run.result.payment_method != first.payment_method) == (["standing", "attach", "customer"], True)
+    assert books.ledger.get("payment_method", run.result.payment_method)["_token"] == "pm_card_visa"
+    again = counter.run(Capability.SYNC_CUSTOMER, other)
+    assert (again.steps, again.result.payment_method) == (["standing", "customer"], run.result.payment_method)
+
+
+def test_another_customer_s_payment_method_is_refused(counter):
+    theirs = counter.run(Capability.SYNC_CUSTOMER, counter.customer_item(1)).result.payment_method
+    known = counter.run(Capability.SYNC_CUSTOMER, counter.customer_item(2)).result.external_id
+    item = replace(counter.customer_item(2, metadata={"stripe_payment_method": theirs}), external_id=known)
+    refused = counter.run(Capability.SYNC_CUSTOMER, item).outcome
+    assert "already been attached" in str(refused)
+
+
+def test_what_is_the_default_at_stripe_now_is_charged_unless_another_was_linked_here(counter, books):
+    customer = counter.run(Capability.SYNC_CUSTOMER, counter.customer_item()).result
+    link = CustomerLink("c-1", customer.external_id, customer.payment_method, customer.app_data)
+    kept = books.ledger.get("customer", customer.external_id)
+    new = {**books.ledger.get("payment_method", customer.payment_method), "id": "pm_new"}
+    books.ledger.save(new, parent=customer.external_id)
+    books.ledger.save({**kept, "invoice_settings": {"default_payment_method": "pm_new"}})
+    charged = []
+    for number, known in enumerate((link, replace(link, payment_method="pm_card_visa"))):
+        item = replace(counter.payment_item(counter.invoice_item(number + 1)), customer=known)
+        id = counter.run(Capability.COLLECT_PAYMENT, item).result.external_id
+        charged.append(books.ledger.get("payment_intent", id)["payment_method"])
+    assert charged == ["pm_new", "pm_card_visa"]
+
+
 def test_a_customer_who_was_deleted_at_stripe_is_refused(counter):
     there = counter.run(Capability.SYNC_CUSTOMER, counter.customer_item()).result.external_id
     counter.client.delete(

@@ -158,18 +158,17 @@ class Collecting(StripeRequests):
         return method if isinstance(method, Rejected) else (yield from self._charged(batch, method))
 
     def _method(self, batch: Payments) -> Generator[Request | Call, Reply, str | Rejected]:
-        """The method that the payment names, else the customer's, else the one that the customer has added meanwhile."""
+        """The method that the payment names, else the one linked to the customer here, else the customer's default at Stripe now."""
         item = batch.only
         if item.customer.external_id is None:
             return _NO_CUSTOMER
-        known = item.method or item.customer.payment_method
+        known = item.method or reading.stated_method(item.customer)
         if known is not None:
             return known
-        sample = {"invoice_settings": {"default_payment_method": "pm_sample"}}
+        sample = {"id": item.customer.external_id, "invoice_settings": {"default_payment_method": "pm_sample"}}
         reply = yield self.get(batch, "customer", f"/v1/customers/{item.customer.external_id}", {}, sample)
-        if not reading.is_success(reply):
-            return reading.refused(reply)
-        return reading.payment_method_of(reading.body_of(reply)) or _NO_METHOD
+        read = reading.read_customer(reply)
+        return read if isinstance(read, Rejected) else read.result.payment_method or _NO_METHOD
 
     def _charged(self, batch: Payments, method: str) -> Asking:
         item = batch.only

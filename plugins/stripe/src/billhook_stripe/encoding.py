@@ -26,14 +26,18 @@ PAYMENT_KEY = "billhook_payment"
 REFUND_KEY = "billhook_refund"
 NUMBER_KEY = "billhook_number"
 STEP_KEY = "billhook_step"
-"""Metadata that Stripe keeps: our ids, our number where Stripe takes none, and a fingerprint of the last step that was done."""
+METHOD_KEY = "billhook_payment_method"
+"""Metadata that Stripe keeps: our ids, our number where Stripe takes none, a fingerprint of the last step that was done, and the payment
+method of the host's metadata that was made the default last."""
 
 _USUAL_DAYS_UNTIL_DUE = 30
 _SOON = timedelta(minutes=5)
 
 
-def customer_params(item: CustomerItem, settings: StripeSettings, *, is_new: bool) -> Params:
-    """A customer to be created or changed. A payment method is given with the creation alone."""
+def customer_params(
+    item: CustomerItem, settings: StripeSettings, *, is_new: bool, attached: str | None = None
+) -> Params:
+    """A customer to be created or changed. The payment method of the metadata is given with the creation; later it has to be ``attached``."""
     party = item.customer
     content: Params = {
         "name": party.name or party.key or item.id,
@@ -43,7 +47,10 @@ def customer_params(item: CustomerItem, settings: StripeSettings, *, is_new: boo
     method = given_payment_method(item, settings)
     if is_new and method is not None:
         content |= {"payment_method": method, "invoice_settings": {"default_payment_method": method}}
-    return {**content, "metadata": {CUSTOMER_KEY: item.id, STEP_KEY: mark_of({**content, "id": item.id})}}
+    if attached is not None:
+        content |= {"invoice_settings": {"default_payment_method": attached}}
+    marked = {STEP_KEY: mark_of({**content, "id": item.id}), **({METHOD_KEY: method} if method else {})}
+    return {**content, "metadata": {CUSTOMER_KEY: item.id, **marked}}
 
 
 def invoice_params(item: InvoiceItem, now: datetime) -> Params:

@@ -26,10 +26,10 @@ from billhook.contract import (
     remote_id,
 )
 from billhook_stripe import encoding, reading
-from billhook_stripe.encoding import CUSTOMER_KEY, INVOICE_KEY, STEP_KEY
+from billhook_stripe.encoding import CUSTOMER_KEY, INVOICE_KEY, METHOD_KEY, STEP_KEY
 from billhook_stripe.lines import Params, Plan, chunks, mark_of, plan_of
 from billhook_stripe.requests import LONGEST_LIST, StripeRequests
-from billhook_stripe.settings import StripeSettings, existing_customer
+from billhook_stripe.settings import StripeSettings, existing_customer, given_payment_method
 
 Body = Mapping[str, Any]
 Asking = Generator[Request | Call, Reply, Reply]
@@ -52,7 +52,10 @@ class Invoicing(StripeRequests):
         """Create the customer, or change the one that is known or that the host's metadata name."""
         item = batch.only
         known = remote_id(item) or existing_customer(item, batch.settings)
-        params = encoding.customer_params(item, batch.settings, is_new=known is None)
+        attached = (yield from self._method_attached(batch, known)) if known else None
+        if isinstance(attached, Rejected):
+            return {item.id: attached}
+        params = encoding.customer_params(item, batch.settings, is_new=known is None, attached=attached)
         sample = {"id": known or "cus_sample"}
         if known is None:
             by_email = {"email": item.customer.email} if item.customer.email else {}
@@ -63,6 +66,22 @@ class Invoicing(StripeRequests):
             find = self.one(batch, f"/v1/customers/{known}", match)
             reply = yield self.post(batch, "customer", f"/v1/customers/{known}", params, find, sample)
         return {item.id: reading.read_customer(reply)}
+
+    def _method_attached(
+        self, batch: Batch[CustomerItem, StripeSettings], known: str
+    ) -> Generator[Request | Call, Reply, str | Rejected | None]:
+        """The payment method of the metadata, put on the customer; None where it was made the default before, or none is named."""
+        item, given = batch.only, given_payment_method(batch.only, batch.settings)
+        if given is None:
+            return None
+        reply = yield self.get(batch, "standing", f"/v1/customers/{known}", {}, {"id": known, "metadata": {}})
+        if not reading.is_success(reply) or (reading.body_of(reply).get("metadata") or {}).get(METHOD_KEY) == given:
+            return None
+        match = self.function("match_marked", item=item.id, key=METHOD_KEY, mark=given)
+        find = self.one(batch, f"/v1/customers/{known}", match)
+        path, params = f"/v1/payment_methods/{given}/attach", {"customer": known}
+        reply = yield self.post(batch, "attach", path, params, find, {"id": "pm_sample"}, makes=False)
+        return str(reading.body_of(reply)["id"]) if reading.is_success(reply) else reading.refused(reply, known)
 
     @hookimpl
     def sync_draft(self, batch: Invoices) -> Steps[DocumentResult]:

@@ -13,6 +13,7 @@ from billhook.contract import (
     Answered,
     Busy,
     ConnectionResult,
+    CustomerLink,
     CustomerResult,
     DocumentResult,
     Done,
@@ -35,6 +36,8 @@ from billhook_stripe.lines import LINE_KEY
 Body = Mapping[str, Any]
 
 LOOK_AGAIN = timedelta(minutes=15)
+REMEMBERED = "default_payment_method"
+"""Where a customer's link keeps the default payment method as it was read last."""
 _A_SECOND = timedelta(seconds=1)
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,127}")
@@ -104,7 +107,13 @@ def read_customer(reply: Reply) -> Done[CustomerResult] | Rejected:
         return Rejected.because(
             "customer_deleted", f"The customer {body.get('id')} was deleted at Stripe. Name another."
         )
-    return Done(CustomerResult(body["id"], payment_method_of(body)))
+    method = payment_method_of(body)
+    return Done(CustomerResult(body["id"], method, {REMEMBERED: method} if method else {}))
+
+
+def stated_method(customer: CustomerLink) -> str | None:
+    """The payment method that somebody linked to the customer here; what was only read at Stripe may have changed there since."""
+    return None if customer.payment_method == customer.app_data.get(REMEMBERED) else customer.payment_method
 
 
 def payment_method_of(customer: Body) -> str | None:

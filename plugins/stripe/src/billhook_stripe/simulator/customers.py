@@ -26,6 +26,7 @@ class CustomerDesk:
             Route("GET", one, self._get, "CustomerRetrieveParams"),
             Route("POST", one, self._change, "CustomerModifyParams"),
             Route("DELETE", one, self._delete, "CustomerDeleteParams"),
+            Route("POST", "/v1/payment_methods/{id}/attach", self._attach_known),
             Route("POST", entries, self._adjust),
             Route("GET", entries, self._entries),
             Route("GET", entries + "/{entry}", self._entry),
@@ -64,6 +65,16 @@ class CustomerDesk:
         method = {"id": id, "object": "payment_method", "customer": customer["id"], "type": "card", "_token": token}
         self._ledger.save(method, parent=customer["id"])
         return id
+
+    def _attach_known(self, ask: Ask) -> Body:
+        """docs.stripe.com/api/payment_methods/attach: to one customer only; a test method becomes the customer's own copy."""
+        customer = self._ledger.get("customer", needed(ask.params, "customer"))
+        known = self._ledger.find("payment_method", ask.path["id"])
+        if known is None:
+            return self._ledger.get("payment_method", self._attach(customer, ask.path["id"]))
+        if known["customer"] != customer["id"]:
+            raise Refused(400, "The payment method you provided has already been attached to a customer.")
+        return known
 
     def _change(self, ask: Ask) -> Body:
         customer, params = self._ledger.get("customer", ask.path["id"]), ask.params
