@@ -12,6 +12,7 @@ from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment
 
 from billhook.contract import (
     Batch,
+    MappedLine,
 )
 from billhook.engine.standing import standing_of
 from billhook.errors import InUse, InvalidInput, KeyReused, NotAllowed, NotFound, Unsupported
@@ -198,6 +199,22 @@ def test_a_credit_note_that_stands_is_not_given_up(a_shop: OpenShop):
         shop.ns.credit_notes.void(note.id)
     with pytest.raises(InvalidInput, match="Use one of draft, issuing, issued"):
         shop.ns.credit_notes.list(status="fialed")
+
+
+def test_a_credit_note_that_was_issued_in_the_end_warns_of_nothing(a_shop: OpenShop):
+    def map_line(self: Any, line: Any, invoice: Any, settings: Any) -> MappedLine | None:
+        return MappedLine(line.id, line.name, rule="everything") if rules else None
+
+    rules: list[str] = []
+    shop = a_crediting_shop(a_shop, map_line=map_line)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3"))
+    shop.run()
+    assert [issue.code for issue in shop.ns.credit_notes.issues(note.id)] == ["line_not_mapped"]
+    rules.append("all to 4000")
+    shop.ns.credit_notes.retry(note.id)
+    shop.run()
+    assert shop.ns.credit_notes.get(note.id).status == "issued"
+    assert list(shop.ns.credit_notes.issues(note.id)) == []
 
 
 def test_what_is_no_credit_note_is_refused(a_shop: OpenShop):

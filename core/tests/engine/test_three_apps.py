@@ -79,10 +79,10 @@ def fetch_all_paid(self: Any, batch: Batch[Any, Any]) -> Any:
     return {batch.only.id: Done(Snapshot(True, "drafts-1", amount_paid=Decimal(10)))}
 
 
-def a_bank_that_tells_more(open_one: OpenShop, *statuses: PaymentStatus | None) -> tuple[Shop, str, Callable[[], None]]:
-    books = a_provider(
-        sync_draft=careful_draft, record_payment=note_payment, fetch=fetch_all_paid, read_webhook=read_webhook
-    )
+def a_bank_that_tells_more(
+    open_one: OpenShop, *statuses: PaymentStatus | None, fetch: Callable[..., Any] = fetch_all_paid
+) -> tuple[Shop, str, Callable[[], None]]:
+    books = a_provider(sync_draft=careful_draft, record_payment=note_payment, fetch=fetch, read_webhook=read_webhook)
     bank = a_provider(
         "bank",
         collect_payment=collect_payment,
@@ -135,6 +135,24 @@ def test_what_the_books_still_show_of_money_that_was_taken_back_is_not_other_mon
     shop.run()
     assert "fetch" in paths(shop)
     assert (shop.status(id), money(shop, id)) == ("payment_processing.failed", (Decimal(0), Decimal(10)))
+
+
+def test_money_that_was_taken_back_is_no_longer_told_of_once_it_is_undone_in_the_books(a_shop_anywhere: OpenShop):
+    shown = [Decimal(10), Decimal(0), Decimal(0)]
+
+    def fetch(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("fetch", batch, "fetch", safe=True, key=None)
+        return {batch.only.id: Done(Snapshot(True, "drafts-1", amount_paid=shown.pop(0)))}
+
+    shop, id, tell = a_bank_that_tells_more(a_shop_anywhere, PaymentStatus.FAILED, fetch=fetch)
+    tell()
+    books = next(app for app in shop.ns.apps.list().items if app.type == "books")
+    (link,) = shop.rows(schema.document_link, document_id=id, app_id=books.id)
+    for number, codes in enumerate((["recorded_payment_taken_back"], [], [])):
+        shop.engine.receive_webhook(books.id, {}, f"seen-{number} document {link['external_id']}".encode())
+        shop.run()
+        assert shop.issue_codes(id) == codes
+        assert (shop.status(id), money(shop, id)) == ("payment_processing.failed", (Decimal(0), Decimal(10)))
 
 
 def test_a_look_that_is_not_let_in_says_nothing_of_the_money(a_shop_anywhere: OpenShop):

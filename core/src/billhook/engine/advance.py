@@ -102,6 +102,8 @@ class Advancer:
             _end_wait(unit, row)
         if ends_at is State.PAID:
             open_payments.let_go(self, unit, row)
+        if ends_at in _OWES_NOTHING:
+            open_payments.end_findings(unit, row)
         self.ask(unit, row, way.outlook, entered=True)
 
     def ask(self, unit: Unit, row: InvoiceRow, ahead: Outlook, *, entered: bool) -> None:
@@ -331,6 +333,7 @@ _AWAITING_MONEY = frozenset(
         State.UNCOLLECTIBLE,
     }
 )
+_OWES_NOTHING = frozenset({State.PAID, State.VOIDED})
 _DELETING = frozenset(state for state in State if state.startswith("delete"))
 _STAMPS: Mapping[State, str] = {State.VOIDED: "voided_at", **dict.fromkeys(_DELETING, "deleted_at")}
 _BEFORE_ISSUE = frozenset(state for state in State if state.startswith(("draft.", "issuing.")))

@@ -22,11 +22,6 @@ def can_fire(row: InvoiceRow, trigger: Trigger, now: datetime) -> bool:
     return isinstance(decide(row.facts, trigger, now), Decision)
 
 
-def taken_back(payment: Row) -> str:
-    """The component that tells of a payment in the books whose money was taken back."""
-    return f"payment.{payment['id']}"
-
-
 class Money:
     """What received money does to its invoice."""
 
@@ -78,7 +73,7 @@ class Money:
             return
         if notes.name_at(unit, payment, app.id) is not None:
             # It came back after it was taken back, and still stands there.
-            unit.issues.report(row.id, taken_back(payment), [])
+            unit.issues.report(row.id, notes.taken_back(payment), [])
             return
         work = WorkRow(payment["id"], Capability.RECORD_PAYMENT, app.id, row.id, version=row.values["version"])
         self.advancer.want_after_issue(unit, app, Capability.RECORD_PAYMENT, work, row)

@@ -83,6 +83,18 @@ def take_as_entered(unit: Unit, row: InvoiceRow, app: AppHandle, more: Decimal, 
     return bool(entered)
 
 
+def end_undone(unit: Unit, row: InvoiceRow, app: AppHandle, less: Decimal) -> None:
+    """Where the books show exactly so much ``less`` than was noted in them, somebody took out payments whose money was taken back."""
+    noted = [each for each in unit.payments_of(row.id) if each["state"] != "succeeded" and name_at(unit, each, app.id)]
+    for payment in _making_up(noted, less):
+        unit.issues.report(row.id, taken_back(payment), [])
+
+
+def taken_back(payment: Row) -> str:
+    """The component that tells of a payment in the books whose money was taken back."""
+    return f"payment.{payment['id']}"
+
+
 def keep(unit: Unit, app: AppHandle, payment: Row, external_id: str | None, amount: Decimal) -> None:
     """So much of the payment stands in the books."""
     link = unit.link(payment["id"], app.id)
@@ -98,13 +110,18 @@ def _matching(waiting: list[Row], more: Decimal, takes: Decimal) -> list[Row]:
     """The payments that make up the amount, or all where they make up more than the books take and those are full."""
     if more == takes < sum(_amounts(waiting)):
         return waiting
+    return _making_up(waiting, more)
+
+
+def _making_up(payments: list[Row], wanted: Decimal) -> list[Row]:
+    """Some of the payments, that are so much together."""
     sums: dict[Decimal, list[Row]] = {Decimal(0): []}
-    for payment in waiting:
+    for payment in payments:
         for total, parts in list(sums.items()):
             reached = total + Decimal(payment["amount"])
-            if reached <= more:
+            if reached <= wanted:
                 sums.setdefault(reached, [*parts, payment])
-    return sums.get(more, [])
+    return sums.get(wanted, [])
 
 
 def _amounts(payments: Iterable[Row]) -> Iterable[Decimal]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from billhook.contract.declaration import Capability
+from billhook.contract.operations import OPERATIONS
 from billhook.domain.lifecycle import Trigger
 from billhook.domain.money import plain, to_minor
 from billhook.engine import payments
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
     from billhook.engine.advance import Advancer
 
 Row = dict[str, Any]
+
+_ATTEMPTING = (
+    Capability.COLLECT_PAYMENT,
+    Capability.CHECK_PAYMENT,
+    Capability.CAPTURE_PAYMENT,
+    Capability.CANCEL_PAYMENT,
+)
 
 
 def capture(advancer: Advancer, unit: Unit, row: InvoiceRow, amount: Decimal | None) -> None:
@@ -85,6 +94,16 @@ def let_go(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
                 _drop(unit, payment)
         elif _can(unit, payment, Capability.CANCEL_PAYMENT):
             _ask(advancer, unit, row, payment, Capability.CANCEL_PAYMENT)
+
+
+def end_findings(unit: Unit, row: InvoiceRow) -> None:
+    """Nothing is to be collected any more, so it does not matter what stood in the way of an attempt."""
+    attempts = unit.payments_of(row.id)
+    if all(payment["state"] == "succeeded" for payment in attempts) and len(attempts) < 2:
+        return
+    apps = filter(None, map(unit.app_if_loaded, sorted({payment["app_id"] for payment in attempts})))
+    for app, capability in itertools.product(apps, _ATTEMPTING):
+        unit.issues.report(row.id, OPERATIONS[capability].component(app.type), [])
 
 
 def _named(unit: Unit, payment: Row) -> str:

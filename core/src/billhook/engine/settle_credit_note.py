@@ -17,6 +17,7 @@ from billhook.engine.number_plan import CREDIT_NOTE, numbered_document
 from billhook.engine.numbers import Numbers
 from billhook.engine.settled import Settled
 from billhook.engine.unit import Unit
+from billhook.engine.validating import OWN
 
 Row = dict[str, Any]
 
@@ -36,7 +37,8 @@ class CreditNoteOutcomes:
         if differences:
             credit_notes.fail(unit, record, settled.component, [totals.differing(settled.app.name, differences)])
             return
-        unit.issues.report(record["id"], settled.component, [])
+        for component in (settled.component, OWN):
+            unit.issues.report(record["id"], component, [])
         number = result.number or self._final_number(unit, settled.app, record, settled.item)
         invoice = credit_notes.issued(unit, record, number, settled.work.operation_id)
         if invoice is not None:

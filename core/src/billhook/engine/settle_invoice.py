@@ -149,18 +149,27 @@ class InvoiceOutcomes:
             document = DocumentResult(external_id=result.external_id, number=result.number, totals=result.totals)
             self.documented(unit, replace(settled, capability=waiting), document)
             return
+        if not self._receives(unit, settled, row, result.amount_paid):
+            self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
+
+    def _receives(self, unit: Unit, settled: Settled, row: InvoiceRow, paid: Decimal | None) -> bool:
+        """Whether money came there that is not known here; it is taken over.
+
+        While a payment of ours is under way to this app, what it shows may be that payment: it counts when it ends.
+        """
+        if paid is None:
+            return False
         shown = payments.shown_at(unit, row, settled.app.id)
-        other = (result.amount_paid or Decimal(0)) - shown
-        # While a payment of ours is under way to this app, what it shows may be that payment: it counts when it ends.
-        if other > 0 and not payments.is_under_way_to(unit, row, settled.app.id):
-            if notes.take_as_entered(
-                unit, row, settled.app, other, row.total - Decimal(row.values["amount_credited"]) - shown
-            ):
-                self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
-                return
-            self._money.receive(unit, row, settled.app.id, other, unit.now, origin="outside")
-            return
-        self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
+        more = paid - shown
+        if not more or payments.is_under_way_to(unit, row, settled.app.id):
+            return False
+        takes = row.total - Decimal(row.values["amount_credited"]) - shown
+        if more < 0:
+            notes.end_undone(unit, row, settled.app, -more)
+        elif not notes.take_as_entered(unit, row, settled.app, more, takes):
+            self._money.receive(unit, row, settled.app.id, more, unit.now, origin="outside")
+            return True
+        return False
 
     def _pending_document(self, unit: Unit, settled: Settled, row: InvoiceRow) -> Capability | None:
         """The operation that the provider has not finished for that document. One that is still to be sent is not pending."""

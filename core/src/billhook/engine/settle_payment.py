@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from billhook.contract.declaration import Capability
+from billhook.contract.operations import OPERATIONS
 from billhook.contract.outcomes import Pending
 from billhook.contract.results import PaymentResult
 from billhook.domain.issue import Severity, ValidationIssue
@@ -14,7 +15,7 @@ from billhook.domain.lifecycle import State, Trigger
 from billhook.engine import notes, open_payments, payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros, to_micros
-from billhook.engine.money import Money, taken_back
+from billhook.engine.money import Money
 from billhook.engine.settle_refund import tell_books
 from billhook.engine.settled import GAVE_UP, Settled
 from billhook.engine.unit import Row, Unit
@@ -45,8 +46,7 @@ class PaymentOutcomes:
         was_received = payment["state"] == "succeeded"
         trigger = payments.take_result(unit, row, payment, result)
         unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
-        if settled.capability in _CHANGES_WHAT_STANDS:
-            unit.issues.report(row.id, settled.component, [])
+        self._end_findings(unit, settled, row, payment)
         if payment["state"] == "succeeded" and _leaves_a_rest(unit, row):
             trigger = Trigger.FAILED
             unit.issues.report(row.id, settled.component, [_captured_in_part(row, payment)])
@@ -60,6 +60,12 @@ class PaymentOutcomes:
             tell_books(unit, row, payment)
         self._let_go(unit, settled, row)
         self._look_seldom(unit, settled, payment)
+
+    def _end_findings(self, unit: Unit, settled: Settled, row: InvoiceRow, payment: Row) -> None:
+        """What was found wrong with an operation ends when it is done; what kept a payment from being canceled, with the payment."""
+        unit.issues.report(row.id, settled.component, [])
+        if payment["state"] not in payments.OPEN:
+            unit.issues.report(row.id, OPERATIONS[Capability.CANCEL_PAYMENT].component(settled.app.type), [])
 
     def _look_seldom(self, unit: Unit, settled: Settled, payment: Row) -> None:
         """A webhook says when the payer has acted. What none told is found by a look, each after twice the time, until patience ends."""
@@ -97,6 +103,7 @@ class PaymentOutcomes:
             payment["external_id"] = outcome.external_id or payment["external_id"]
             unit.save_record("payment", payment)
             unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
+            unit.issues.report(row.id, settled.component, [])
         unit.record(row, f"{settled.capability}.pending", operation_id=settled.work.operation_id, note=outcome.reason)
         self._let_go(unit, settled, row)
 
@@ -159,7 +166,7 @@ def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
         f"{app.name} still shows payment {recorded} over {payment['amount']}, which was taken back. Undo it there."
     )
     issue = ValidationIssue(severity=Severity.WARNING, code="recorded_payment_taken_back", message=message)
-    unit.issues.report(row.id, taken_back(payment), [issue])
+    unit.issues.report(row.id, notes.taken_back(payment), [issue])
 
 
 def _leaves_a_rest(unit: Unit, row: InvoiceRow) -> bool:
