@@ -12,6 +12,7 @@ from engine_kit import Shop, a_provider, careful_draft, put, repeat
 from money_kit import PENDING, money
 
 from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Refusal, Rejected, Snapshot, WebhookEvent
+from billhook.engine import notes
 from billhook.engine.standing import standing_of
 from billhook.errors import NotAllowed
 from billhook.store import schema
@@ -148,3 +149,15 @@ def test_what_was_entered_once_counts_once_and_what_comes_after_it_counts(locked
     assert money(shop, id) == (Decimal(4), Decimal(6))
     enter(shop, ledger, id, "6")
     assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(10), Decimal(0)))
+
+
+def a_payment(number: int) -> dict[str, str]:
+    return {"id": f"p-{number}", "amount": str(2**number)}
+
+
+@pytest.mark.parametrize(
+    "wanted, found", [(2**7, ["p-7"]), (2**40 - 1, [f"p-{number}" for number in range(40)]), (3, [])]
+)
+def test_of_very_many_payments_not_every_sum_is_tried(wanted: int, found: list[str]):
+    payments = [a_payment(number) for number in range(40)]
+    assert [each["id"] for each in notes._making_up(payments, Decimal(wanted))] == found

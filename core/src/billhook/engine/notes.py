@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+MOST_COMBINED = 12
+"""Every sum of so many payments is tried. Each more of them doubles the sums."""
+
 _issue = schema.validation_issue
 
 
@@ -114,7 +117,10 @@ def _matching(waiting: list[Row], more: Decimal, takes: Decimal) -> list[Row]:
 
 
 def _making_up(payments: list[Row], wanted: Decimal) -> list[Row]:
-    """Some of the payments, that are so much together."""
+    """Some of the payments, that are so much together; of very many each alone, or all."""
+    if len(payments) > MOST_COMBINED:
+        tried = [payments, *([each] for each in payments)]
+        return next((some for some in tried if sum(_amounts(some)) == wanted), [])
     sums: dict[Decimal, list[Row]] = {Decimal(0): []}
     for payment in payments:
         for total, parts in list(sums.items()):
