@@ -588,6 +588,7 @@ def test_what_was_declined_and_tried_again_is_heard_of_when_the_customer_pays_on
         draft = {"customer_key": "eve", "currency": "GBP", "lines": [flat("Desk", "20.00")], "workflow": CHARGED}
         id = namespace.invoices.submit(draft).id
         work_until_quiet(engine, story.clock)
+        story.clock.advance(timedelta(minutes=1))
         namespace.invoices.retry(id)
         work_until_quiet(engine, story.clock)
         assert namespace.invoices.get(id).status == "payment_processing.failed"

@@ -14,7 +14,7 @@ from billhook.cli.exits import REFUSED
 from billhook.cli.output import table
 from billhook.cli.progress import progress
 from billhook.cli.session import Session
-from billhook.errors import BillhookError, InvalidInput, NotFound, Problem
+from billhook.errors import BillhookError, InvalidInput, KeyOfDeleted, NotFound, Problem
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -114,6 +114,7 @@ def _store(
 ) -> None:
     submit_many = billing.invoices.submit_many if kind == "standard" else billing.credit_notes.submit_many
     try:
+        _check_deleted(billing, [draft for _, draft in chunk])
         ids = submit_many([draft for _, draft in chunk])
     except BillhookError as error:
         if not skip_bad:
@@ -126,6 +127,13 @@ def _store(
         return
     pairs = zip(ids, chunk, strict=True)
     intake.created += [{"id": id, "key": draft.key, "type": kind} for id, (_, draft) in pairs]
+
+
+def _check_deleted(billing: Namespace, drafts: Sequence[InvoiceDraft]) -> None:
+    """Raise KeyOfDeleted: a file that is stored again would seem to bring back what was deleted."""
+    deleted = billing.invoices.deleted_by_key(draft.key for draft in drafts if draft.key is not None)
+    for key, id in deleted.items():
+        raise KeyOfDeleted(key, f"invoice {id}")
 
 
 def _chunks(entries: list[Any]) -> Iterator[list[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -123,6 +123,11 @@ class Invoices:
         return Submitter(self._namespace, self._settler.advancer, self._settler.numbers)
 
     # Reading.
+
+    def deleted_by_key(self, keys: Iterable[str]) -> Mapping[str, str]:
+        """The ids of deleted invoices, by those of these keys that belong to one: what is submitted under such a key makes no other."""
+        with self._read() as tx:
+            return queries.deleted_by_key(tx, self._namespace, keys)
 
     def get(self, invoice_id: str) -> InvoiceDetails:
         """Everything about one invoice: content, state, what can be done now, issues, payments, and what is waited for."""

@@ -60,7 +60,7 @@ class Submitter:
     ) -> InvoiceRow:
         """The invoice of that draft; the one that is there already when the key was used with the same content.
 
-        Raises KeyReused for the key of another content or of a deleted invoice, InvalidInput that lists every problem, NotFound for a customer or profile.
+        Raises KeyReused for the key of another content, InvalidInput that lists every problem, NotFound for a customer or profile.
         """
         refuse_wrong_kind(draft, mirrored=mirrored)
         digest = draft_hash(draft)
@@ -143,10 +143,8 @@ class Submitter:
         if key not in self._known:
             return None
         id, stored, is_deleted = self._known[key]
-        if is_deleted:
-            raise KeyOfDeleted(key, f"invoice {id}")
         if stored != digest:
-            raise KeyReused(key, f"invoice {id}")
+            raise (KeyOfDeleted if is_deleted else KeyReused)(key, f"invoice {id}")
         return unit.invoice(id)
 
     def _new_row(

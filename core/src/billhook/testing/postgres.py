@@ -85,7 +85,7 @@ def stop_leftovers(root: Path) -> None:
     for folder in root.glob("server-*"):
         if not owners.is_alive(folder.name):
             stop_server(folder / "data")
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # another run may be at it too
     owners.sweep()
 
 
