@@ -87,7 +87,9 @@ def test_what_was_given_back_there_counts_and_the_books_are_named(a_shop_anywher
 
 
 @pytest.mark.parametrize("before", ["quick", "slow"])
-@pytest.mark.parametrize("told, by_others", [(None, "0"), ("0", "0"), ("3", "0"), ("3.50", "0.5"), ("10", "7")])
+@pytest.mark.parametrize(
+    "told, by_others", [(None, "0"), ("0", "0"), ("3", "0"), ("3.50", "0.5"), ("10", "7"), ("25", "7")]
+)
 def test_refunds_from_here_are_not_taken_for_somebody_elses(
     a_shop: OpenShop, before: str, told: str | None, by_others: str
 ):

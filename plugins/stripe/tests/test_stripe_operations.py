@@ -390,6 +390,16 @@ def test_an_invoice_that_credit_covers_wholly_needs_no_payment(counter, books):
     assert (run.result.status, run.result.external_id, run.steps) == (PaymentStatus.SUCCEEDED, None, ["invoice"])
 
 
+def test_refunds_of_others_are_none_of_an_invoice_that_credit_covered(counter, books):
+    _, paid = counter.charged()
+    covered = counter.drafted(2)
+    books.change_balance(covered.customer.external_id, -100_000, "eur")
+    counter.run(Capability.ISSUE, covered)
+    books.refund_in_dashboard(paid.result.external_id, 250)
+    run = counter.run(Capability.CHECK_PAYMENT, counter.payment_item(covered, 502))
+    assert (run.result.status, run.result.refunded, run.steps) == (PaymentStatus.SUCCEEDED, None, ["standing"])
+
+
 def test_a_declined_card_fails_the_payment_and_a_new_attempt_takes_its_place(counter, books):
     item = counter.issued()
     first = counter.payment_item(item, 500, method="pm_card_chargeDeclinedInsufficientFunds")

@@ -221,10 +221,13 @@ def open_refund(unit: Unit, payment: Row, amount: Decimal, reason: str | None, c
 
 
 def note_given_back(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None) -> bool:
-    """What the provider gave back beyond the refunds that are known is one that somebody made there. Returns whether there is such."""
+    """What the provider gave back beyond the refunds that are known is one that somebody made there. Returns whether there is such.
+
+    More than was received is never taken for given back, whatever the provider says.
+    """
     if refunded is None or payment["state"] != DomainStatus.SUCCEEDED:
         return False
-    beyond = refunded - spoken_for(refunds_of(unit, payment))
+    beyond = min(refunded, Decimal(payment["amount_received"])) - spoken_for(refunds_of(unit, payment))
     if beyond <= 0:
         return False
     refund = open_refund(unit, payment, beyond, GIVEN_BACK_THERE)

@@ -262,7 +262,10 @@ class Collecting(StripeRequests):
     def _with_refunds(self, batch: Payments, outcome: Paid) -> Asking:
         if not isinstance(outcome, Done) or outcome.result.status is not PaymentStatus.SUCCEEDED:
             return outcome
-        params = {"payment_intent": outcome.result.external_id, "limit": LONGEST_LIST}
+        intent = outcome.result.external_id
+        if intent is None:  # credit settled it; a list of no payment's refunds is one of everybody's
+            return outcome
+        params = {"payment_intent": intent, "limit": LONGEST_LIST}
         reply = yield self.get(batch, "refunds", "/v1/refunds", params, {"data": [], "has_more": False})
         if not reading.is_success(reply) or reply.json()["has_more"]:
             return outcome
