@@ -162,15 +162,19 @@ def test_nothing_is_drafted_again_where_the_customer_is_the_same(issuing: tuple[
     assert (shop.status(id), shop.get(id).invoice.revision, len(drafts)) == ("issuing.failed", 1, 1)
 
 
-def test_what_a_person_approved_is_approved_again_once_it_is_another(issuing: tuple[Shop, list[Any]]):
-    shop, _ = issuing
-    id = shop.submit(workflow={"auto_advance": False})
-    shop.run()
+def approved_mended_and_retried(shop: Shop, id: str) -> None:
     shop.ns.invoices.approve(id)
     shop.run()
     mend(shop)
     shop.ns.invoices.retry(id)
     shop.run()
+
+
+def test_what_a_person_approved_is_approved_again_once_it_is_another(issuing: tuple[Shop, list[Any]]):
+    shop, _ = issuing
+    id = shop.submit(workflow={"auto_advance": False})
+    shop.run()
+    approved_mended_and_retried(shop, id)
     assert shop.status(id) == "draft.manual_approval_needed"
     shop.ns.invoices.approve(id)
     shop.run()
@@ -184,11 +188,7 @@ def test_a_customer_that_was_stated_for_the_invoice_alone_stays_in_issuing_too(i
     own = shop.get(id).invoice.customer.model_copy(update={"name": "Jane, branch office"})
     shop.ns.invoices.update(id, {"customer": own})
     shop.run()
-    shop.ns.invoices.approve(id)
-    shop.run()
-    mend(shop)
-    shop.ns.invoices.retry(id)
-    shop.run()
+    approved_mended_and_retried(shop, id)
     assert (shop.status(id), drafts[-1].invoice.customer.name) == ("issuing.failed", "Jane, branch office")
 
 

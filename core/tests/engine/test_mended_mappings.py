@@ -42,12 +42,17 @@ def failed(shop: Shop, state: str) -> str:
     return id
 
 
+def retried(shop: Shop, id: str, mapping: Any) -> None:
+    """Tried again once the app maps otherwise."""
+    shop.ns.apps.update(shop.app.id, mapping=mapping)
+    shop.ns.invoices.retry(id)
+    shop.run()
+
+
 def test_a_draft_that_was_refused_is_mapped_anew(a_shop: OpenShop):
     shop = a_shop(a_provider(sync_draft=draft_where_active))
     id = failed(shop, "draft.sync_failed")
-    shop.ns.apps.update(shop.app.id, mapping=TO_SALES)
-    shop.ns.invoices.retry(id)
-    shop.run()
+    retried(shop, id, TO_SALES)
     assert (shop.status(id), shop.get(id).invoice.revision) == ("payment_processing.pending", 2)
     assert "retry.mapping" in shop.causes(id)
 
@@ -55,9 +60,7 @@ def test_a_draft_that_was_refused_is_mapped_anew(a_shop: OpenShop):
 def test_a_draft_that_was_refused_is_validated_anew(a_shop: OpenShop):
     shop = a_shop(a_provider(sync_draft=draft_where_active))
     id = failed(shop, "draft.sync_failed")
-    shop.ns.apps.update(shop.app.id, mapping=TO_NOTHING)
-    shop.ns.invoices.retry(id)
-    shop.run()
+    retried(shop, id, TO_NOTHING)
     assert (shop.status(id), shop.issue_codes(id)[-1]) == ("draft.invalid", "line_not_mapped")
 
 
@@ -72,9 +75,7 @@ def test_the_same_mapping_is_no_other_revision(a_shop: OpenShop):
 def test_an_invoice_without_drafts_that_could_not_be_issued_is_mapped_anew(a_shop: OpenShop):
     shop = a_shop(a_provider(issue=issue_where_active))
     id = failed(shop, "issuing.failed")
-    shop.ns.apps.update(shop.app.id, mapping=TO_SALES)
-    shop.ns.invoices.retry(id)
-    shop.run()
+    retried(shop, id, TO_SALES)
     assert shop.status(id) == "payment_processing.pending"
 
 
@@ -87,9 +88,7 @@ def test_a_draft_that_stands_there_is_rewritten_before_it_is_issued(a_shop: Open
 
     shop = a_shop(a_provider(sync_draft=noting_draft, issue=issue_where_active))
     id = failed(shop, "issuing.failed")
-    shop.ns.apps.update(shop.app.id, mapping=TO_SALES)
-    shop.ns.invoices.retry(id)
-    shop.run()
+    retried(shop, id, TO_SALES)
     assert shop.status(id) == "payment_processing.pending"
     assert [accounts(item.lines) for item in drafts] == [["299"], ["200"]]
     assert [item.external_id is None for item in drafts] == [True, False]
@@ -98,9 +97,7 @@ def test_a_draft_that_stands_there_is_rewritten_before_it_is_issued(a_shop: Open
 def test_a_line_that_goes_nowhere_by_now_is_found_before_the_invoice_is_issued(a_shop: OpenShop):
     shop = a_shop(a_provider(issue=issue_where_active))
     id = failed(shop, "issuing.failed")
-    shop.ns.apps.update(shop.app.id, mapping=TO_NOTHING)
-    shop.ns.invoices.retry(id)
-    shop.run()
+    retried(shop, id, TO_NOTHING)
     assert (shop.status(id), shop.issue_codes(id)[-1]) == ("draft.invalid", "line_not_mapped")
 
 
@@ -136,8 +133,6 @@ def test_a_tax_app_that_refused_is_asked_with_the_mended_mapping(a_shop: OpenSho
 
     shop = a_shop(a_provider(calculate_tax=tax))
     id = failed(shop, "draft.invalid")
-    shop.ns.apps.update(shop.app.id, mapping=TO_SALES)
-    shop.ns.invoices.retry(id)
-    shop.run()
+    retried(shop, id, TO_SALES)
     assert asked[0] == ["299"]
     assert asked[-1] == ["200"]

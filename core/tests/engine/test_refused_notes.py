@@ -160,4 +160,4 @@ def a_payment(number: int) -> dict[str, str]:
 )
 def test_of_very_many_payments_not_every_sum_is_tried(wanted: int, found: list[str]):
     payments = [a_payment(number) for number in range(40)]
-    assert [each["id"] for each in notes._making_up(payments, Decimal(wanted))] == found
+    assert [each["id"] for each in notes.making_up(payments, Decimal(wanted))] == found

@@ -89,8 +89,9 @@ def decide(facts: InvoiceFacts, trigger: Trigger, now: datetime, *, stop_at: Sta
     """Fire `trigger`, then `next` until the invoice rests or stands in `stop_at`.
 
     `updated` makes revision + 1, so no pass counts any more. `updated` and `retry` leave no critical issue open; the
-    caller clears or downgrades the stored ones too. A draft whose sync is retried is validated anew. Entering a state sets its dates: `draft_until` and `due_at` for a
-    draft, `issued_at` and `due_at` on issue, `overdue_at` the first time it is overdue.
+    caller clears or downgrades the stored ones too. A draft whose sync is retried is validated anew. Entering a state sets
+    its dates: `draft_until` and `due_at` for a draft, `issued_at` and `due_at` on issue, `overdue_at` the first time it is
+    overdue.
     """
     step = _open_step(facts, trigger, now)
     if step is None:

@@ -172,7 +172,7 @@ class Commands:
         if customer is not None and is_mutable(row.state):
             self._revise(unit, row, InvoiceEdit(customer=customer), "retry.customer")
             return
-        cause = mended.take_over(unit, row)
+        cause = mended.take_over(unit, row, customer)
         self._advancer.fire(unit, row, Trigger.RETRY, cause, outside=True)
         unit.issues.downgrade(row.id)
 

@@ -102,9 +102,10 @@ class Doubts:
         """Say what you found at the provider; exactly one of ``found``, ``absent`` and ``look_again``.
 
         ``found`` is the provider's id of what stands there. Where the provider can be read, it counts only once it was read and is
-        equal to the cent, and is in doubt again where an invoice is not shown under it; elsewhere it counts on your word. ``number`` goes with it where the provider numbers. ``absent``: nothing
-        is there, so it is done anew under a new key. ``look_again``: let the engine look once more, for the whole request. ``operation``
-        chooses among several doubts of one document. ``by`` and ``note`` go into the timeline.
+        equal to the cent, and is in doubt again where an invoice is not shown under it; elsewhere it counts on your word. ``number``
+        goes with it where the provider numbers. ``absent``: nothing is there, so it is done anew under a new key. ``look_again``: let
+        the engine look once more, for the whole request. ``operation`` chooses among several doubts of one document. ``by`` and ``note``
+        go into the timeline.
 
         Raises NotFound when nothing of that document is in doubt, Conflict when it is not clear which doubt is meant, InvalidInput for an
         id that another document of ours has there.

@@ -127,7 +127,7 @@ class Invoices:
     def deleted_by_key(self, keys: Iterable[str]) -> Mapping[str, str]:
         """The ids of deleted invoices, by those of these keys that belong to one: what is submitted under such a key makes no other."""
         with self._read() as tx:
-            return queries.deleted_by_key(tx, self._namespace, keys)
+            return self._submitter().deleted_by_key(self._unit(tx, Lane.INTERACTIVE), keys)
 
     def get(self, invoice_id: str) -> InvoiceDetails:
         """Everything about one invoice: content, state, what can be done now, issues, payments, and what is waited for."""

@@ -51,12 +51,12 @@ def is_issued(row: InvoiceRow) -> bool:
     return row.values["issued_revision"] is not None
 
 
-def take_over(unit: Unit, row: InvoiceRow) -> str:
-    """Make a revision with what was mended, where the invoice failed once it could not be edited any more or is mapped otherwise by now.
+def take_over(unit: Unit, row: InvoiceRow, customer: CustomerSnapshot | None) -> str:
+    """Make a revision with the mended customer, where the invoice can't be edited any more, or where it is mapped otherwise by now.
 
     Returns what the retry is called in the timeline.
     """
-    customer, content = mended_customer(unit, row), unit.content(row.id, row.revision)
+    content = unit.content(row.id, row.revision)
     if customer is not None and is_issued(row):
         _renew(unit, row, content.model_copy(update={"customer": customer}), _ISSUED)
         return "retry.customer"

@@ -89,7 +89,7 @@ def take_as_entered(unit: Unit, row: InvoiceRow, app: AppHandle, more: Decimal, 
 def end_undone(unit: Unit, row: InvoiceRow, app: AppHandle, less: Decimal) -> None:
     """Where the books show exactly so much ``less`` than was noted in them, somebody took out payments whose money was taken back."""
     noted = [each for each in unit.payments_of(row.id) if each["state"] != "succeeded" and name_at(unit, each, app.id)]
-    for payment in _making_up(noted, less):
+    for payment in making_up(noted, less):
         unit.issues.report(row.id, taken_back(payment), [])
 
 
@@ -113,10 +113,10 @@ def _matching(waiting: list[Row], more: Decimal, takes: Decimal) -> list[Row]:
     """The payments that make up the amount, or all where they make up more than the books take and those are full."""
     if more == takes < sum(_amounts(waiting)):
         return waiting
-    return _making_up(waiting, more)
+    return making_up(waiting, more)
 
 
-def _making_up(payments: list[Row], wanted: Decimal) -> list[Row]:
+def making_up(payments: list[Row], wanted: Decimal) -> list[Row]:
     """Some of the payments, that are so much together; of very many each alone, or all."""
     if len(payments) > MOST_COMBINED:
         tried = [payments, *([each] for each in payments)]

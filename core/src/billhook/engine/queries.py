@@ -266,14 +266,6 @@ def id_of_key(tx: Transaction, namespace: str, key: str) -> str | None:
     return None if found is None else str(found)
 
 
-def deleted_by_key(tx: Transaction, namespace: str, keys: Iterable[str]) -> dict[str, str]:
-    """The ids of the deleted invoices that were submitted under these keys."""
-    gone = sa.and_(
-        _invoice.c.namespace == namespace, _invoice.c.client_key.in_(list(keys)), _invoice.c.deleted_at.is_not(None)
-    )
-    return {row.client_key: row.id for row in tx.all(sa.select(_invoice.c.client_key, _invoice.c.id).where(gone))}
-
-
 def page_of(unit: Unit, namespace: str, wanted: InvoiceFilter, page: int, page_size: int) -> Page[InvoiceView]:
     """Invoices, the newest first. Raises InvalidInput for a page that can't be."""
     check_page(page, page_size)

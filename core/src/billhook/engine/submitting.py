@@ -114,6 +114,13 @@ class Submitter:
         for found in unit.tx.all(sa.select(*columns).where(here)):
             self._known[found.client_key] = (found.id, found.draft_hash, found.deleted_at is not None)
 
+    def deleted_by_key(self, unit: Unit, keys: Iterable[str]) -> dict[str, str]:
+        """The ids of deleted invoices, by those of these keys that belong to one."""
+        wanted = set(keys)
+        self.look_up(unit, wanted)
+        known = {key: self._known[key] for key in wanted if key in self._known}
+        return {key: id for key, (id, _, is_deleted) in known.items() if is_deleted}
+
     def resolved(self, unit: Unit, draft: InvoiceDraft) -> ResolvedProfile:
         """The draft's customer with its profile and merged workflow."""
         key = (draft.customer_id, draft.customer_key)

@@ -142,22 +142,18 @@ class Situation:
     drafts_at_provider: bool = True
 
 
-SHOWS_CHANGES = frozenset({U.DRAFT_SYNC, U.ISSUE_SYNC, U.PAYMENT_PENDING})
-"""Where what upstream has is what has to be at the provider."""
-_PAST_PAUSES = frozenset({U.PAYMENT_PENDING})
-"""Where upstream did not wait for us. What is issued here by then was issued with what upstream had."""
-_AWAITS_US = frozenset({U.DRAFT_SYNC, U.ISSUE_SYNC, U.PAYMENT_PENDING})
-_CHANGEABLE = frozenset({H.DRAFTING, H.DRAFT_FAILED, H.READY})
-_THERE = frozenset(Here) - {H.ABSENT}
-
-
 PAUSES = frozenset({U.DRAFT_SYNC, U.ISSUE_SYNC})
 """Where upstream waits for us, and lets nobody change the invoice."""
+_AWAITS_US = PAUSES | {U.PAYMENT_PENDING}
+_CHANGEABLE = frozenset({H.DRAFTING, H.DRAFT_FAILED, H.READY})
 
 
 def may_differ(upstream: Upstream, here: Here) -> bool:
-    """Whether what upstream has now has to be brought here, where it is not what the invoice here was made from."""
-    return here in (_CHANGEABLE if upstream in _PAST_PAUSES else _THERE) and upstream in SHOWS_CHANGES
+    """Whether what upstream has now has to be brought here, where it is not what the invoice here was made from.
+
+    Past the pauses upstream did not wait for us: what is issued here by then was issued with what upstream had.
+    """
+    return here is not H.ABSENT if upstream in PAUSES else upstream in _AWAITS_US and here in _CHANGEABLE
 
 
 def decide(situation: Situation, post_at: PostAt = PostAt.ISSUE) -> Step:
