@@ -273,6 +273,18 @@ def test_dates_of_an_upstream_are_taken_from_an_upstream_alone(a_shop: OpenShop,
     assert shop.counts() == before
 
 
+@pytest.mark.parametrize("name", ["issued_at", "due_at"])
+def test_who_approves_an_invoice_of_ours_states_no_dates(a_shop: OpenShop, name: str):
+    shop = a_shop()
+    id = shop.submit(workflow={"auto_advance": False})
+    shop.run()
+    before = shop.get(id)
+    with pytest.raises(InvalidInput) as refusal:
+        shop.ns.invoices.approve(id, **{name: NOON})
+    assert refusal.value.code == f"{name}_not_owned"
+    assert shop.get(id) == before
+
+
 # Sending, or collecting.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -128,6 +129,27 @@ def test_a_sweep_finds_what_became_uncollectible_and_then_void(between, states):
         between.settle()
     assert between.here(id).status == "voided"
     assert [document.status for document in between.books.ledger.documents()] == ["void"]
+
+
+def test_what_is_paid_upstream_while_a_payment_is_under_way_here_is_for_a_person(between):
+    steered = {"openmeter.io/sandbox/target-payment-status": "authorized"}
+    id = between.upstream.create(one_line(), collection_method="charge_automatically", metadata=steered)
+    between.settle()
+    between.upstream.trigger(id, "paid")
+    assert "a payment is under way here" in between.bridge.visit(id).stuck
+    (payment,) = between.books.payments()
+    assert payment.status == "authorized"
+
+
+def test_what_a_provider_would_not_void_is_named_though_both_sides_call_it_void(between):
+    id = between.upstream.create(one_line())
+    between.settle()
+    (document,) = between.books.ledger.documents()
+    between.books.ledger.put_document(replace(document, status="paid"))
+    between.upstream.trigger(id, "void")
+    between.settle()
+    assert (between.here(id).status, between.upstream.state(id)) == ("voided", "voided")
+    assert "the provider still has it: " in between.bridge.visit(id).stuck
 
 
 TRIGGER_TO = {"overdue": "payment_overdue", "uncollectible": "payment_uncollectible", "voided": "void"}
