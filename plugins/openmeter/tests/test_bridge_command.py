@@ -57,14 +57,15 @@ def test_what_needs_a_person_is_named_and_has_an_exit_code(run, openmeter):
     assert "100.005" in answer["stuck"][id]
 
 
-def test_an_invoice_of_which_openmeter_cant_answer_now_keeps_no_other_waiting(run, openmeter):
+@pytest.mark.parametrize("status", [429, 500])
+def test_an_invoice_of_which_openmeter_cant_answer_now_keeps_no_other_waiting(run, openmeter, status):
     stand_in, _ = openmeter
     ill = {"id": "01JCVST0MER00000000000000B", "name": "Ill"}
     waiting = stand_in.create([a_line("Seats", "100.00", id=LINE)], customer=ill)
     other = stand_in.create([a_line("Seats", "100.00", id=LINE[:-1] + "2")])
-    stand_in.customers[ill["id"]] = {"status": 500}
-    status, answer = run("--once")
-    assert (status, list(answer["stuck"])) == (3, [waiting])
+    stand_in.customers[ill["id"]] = {"status": status}
+    exit_code, answer = run("--once")
+    assert (exit_code, list(answer["stuck"])) == (3, [waiting])
     assert stand_in.state(other) == "payment_processing.pending"
 
 

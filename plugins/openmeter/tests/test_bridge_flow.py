@@ -237,10 +237,11 @@ def test_what_openmeter_knows_of_the_customer_comes_along_beside_what_is_known_h
     assert (customer.currency, customer.metadata) == ("EUR", {"ours": "kept", "stripe_customer_id": "cus_1"})
 
 
-def test_a_customer_who_is_not_shown_to_us_keeps_what_is_known_here(between):
+@pytest.mark.parametrize("shown", [None, {"status": 403}])
+def test_a_customer_who_is_not_shown_to_us_keeps_what_is_known_here(between, shown):
     between.billing.customers.create("Ada", key=ADA["id"], email="ada@example.com")
     id = between.upstream.create(one_line(), customer=ADA, auto_advance=False)
-    between.upstream.customers[ADA["id"]] = None
+    between.upstream.customers[ADA["id"]] = shown
     between.settle()
     assert between.here(id).invoice.customer.email == "ada@example.com"
 

@@ -71,7 +71,7 @@ class OpenMeter:
     def customer(self, customer_id: str) -> wire.Customer | None:
         """The customer as he is now; None where there is none any more, or he is not shown to us. Raises UpstreamError."""
         answer = self._send("GET", f"/customers/{customer_id}")
-        if answer.is_client_error and answer.status_code != httpx.codes.UNAUTHORIZED:
+        if answer.status_code in _NOT_SHOWN_TO_US:
             return None
         return _read(wire.Customer, self._accepted(answer))
 
@@ -105,6 +105,7 @@ class OpenMeter:
         return answer
 
 
+_NOT_SHOWN_TO_US = frozenset({httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.GONE})
 _ABOUT_THE_INVOICE = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND, httpx.codes.CONFLICT})
 
 
