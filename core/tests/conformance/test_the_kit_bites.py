@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from broken.silver import Summing
 from broken_providers import BROKEN, PERFECT, subject_of
 
 from billhook.providers.custom_invoicing import provider as all_local
@@ -70,6 +71,12 @@ def test_a_second_removal_that_is_refused_is_told_in_the_words_of_the_refusal():
     verdict = find(Examination(subject_of(BROKEN[name])), check_named(name)).verdict
     assert isinstance(verdict, Failed)
     assert verdict.happened == "a second delete comes to a refusal: There is nothing to delete."
+
+
+def test_an_edit_is_one_though_the_total_stays():
+    verdict = find(Examination(subject_of(Summing)), check_named("an_edit_replaces_what_stood")).verdict
+    assert isinstance(verdict, Failed)
+    assert verdict.happened == "its lines are named Reworded now, and nothing that is sent says so"
 
 
 def test_without_a_simulator_nothing_beyond_bronze_is_proven():

@@ -11,7 +11,7 @@ from billhook.contract import Capability, Done, InvoiceItem, Rejected
 from billhook.domain.invoice import InvoiceDraft
 from billhook.domain.issue import Severity
 from billhook.testing.builders import a_line, an_invoice
-from billhook.testing.kit.bench import Bench
+from billhook.testing.kit.bench import Bench, Worked
 from billhook.testing.kit.check import Check, Exempt, Tier, Verdict
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.rules import Rule
@@ -37,6 +37,7 @@ TEXTS = (
     "%s {0} ${x}",
     "L" * 250,
 )
+WORDS = ("Worded", "Reworded")
 VAT = {"rates": [{"name": "VAT", "percentage": "20"}]}
 INCLUDED = {"behavior": "inclusive", **VAT}
 PERCENT_OFF = ({"type": "percentage", "percentage": "12.5"},)
@@ -246,8 +247,9 @@ def _only_one(bench: Bench, reference: str) -> str | None:
 
 
 def an_edit_replaces_what_stood(examination: Examination) -> Verdict:
-    """An edited draft has its new total there."""
-    return tried("the edited draft replaces the older one", "draft", [partial(_edited, examination)])
+    """An edited draft has its new total there; new words are sent where the total stays."""
+    attempts = (partial(attempt, examination) for attempt in (_edited, _reworded))
+    return tried("the edited draft replaces the older one", "edit", attempts)
 
 
 def _edited(examination: Examination) -> str | None:
@@ -259,6 +261,30 @@ def _edited(examination: Examination) -> str | None:
     if document is None:
         return "the draft is gone"
     return None if document.total == shorter.invoice.total else f"it still stands there with {document.total}"
+
+
+def _reworded(examination: Examination) -> str | None:
+    before, after = WORDS
+    with examination.bench() as bench:
+        item = _worded(bench, before)
+        first = bench.work(C.SYNC_DRAFT, item)
+        if not _says(first, before):
+            raise Refused("the names of lines are not sent")
+        standing = first.outcomes[item.id].result.external_id
+        again = bench.work(C.SYNC_DRAFT, replace(_worded(bench, after), external_id=standing))
+    return None if _says(again, after) else f"its lines are named {after} now, and nothing that is sent says so"
+
+
+def _worded(bench: Bench, name: str) -> InvoiceItem:
+    """A draft whose lines have that name."""
+    draft = an_invoice(currency=bench.currency)
+    lines = tuple(line.model_copy(update={"name": name}) for line in draft.lines)
+    return bench.invoice_item(1, draft.model_copy(update={"lines": lines}))
+
+
+def _says(worked: Worked, name: str) -> bool:
+    """Whether something was sent with that name in it."""
+    return any(name.encode() in call.signed.body for call in worked.calls)
 
 
 def an_edited_customer_stays_one(examination: Examination) -> Verdict:
