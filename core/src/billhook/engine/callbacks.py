@@ -106,6 +106,7 @@ def _refuse_collecting_app(unit: Unit, row: InvoiceRow) -> None:
     app = unit.app(row.values["payment_app_id"])
     if app.handle.declaration.can(Capability.COLLECT_PAYMENT):
         raise NotAllowed(
-            f"The payment of invoice {row.id} is collected by app {app.name}, which says itself how it stands.",
+            f"The payment of invoice {row.id} is collected by app {app.name}, which says itself how it stands. "
+            f"Money that came another way is told with billhook invoices pay {row.id} AMOUNT",
             "payment_status_not_awaited",
         )

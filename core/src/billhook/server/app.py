@@ -21,7 +21,15 @@ from billhook.server.document import document_of
 from billhook.server.guard import Guard
 from billhook.server.limits import LARGEST_BODY, Limits
 from billhook.server.metrics import Metrics
-from billhook.server.own import apps as own_apps, connections, customer_apps as own_customer_apps, issues
+from billhook.server.own import (
+    apps as own_apps,
+    connections,
+    credit_notes,
+    customer_apps as own_customer_apps,
+    doubts,
+    invoices as own_invoices,
+    issues,
+)
 from billhook.server.problems import on_error
 from billhook.server.readiness import Readiness
 from billhook.server.v1 import (
@@ -44,10 +52,10 @@ from billhook.server.v3 import (
     invoices as invoices_v3,
     profiles as profiles_v3,
 )
+from billhook.server.ways_out import OWN_PATHS
 
 V1 = "/api/v1"
 V3 = ("/api/v3/openmeter", "/v3/openmeter")
-OWN = "/api/billhook/v1"
 
 V1_ROUTERS: tuple[APIRouter, ...] = (
     apps.router,
@@ -69,7 +77,15 @@ V3_ROUTERS: tuple[APIRouter, ...] = (
     invoices_v3.router,
     profiles_v3.router,
 )
-OWN_ROUTERS: tuple[APIRouter, ...] = (own_apps.router, connections.router, own_customer_apps.router, issues.router)
+OWN_ROUTERS: tuple[APIRouter, ...] = (
+    own_apps.router,
+    connections.router,
+    own_customer_apps.router,
+    own_invoices.router,
+    issues.router,
+    doubts.router,
+    credit_notes.router,
+)
 NO_CLIENTS: Mapping[str, OAuth2Client] = MappingProxyType({})
 
 
@@ -113,6 +129,6 @@ def create_app(
         app.include_router(router, prefix=V3[0], dependencies=[Documented])
         app.include_router(router, prefix=V3[1], dependencies=[Documented], include_in_schema=False)
     for router in OWN_ROUTERS:
-        app.include_router(router, prefix=OWN, dependencies=[Documented])
+        app.include_router(router, prefix=OWN_PATHS, dependencies=[Documented])
     app.openapi = partial(document_of, app, app.openapi, V1)  # type: ignore[method-assign]
     return app

@@ -18,6 +18,7 @@ from billhook import errors
 from billhook.domain.parsing import in_words_of_json, pointer
 from billhook.errors import BillhookError, InvalidInput, Problem
 from billhook.server.paths import route_path
+from billhook.server.ways_out import over_http
 
 PROBLEM_JSON = "application/problem+json"
 V3_PREFIXES = ("/api/v3/", "/v3/")
@@ -89,7 +90,7 @@ def billhook_problem(scope: Scope, error: BillhookError, *, component: str | Non
     status = status_of(error, V3_STATUSES if _is_v3(scope) else STATUSES)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return unexpected_problem(scope, error)
-    return problem(scope, status, str(error), _problems_of(error), component=component)
+    return problem(scope, status, over_http(str(error)), _problems_of(error), component=component)
 
 
 def http_problem(scope: Scope, error: HTTPException) -> Response:
@@ -217,9 +218,8 @@ def _unique(entries: Iterable[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _problems_of(error: BillhookError) -> Sequence[Problem]:
-    if isinstance(error, InvalidInput):
-        return error.problems
-    return (Problem(error.code, str(error)),)
+    found = error.problems if isinstance(error, InvalidInput) else (Problem(error.code, str(error)),)
+    return [Problem(each.code, over_http(each.message), each.path) for each in found]
 
 
 def _place(location: Sequence[int | str]) -> tuple[int | str, ...]:

@@ -58,7 +58,7 @@ def gathering_v1(
         },
         workflow=invoice_workflow_v1(invoice.content, invoice.profile_id, invoice.apps, apps),
         lines=[line_v1(line, _frame(invoice)) for line in invoice.content.lines] if LINES in expand else None,
-        validationIssues=[issue_v1(issue) for issue in invoice.issues],
+        validationIssues=[issue_v1(issue, pool.id) for issue in invoice.issues],
     )
 
 

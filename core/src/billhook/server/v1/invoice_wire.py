@@ -12,6 +12,7 @@ from billhook.server.v1.line_wire import line_v1
 from billhook.server.v1.party_wire import customer_v1, party_v1
 from billhook.server.v1.shown import filled, maybe_moment, moment
 from billhook.server.v1.workflow_wire import workflow_v1
+from billhook.server.ways_out import over_http
 
 LINES = "lines"
 EVERYTHING = frozenset({LINES})
@@ -50,7 +51,7 @@ def invoice_v1(
         statusDetails=_status_details(details),
         workflow=invoice_workflow_v1(invoice.content, details.profile_id, details.apps, apps),
         lines=[line_v1(line, frame_of(invoice)) for line in invoice.lines] if LINES in expand else None,
-        validationIssues=[issue_v1(issue) for issue in details.issues],
+        validationIssues=[issue_v1(issue, invoice.id) for issue in details.issues],
         externalIds=external_ids_of(details),
     )
 
@@ -83,15 +84,15 @@ def invoice_workflow_v1(
     }
 
 
-def issue_v1(issue: ReportedIssue) -> dict[str, Any]:
-    """What is wrong with the invoice."""
+def issue_v1(issue: ReportedIssue, invoice_id: str) -> dict[str, Any]:
+    """What is wrong with that invoice."""
     return filled(
         id=issue.id,
         createdAt=moment(issue.created_at),
         updatedAt=moment(issue.created_at),
         severity=issue.severity.value,
         code=issue.code,
-        message=issue.message,
+        message=over_http(issue.message, invoice_id),
         component=issue.component,
         field=issue.path or None,
         metadata=dict(issue.metadata),

@@ -16,6 +16,7 @@ from billhook.server.v1.shown import filled, maybe_moment, moment
 from billhook.server.v3.labels import labels_v3
 from billhook.server.v3.line_wire import line_v3, totals_v3
 from billhook.server.v3.party_wire import address_v3, party_v3
+from billhook.server.ways_out import over_http
 
 _ACTIONS = {action: action.value for action in Action} | {Action.SNAPSHOT_QUANTITIES: "snapshot_quantities"}
 
@@ -34,7 +35,7 @@ def invoice_v3(details: InvoiceDetails, *, with_lines: bool = True) -> dict[str,
             quantity_snapshotted_at=maybe_moment(details.quantity_snapshotted_at),
             due_at=maybe_moment(invoice.due_at),
             sent_to_customer_at=maybe_moment(invoice.sent_to_customer_at),
-            validation_issues=[_issue(issue) for issue in details.issues],
+            validation_issues=[_issue(issue, invoice.id) for issue in details.issues],
             external_references=filled(invoicing_id=references.get("invoicing"), payment_id=references.get("payment")),
             lines=[line_v3(line, frame_of(invoice)) for line in invoice.lines] if with_lines else None,
         ),
@@ -102,11 +103,11 @@ def _workflow(workflow: WorkflowConfig) -> dict[str, Any]:
     }
 
 
-def _issue(issue: ReportedIssue) -> dict[str, Any]:
+def _issue(issue: ReportedIssue, invoice_id: str) -> dict[str, Any]:
     return filled(
         severity=issue.severity.value,
         code=issue.code,
-        message=issue.message,
+        message=over_http(issue.message, invoice_id),
         field=issue.path or None,
         attributes={"component": issue.component, **issue.metadata},
     )

@@ -1,0 +1,128 @@
+"""Credit notes and refunds: what is owed back, and money that is given back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
+from starlette.responses import Response
+
+from billhook.domain.base import Key
+from billhook.domain.invoice import InvoiceDraft, InvoiceView
+from billhook.engine.namespace import Namespace
+from billhook.engine.queries import RefundView
+from billhook.server.access import Integrating, Reading
+from billhook.server.own.standing import ReportedIssue, reported
+from billhook.server.v1.wire import UlidPath, reply
+from billhook.server.v3.wire import Numeric, WireModel
+
+router = APIRouter(tags=["Credit notes and refunds"])
+
+
+class CreditNote(WireModel):
+    """A credit note, and what stands in its way. ``amount_credited`` is what of it was put against its invoice."""
+
+    id: str
+    key: str | None = None
+    number: str | None = None
+    status: str
+    customer_id: str
+    credited_invoice_id: str | None = None
+    currency: str
+    total: Numeric
+    amount_credited: Numeric
+    created_at: AwareDatetime
+    issued_at: AwareDatetime | None = None
+    issues: list[ReportedIssue]
+
+
+class CreditNotes(WireModel):
+    """Credit notes, the newest first."""
+
+    data: list[CreditNote]
+
+
+class RefundOf(WireModel):
+    """How much of a payment to give back, in major units. The same key refunds once."""
+
+    payment_id: str
+    amount: Numeric
+    key: Key
+    reason: Key | None = None
+
+
+class Refund(WireModel):
+    """A refund. ``message`` says why it failed."""
+
+    id: str
+    payment_id: str
+    invoice_id: str
+    status: str
+    amount: Numeric
+    currency: str
+    reason: str | None = None
+    message: str | None = None
+    external_id: str | None = None
+    created_at: AwareDatetime
+
+
+@router.get("/credit-notes", response_model=CreditNotes)
+def list_credit_notes(
+    billing: Reading,
+    status: Annotated[str | None, Query(max_length=64, description="Only those, such as failed.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """Credit notes, the newest first."""
+    found = billing.credit_notes.list(status=status, limit=limit)
+    return reply(CreditNotes(data=[_shown(billing, view) for view in found]))
+
+
+@router.post("/credit-notes", status_code=201, response_model=CreditNote)
+def submit_credit_note(billing: Integrating, draft: InvoiceDraft) -> Response:
+    """Store a credit note and have it issued. Amounts are positive. The same draft under the same key again is the same one."""
+    return reply(_shown(billing, billing.credit_notes.submit(draft)), 201)
+
+
+@router.get("/credit-notes/{credit_note_id}", response_model=CreditNote)
+def get_credit_note(billing: Reading, credit_note_id: UlidPath) -> Response:
+    """One credit note."""
+    return reply(_shown(billing, billing.credit_notes.get(credit_note_id)))
+
+
+@router.post("/credit-notes/{credit_note_id}/retry", response_model=CreditNote)
+def retry_credit_note(billing: Integrating, credit_note_id: UlidPath) -> Response:
+    """Try a failed one again."""
+    return reply(_shown(billing, billing.credit_notes.retry(credit_note_id)))
+
+
+@router.post("/credit-notes/{credit_note_id}/void", response_model=CreditNote)
+def void_credit_note(billing: Integrating, credit_note_id: UlidPath) -> Response:
+    """Give up one that failed. Nothing is sent, and one that is issued stands."""
+    return reply(_shown(billing, billing.credit_notes.void(credit_note_id)))
+
+
+@router.post("/refunds", status_code=201, response_model=Refund)
+def refund(billing: Integrating, wanted: RefundOf) -> Response:
+    """Have a payment's app give money back."""
+    id = billing.refunds.refund(wanted.payment_id.upper(), wanted.amount, reason=wanted.reason, key=wanted.key)
+    return reply(_refund(billing.refunds.get(id)), 201)
+
+
+@router.get("/refunds/{refund_id}", response_model=Refund)
+def get_refund(billing: Reading, refund_id: UlidPath) -> Response:
+    """How the refund stands."""
+    return reply(_refund(billing.refunds.get(refund_id)))
+
+
+def _shown(billing: Namespace, view: InvoiceView) -> CreditNote:
+    named = ("id", "key", "number", "status", "customer_id", "currency", "total", "amount_credited")
+    return CreditNote(
+        **{name: getattr(view, name) for name in (*named, "created_at", "issued_at")},
+        credited_invoice_id=view.content.credited_invoice_id,
+        issues=[reported(issue, view.id) for issue in billing.credit_notes.issues(view.id)],
+    )
+
+
+def _refund(view: RefundView) -> Refund:
+    return Refund(**{name: getattr(view, name) for name in Refund.model_fields})

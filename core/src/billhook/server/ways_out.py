@@ -1,0 +1,47 @@
+"""The way out, for whoever calls over HTTP: messages name commands of ``billhook``, and each has a call that does the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+OWN_PATHS = "/api/billhook/v1"
+_PLACEHOLDER = "INVOICE"
+
+Said = Callable[[re.Match[str]], str]
+
+
+def _workflow_value(found: re.Match[str]) -> str:
+    value = found["value"] if found["value"] in {"true", "false"} else f'"{found["value"]}"'
+    return f'PATCH {OWN_PATHS}/invoices/{found["invoice"]} with {{"workflow": {{"{found["name"]}": {value}}}}}'
+
+
+_WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
+    (re.compile(rf"`?billhook {command}`?"), call)
+    for command, call in (
+        (
+            r"profiles create NAME --supplier SELLER --app APP_ID --default",
+            'POST /api/v1/billing/profiles with "default": true',
+        ),
+        (r"apps connect (\w+)", rf'POST {OWN_PATHS}/connections with "app_id": "\1"'),
+        (r"apps credentials (\w+)(?: --credential \S+)*", rf"PUT {OWN_PATHS}/apps/\1/credentials"),
+        (r"apps install (\w+)", rf'POST {OWN_PATHS}/apps with "type": "\1"'),
+        (r"invoices doubts", f"GET {OWN_PATHS}/doubts"),
+        (r"invoices resolve (\w+)", rf"POST {OWN_PATHS}/doubts/\1/resolve"),
+        (r"invoices pay (\w+) AMOUNT", rf"POST {OWN_PATHS}/invoices/\1/payments"),
+        (r"invoices update (?P<invoice>\w+) --workflow (?P<name>\w+)=(?P<value>\w+)", _workflow_value),
+        (r"invoices update (\w+) --file EDIT\.json", rf"PATCH {OWN_PATHS}/invoices/\1"),
+        (
+            r"customers link (\w+) (\w+) --external-id (\w+)",
+            rf'PUT {OWN_PATHS}/customers/\1/apps/\2 with "external_id": "\3"',
+        ),
+    )
+)
+"""What each command is over HTTP."""
+
+
+def over_http(message: str, invoice_id: str = _PLACEHOLDER) -> str:
+    """The message, with calls where it names commands, and with that invoice where a call is about the invoice that is told of."""
+    for command, call in _WAYS:
+        message = command.sub(call, message)
+    return message.replace(f"/invoices/{_PLACEHOLDER}", f"/invoices/{invoice_id}")
