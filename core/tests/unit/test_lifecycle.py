@@ -150,9 +150,18 @@ def test_a_refusal_says_where_the_invoice_is_and_what_it_could_take():
     refused = decide(a_draft_that_waits_for_sync(), Trigger.APPROVE, NOW)
     assert refused.code == "invoice_action_not_available"
     assert "draft.syncing" in refused.message
-    assert "Possible in this state: delete, updated." in refused.message
+    assert "Possible in this state: delete, update." in refused.message
     assert decide(a_draft_that_waits_for_sync(), Trigger.NEXT, NOW).code == "invoice_cannot_advance"
     assert "nothing" in decide(a_new_invoice(state=State.VOIDED), Trigger.DELETE, NOW).message
+
+
+def test_a_refusal_speaks_of_what_callers_can_ask_for():
+    pending = a_new_invoice(state=State.PAYMENT_PENDING)
+    refused = decide_from_outside(pending, Trigger.UPDATED, NOW)
+    assert "where update is not available" in refused.message
+    possible = "payment_failed, payment_uncollectible, payment_overdue, action_required, void"
+    assert refused.message.endswith(f"Possible in this state: paid, {possible}.")
+    assert "snapshot_quantities" in decide_from_outside(pending, Trigger.FORCE_COLLECT, NOW).message
 
 
 @pytest.mark.parametrize("state", [state for state in State if not state.startswith(("paid", "payment", "overdue"))])

@@ -21,6 +21,7 @@ from billhook.domain.states import TRIGGER_OF_ACTION, Action, State, Trigger
 from billhook.domain.transitions import STATES, TRANSITIONS_FROM, Guard, OperationName, Role, StateInfo, Transition
 
 __all__ = [
+    "CANNOT_ADVANCE",
     "STATES",
     "TIMED_STATES",
     "Action",
@@ -48,6 +49,8 @@ __all__ = [
     "work_needed",
 ]
 
+
+CANNOT_ADVANCE = "invoice_cannot_advance"
 
 OnEntry = Callable[[InvoiceFacts, datetime], InvoiceFacts]
 
@@ -242,27 +245,43 @@ def _is_payment_failure(state: State) -> bool:
     return any(step.to is State.PAYMENT_FAILED for step in TRANSITIONS_FROM[state].get(Trigger.FAILED, ()))
 
 
-_OWN_TRIGGERS = frozenset({Trigger.NEXT, Trigger.FAILED})
+_ASKED_AS: Mapping[Trigger, str] = {
+    Trigger.NEXT: "advance",
+    Trigger.UPDATED: "update",
+    Trigger.FORCE_COLLECT: "snapshot_quantities",
+    Trigger.FAILED: "payment_failed",
+}
+"""What callers call a trigger that has another name inside."""
+_NOBODY_ASKS = frozenset({Trigger.NEXT, Trigger.AUTHORIZED})
+"""That time passed, or that the payment app authorized, is nobody's to say."""
+
+
+def _asked_as(trigger: Trigger) -> str:
+    return _ASKED_AS.get(trigger, trigger.value)
+
+
+def _can_be_asked(state: State, trigger: Trigger) -> bool:
+    return trigger not in _NOBODY_ASKS and (trigger is not Trigger.FAILED or _is_payment_failure(state))
 
 
 def _refusal(state: State, trigger: Trigger) -> Refused:
     rows = TRANSITIONS_FROM[state]
-    possible = ", ".join(name for name in rows if name not in _OWN_TRIGGERS) or "nothing"
+    possible = ", ".join(_asked_as(each) for each in rows if _can_be_asked(state, each)) or "nothing"
     if trigger is Trigger.NEXT:
         return Refused(
-            "invoice_cannot_advance",
+            CANNOT_ADVANCE,
             f"The invoice is in {state} and cannot advance by itself now. "
-            f"Look at what it waits for (its work, its timers, its issues). Possible in this state: {possible}.",
+            f"Its issues and what it waits for say why. Possible in this state: {possible}.",
         )
     conditions = [row.guard.__doc__ or "" for row in rows.get(trigger, ()) if row.guard is not None]
     if conditions:
         return Refused(
             "invoice_action_not_available",
-            f'The invoice is in {state}, where {trigger} is available only once this holds: "{conditions[0]}"',
+            f'The invoice is in {state}, where {_asked_as(trigger)} is available only once this holds: "{conditions[0]}"',
         )
     return Refused(
         "invoice_action_not_available",
-        f"The invoice is in {state}, where {trigger} is not available. Possible in this state: {possible}.",
+        f"The invoice is in {state}, where {_asked_as(trigger)} is not available. Possible in this state: {possible}.",
     )
 
 

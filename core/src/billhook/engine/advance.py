@@ -11,7 +11,7 @@ from typing import Any
 
 from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
-from billhook.domain.lifecycle import TIMED_STATES, Refused, State, Trigger
+from billhook.domain.lifecycle import CANNOT_ADVANCE, TIMED_STATES, Refused, State, Trigger
 from billhook.engine import credit_notes, open_payments, payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.freeze import needs_customer
@@ -50,7 +50,7 @@ class Advancer:
         """Fire a trigger and go as far as the invoice can. Raises NotAllowed when the table has no such way; nothing changed then."""
         way = plan(row, trigger, unit.now, stop_at=_stop(unit), outside=outside)
         if isinstance(way, Refused):
-            raise NotAllowed(f"Invoice {row.id}: {way.message}", way.code)
+            raise NotAllowed(_refusal_of(row, way), way.code)
         self._take(unit, row, way, cause, operation_id=operation_id, note=note)
 
     def fire_if_possible(
@@ -337,3 +337,8 @@ _OWES_NOTHING = frozenset({State.PAID, State.VOIDED})
 _DELETING = frozenset(state for state in State if state.startswith("delete"))
 _STAMPS: Mapping[State, str] = {State.VOIDED: "voided_at", **dict.fromkeys(_DELETING, "deleted_at")}
 _BEFORE_ISSUE = frozenset(state for state in State if state.startswith(("draft.", "issuing.")))
+
+
+def _refusal_of(row: InvoiceRow, way: Refused) -> str:
+    where = f" See billhook invoices show {row.id}" if way.code == CANNOT_ADVANCE else ""
+    return f"Invoice {row.id}: {way.message}{where}"

@@ -26,6 +26,7 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
         (r"apps connect (\w+)", rf'POST {OWN_PATHS}/connections with "app_id": "\1"'),
         (r"apps credentials (\w+)(?: --credential \S+)*", rf"PUT {OWN_PATHS}/apps/\1/credentials"),
         (r"apps install (\w+)", rf'POST {OWN_PATHS}/apps with "type": "\1"'),
+        (r"invoices show (\w+)", rf"GET {OWN_PATHS}/invoices/\1"),
         (r"invoices doubts", f"GET {OWN_PATHS}/doubts"),
         (r"invoices resolve (\w+)", rf"POST {OWN_PATHS}/doubts/\1/resolve"),
         (r"invoices pay (\w+) AMOUNT", rf"POST {OWN_PATHS}/invoices/\1/payments"),
