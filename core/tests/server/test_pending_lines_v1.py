@@ -138,7 +138,7 @@ def test_discounts_taxes_and_notes_of_a_line_are_kept(served):
     [
         ({"rateCard": {"price": {"type": "unit", "amount": "1"}}}, "line_feature_key_missing", "/lines/0/"),
         ({"rateCard": {}}, "price_missing", "/lines/0/rateCard/price"),
-        ({"rateCard": {"price": {"type": "flat", "amount": "ten"}}}, "decimal_parsing", "/lines/0/rateCard/price"),
+        ({"rateCard": {"price": {"type": "flat", "amount": "ten"}}}, "amount_invalid", "/lines/0/rateCard/price"),
         ({"rateCard": {"price": FLAT, "featureKey": "Not A Key"}}, "string_pattern_mismatch", "/lines/0/rateCard"),
         ({"rateCard": {"price": FLAT, "taxConfig": {"taxCodeId": an_id()}}}, "tax_code_id_unknown", "/lines/0/rateCard/taxConfig"),
         ({"invoiceAt": "soon"}, "datetime_invalid", "/lines/0/invoiceAt"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -20,9 +21,33 @@ _KINDS = frozenset(
 )
 
 # Pydantic speaks of Python's types here; whoever sent the document may know none of them.
-_WORDS = dict.fromkeys(
-    ("model_type", "model_attributes_type", "dict_type"), "This has to be an object."
-) | dict.fromkeys(("tuple_type", "list_type"), "This has to be an array.")
+_WORDS = (
+    dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "This has to be an object.")
+    | dict.fromkeys(("tuple_type", "list_type"), "This has to be an array.")
+    | {
+        "union_tag_not_found": "Say of which type it is.",
+        "extra_forbidden": "Nothing has that name here.",
+        "timezone_aware": "A time without offset can mean any moment. End it with Z or an offset.",
+    }
+)
+_OF_PYTHON: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"<\w+\.\w+: ('[^']*')>"), r"\1"),
+    (
+        re.compile(r"^Input tag ('.*') found using 'type' does not match any of the expected tags: "),
+        r"There is no type \1. There are: ",
+    ),
+    (
+        re.compile(r"^(?:Tuple|List) should have at (least|most) (\d+) items? after validation, not (?:more|\d+)$"),
+        r"At \1 \2 can stand here.",
+    ),
+)
+_PATTERNS: Mapping[str, str] = {
+    "[0-7][0-9A-HJKMNP-TV-Z": "An id is a ULID of 26 letters and digits.",
+    "^[A-Z]{2}$": "A country is two capital letters, such as DE.",
+    r"\s@]+@": "This is no e-mail address, such as jane@example.com.",
+    r"^[^\x00]*$": "A text has no NUL in it.",
+}
+"""What a text has to be, by a part of the pattern that it does not match."""
 
 V = TypeVar("V", bound=BaseModel)
 T = TypeVar("T")
@@ -67,6 +92,10 @@ def invalid_input(error: ValidationError) -> InvalidInput:
 
 def in_words_of_json(code: str, message: str) -> str:
     """What pydantic says, without Python's names of types."""
+    if code == "string_pattern_mismatch":
+        return next((words for part, words in _PATTERNS.items() if part in message), message)
+    for pattern, words in _OF_PYTHON:
+        message = pattern.sub(words, message)
     return _WORDS.get(code, message)
 
 

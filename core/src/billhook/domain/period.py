@@ -43,7 +43,7 @@ def _read_moment(value: object) -> datetime:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str):
-        raise InvalidInput("datetime_invalid", f"A time is an RFC 3339 text, not {type(value).__name__}.")
+        raise InvalidInput("datetime_invalid", "A time is an RFC 3339 text: 2026-01-31T12:00:00Z.")
     try:
         return datetime.fromisoformat(value)
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from billhook.domain.invoice import MAX_LINES, InvoiceDraft, whole_period
 from billhook.domain.parsing import argument
 from billhook.domain.period import utc
 from billhook.domain.usage import UsageSource
-from billhook.engine.collection import cut_off, usage_questions
+from billhook.engine.collection import cut_off, is_metered, usage_questions
 from billhook.engine.context import Context
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.pending_lines import customers_with_due_lines, read_lines, take_away
@@ -115,6 +115,7 @@ class GatheringCommands:
     def _invoice(self, customer_id: str, lines: Sequence[PendingLine]) -> tuple[str, ...]:
         questions = usage_questions(customer_id, (line.line for line in lines))
         quantities = self._usage.quantities(questions) if questions and self._usage else {}
+        _refuse_unknown(lines, quantities)
         return self._context.database.write(lambda tx: self._move(Unit(self._context, tx), lines, quantities))
 
     def _move(self, unit: Unit, lines: Sequence[PendingLine], quantities: Mapping[str, Decimal]) -> tuple[str, ...]:
@@ -122,6 +123,17 @@ class GatheringCommands:
         rows = [self._submit(unit, draft, quantities=quantities) for draft in _drafts(lines)]
         unit.flush()
         return tuple(row.id for row in rows)
+
+
+def _refuse_unknown(lines: Iterable[PendingLine], quantities: Mapping[str, Decimal]) -> None:
+    unknown = [line for line in lines if is_metered(line.line) and line.id not in quantities]
+    if unknown:
+        first = unknown[0]
+        raise InvalidInput(
+            "quantity_missing",
+            f"Nobody knows the usage of the line {first.line.name!r} ({first.id}), so nothing was invoiced. Invoice the other lines by "
+            f"naming them, or delete the gathering invoice {first.gathering_id} and add its lines again with quantities.",
+        )
 
 
 def _drafts(lines: Sequence[PendingLine]) -> Iterator[InvoiceDraft]:

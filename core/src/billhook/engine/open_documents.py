@@ -67,9 +67,9 @@ def _needing_customer(namespace: str, customer_id: str) -> Iterator[tuple[str, s
     yield "invoice", _open_invoices(namespace).where(_invoice.c.customer_id == customer_id)
     yield "credit note", _open(_note, OPEN_CREDIT_NOTE, namespace).where(_note.c.customer_id == customer_id)
     yield (
-        "pending line",
-        sa.select(line.c.id)
-        .join(gathering, line.c.gathering_id == gathering.c.id)
+        "gathering invoice",
+        sa.select(gathering.c.id)
+        .join(line, line.c.gathering_id == gathering.c.id)
         .where(gathering.c.namespace == namespace, gathering.c.customer_id == customer_id),
     )
 

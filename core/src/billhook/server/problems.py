@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,7 +22,10 @@ from billhook.server.paths import route_path
 from billhook.server.ways_out import over_http
 
 PROBLEM_JSON = "application/problem+json"
+V1_PREFIX = "/api/v1/"
 V3_PREFIXES = ("/api/v3/", "/v3/")
+_FREE_NAMES = frozenset({"metadata", "custom_headers", "customHeaders"})
+"""What stands below these has names of the caller's own."""
 MOST_PROBLEMS = 100
 
 STATUSES: Mapping[type[BillhookError], int] = {
@@ -90,7 +94,10 @@ def billhook_problem(scope: Scope, error: BillhookError, *, component: str | Non
     status = status_of(error, V3_STATUSES if _is_v3(scope) else STATUSES)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return unexpected_problem(scope, error)
-    return problem(scope, status, over_http(str(error)), _problems_of(error), component=component)
+    detail, problems = over_http(str(error)), _problems_of(error)
+    if _is_v1(scope):
+        detail, problems = _in_words_of_v1(detail, problems)
+    return problem(scope, status, detail, problems, component=component)
 
 
 def http_problem(scope: Scope, error: HTTPException) -> Response:
@@ -135,8 +142,12 @@ def problem(
     component: str | None = None,
 ) -> Response:
     """A problem in the shape of the form of the API that was called."""
-    shape = _shape_v3 if _is_v3(scope) else _shape_v1
-    content = shape(status, detail, request_id_of(scope), problems, sources)
+    request_id = request_id_of(scope)
+    content = (
+        _shape_v3(status, detail, request_id, problems, sources, scope["method"])
+        if _is_v3(scope)
+        else _shape_v1(status, detail, request_id, problems)
+    )
     if component is not None:
         content.setdefault("extensions", {})["component"] = component
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
@@ -160,13 +171,32 @@ _DETAILS: Mapping[int, str] = {
 }
 
 
+def _is_v1(scope: Scope) -> bool:
+    return route_path(scope).startswith(V1_PREFIX)
+
+
+def _in_words_of_v1(detail: str, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
+    """The same with places as the first form of the API names them, which the engine spells otherwise."""
+    for before, after in ((each.path, _place_v1(each.path)) for each in problems):
+        if before and detail.startswith(f"{before}:"):
+            detail = after + detail.removeprefix(before)
+    return detail, [Problem(each.code, each.message, _place_v1(each.path)) for each in problems]
+
+
+def _place_v1(path: str) -> str:
+    steps = path.split("/")
+    named_by_callers = (step in _FREE_NAMES for step in ["", *steps])
+    return "/".join(
+        to_camel(step) if "_" in step and not free else step
+        for step, free in zip(steps, named_by_callers, strict=False)
+    )
+
+
 def _is_v3(scope: Scope) -> bool:
     return route_path(scope).startswith(V3_PREFIXES)
 
 
-def _shape_v1(
-    status: int, detail: str, request_id: str, problems: Iterable[Problem], sources: Sequence[str]
-) -> dict[str, Any]:
+def _shape_v1(status: int, detail: str, request_id: str, problems: Iterable[Problem]) -> dict[str, Any]:
     shaped: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -186,7 +216,7 @@ def _issue_v1(each: Problem) -> dict[str, str]:
 
 
 def _shape_v3(
-    status: int, detail: str, request_id: str, problems: Iterable[Problem], sources: Sequence[str]
+    status: int, detail: str, request_id: str, problems: Iterable[Problem], sources: Sequence[str], method: str
 ) -> dict[str, Any]:
     listed = list(problems)
     shaped: dict[str, Any] = {
@@ -199,7 +229,8 @@ def _shape_v3(
     if listed:
         shaped["code"] = listed[0].code
     if status == HTTPStatus.BAD_REQUEST:
-        places = [*sources, *(["body"] * (len(listed) - len(sources)))]
+        elsewhere = "query" if method == "GET" else "body"
+        places = [*sources, *([elsewhere] * (len(listed) - len(sources)))]
         shaped["invalid_parameters"] = _unique(map(_parameter_v3, listed, places))
     return shaped
 

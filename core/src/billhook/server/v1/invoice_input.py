@@ -15,7 +15,7 @@ from billhook.domain.party import CustomerSnapshot, Supplier
 from billhook.domain.period import IsoDuration
 from billhook.domain.tax import TaxConfig
 from billhook.domain.workflow import ProrationMode, WorkflowConfig
-from billhook.server.v1.line_input import InvoiceLineInput, line_draft
+from billhook.server.v1.line_input import InvoiceLineInput, line_draft, refuse_none
 from billhook.server.v1.party_input import PartyInput
 from billhook.server.v1.placing import placed
 from billhook.server.v1.tax_input import TaxConfigInput
@@ -60,6 +60,7 @@ class InvoiceInput(WireModel):
 def invoice_edit(stated: InvoiceInput, content: InvoiceContent) -> InvoiceEdit:
     """The edit that makes the invoice what is stated. Raises InvalidInput that says where something is wrong."""
     lines = tuple(_lines(stated, content))
+    refuse_none(lines)
     values = {
         "lines": lines,
         "description": stated.description,

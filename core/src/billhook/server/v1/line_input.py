@@ -6,6 +6,7 @@ stays as it is when the line is replaced.
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -94,6 +95,12 @@ class LineInput(WireModel):
     tax_config: TaxConfigInput | None = None
 
 
+class PendingLineInput(LineInput):
+    """A line to be invoiced later. OpenMeter meters every quantity; here it may be stated, and is not asked for then."""
+
+    quantity: Numeric | None = None
+
+
 class InvoiceLineInput(LineInput):
     """A line of an invoice from now on: the one of that id, or a new one."""
 
@@ -126,6 +133,21 @@ def line_draft(line: LineInput, path: str, known: Line | None = None) -> LineDra
     }
     with placed(path):
         return parse(LineDraft, {**_kept(before, price), **stated, "discounts": _discounts(card.discounts, before)})
+
+
+def refuse_none(lines: Sized) -> None:
+    """Raise InvalidInput for an invoice without lines, which could never be issued."""
+    if not lines:
+        raise InvalidInput(
+            "lines_empty", "An invoice keeps at least one line. To take all of it away, delete the invoice.", "/lines"
+        )
+
+
+def pending_line(line: PendingLineInput, path: str) -> LineDraft:
+    """The line with the quantity that it states. Raises InvalidInput."""
+    draft = line_draft(line, path)
+    with placed(path):
+        return parse(LineDraft, {**dict(draft), "quantity": line.quantity})
 
 
 def simulated_line(line: SimulatedLineInput, path: str) -> LineDraft:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request, params
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.routing import APIRoute
 
 from billhook.engine.paging import LARGEST_PAGE, LAST_PAGE, PAGE_SIZE
 from billhook.engine.records import Page
+from billhook.errors import InvalidInput
 
 T = TypeVar("T")
 
@@ -31,12 +34,31 @@ class PageQuery:
 
 
 async def _asked(
+    request: Request,
     page: Annotated[int, Query(ge=1, le=LAST_PAGE, description="Page index, from 1.")] = 1,
     page_size: Annotated[
         int, Query(alias="pageSize", ge=1, le=LARGEST_PAGE, description="How many items a page has at most.")
     ] = PAGE_SIZE,
 ) -> PageQuery:
+    _refuse_unknown(request)
     return PageQuery(page, page_size)
+
+
+def _refuse_unknown(request: Request) -> None:
+    """Raise InvalidInput for a parameter that the list does not have: without what it was to filter by, a list is everybody's."""
+    known = _parameters(request.scope["route"]) if request.query_params else ()
+    for name in request.query_params:
+        if name not in known:
+            listed = ", ".join(known)
+            raise InvalidInput(
+                "query_unknown", f"{name[:64]!r} can't be asked for here. There are: {listed}.", f"/{name[:64]}"
+            )
+
+
+def _parameters(route: APIRoute) -> tuple[str, ...]:
+    """What can stand in the query string of that route."""
+    fields = get_flat_params(route.dependant)
+    return tuple(sorted(field.alias for field in fields if isinstance(field.field_info, params.Query)))
 
 
 Paging = Annotated[PageQuery, Depends(_asked)]

@@ -11,7 +11,7 @@ from billhook.domain.currency import CurrencyCode
 from billhook.domain.invoice import MAX_LINES, LineDraft
 from billhook.domain.period import UtcDatetime
 from billhook.errors import InvalidInput
-from billhook.server.v1.line_input import LineInput, SimulatedLineInput, line_draft, simulated_line
+from billhook.server.v1.line_input import PendingLineInput, SimulatedLineInput, pending_line, simulated_line
 from billhook.server.v1.wire import UlidText, WireModel
 
 SIMULATED = "INV-SIMULATED"
@@ -21,11 +21,11 @@ class PendingLinesInput(WireModel):
     """Lines of one currency."""
 
     currency: CurrencyCode
-    lines: Annotated[tuple[LineInput, ...], Field(max_length=MAX_LINES), AfterValidator(not_empty)]
+    lines: Annotated[tuple[PendingLineInput, ...], Field(max_length=MAX_LINES), AfterValidator(not_empty)]
 
     def drafts(self) -> list[LineDraft]:
         """The lines as the engine keeps them. Raises InvalidInput."""
-        return [line_draft(line, f"/lines/{place}") for place, line in enumerate(self.lines)]
+        return [pending_line(line, f"/lines/{place}") for place, line in enumerate(self.lines)]
 
 
 class LineIdsInput(WireModel):

@@ -12,7 +12,8 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, to_json
 from starlette.responses import Response
 
-from billhook.domain.money import plain
+from billhook.domain.base import inside_model
+from billhook.domain.money import amount, plain
 
 ANY_CASE_ULID = r"^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"
 
@@ -25,9 +26,15 @@ class WireModel(BaseModel):
     )
 
 
-def _only_text(value: object) -> object:
-    if isinstance(value, str | Decimal):
+_exactly = inside_model(amount)
+
+
+def _only_text(value: object) -> Decimal:
+    if isinstance(value, Decimal):
         return value
+    if isinstance(value, str):
+        # Decimal itself takes 1_000, digits of any script, and what has more digits than are kept.
+        return _exactly(value)
     raise PydanticCustomError("numeric_not_text", 'A number is written as a text here: "12.50".')
 
 

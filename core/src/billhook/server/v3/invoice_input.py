@@ -22,7 +22,7 @@ from billhook.domain.period import IsoDuration, UtcDatetime
 from billhook.domain.price import FlatPrice
 from billhook.domain.workflow import WorkflowConfig
 from billhook.errors import InvalidInput
-from billhook.server.v1.line_input import FeatureKey, LineName, Percentage
+from billhook.server.v1.line_input import FeatureKey, LineName, Percentage, refuse_none
 from billhook.server.v1.placing import placed
 from billhook.server.v3.labels import metadata_with
 from billhook.server.v3.line_wire import agreed_discounts_v3
@@ -150,6 +150,7 @@ def invoice_edit(stated: InvoiceInput, content: InvoiceContent) -> InvoiceEdit:
     }
     if stated.lines is not None:
         lines = tuple(_lines(stated.lines, content))
+        refuse_none(lines)
         values |= {"lines": lines, "period": whole_period(lines)}
     return parse(InvoiceEdit, values)
 
