@@ -172,6 +172,20 @@ def test_what_is_owed_back_is_credited_and_given_back(at_the_sandbox):
     assert standing(served, id)["amount_refunded"] == "2.50"
 
 
+def test_an_amount_that_can_not_be_is_told_at_its_place(at_the_sandbox):
+    served, scene = at_the_sandbox
+    paid, authorized = scene.shop.submit(), scene.shop.submit(metadata={TARGET: "authorized"})
+    scene.shop.run()
+    (payment,) = standing(served, paid)["payments"]
+    for path, body in (
+        (f"/invoices/{paid}/payments", {"key": "p", "amount": "0"}),
+        (f"/invoices/{authorized}/payment/capture", {"amount": "10.01"}),
+        ("/refunds", {"payment_id": payment["id"], "amount": "10.01", "key": "r"}),
+    ):
+        told = served.problem("POST", OWN + path, 400, json=body)["extensions"]
+        assert told["path"] == "/amount", told
+
+
 # Doubts.
 
 

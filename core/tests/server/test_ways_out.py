@@ -228,3 +228,19 @@ def test_an_invoice_that_can_not_go_on_names_the_call_that_says_why(served: Serv
     update = served.problem("POST", f"/api/v1/billing/invoices/{id}/taxes/recalculate", 400)["detail"]
     assert "where update is not available" in update
     assert "authorized" not in update
+
+
+# Monitors.
+
+
+def test_head_is_answered_as_get_is_without_its_body(served: Served):
+    for path in ("/healthz", "/readyz", "/openapi.json", "/api/v1/apps", "/api/v3/openmeter/billing/invoices"):
+        head, get = (served.http().request(method, path) for method in ("HEAD", "GET"))
+        names = ("content-type", "content-length")
+        assert (head.status_code, [head.headers[name] for name in names]) == (
+            200,
+            [get.headers[name] for name in names],
+        )
+        assert head.content == b""
+    assert served.http(None).head("/api/v1/apps").status_code == 401
+    assert served.http().head("/nowhere").status_code == 404

@@ -162,6 +162,8 @@ def test_a_refusal_speaks_of_what_callers_can_ask_for():
     possible = "payment_failed, payment_uncollectible, payment_overdue, action_required, void"
     assert refused.message.endswith(f"Possible in this state: paid, {possible}.")
     assert "snapshot_quantities" in decide_from_outside(pending, Trigger.FORCE_COLLECT, NOW).message
+    paid = decide_from_outside(a_new_invoice(state=State.PAID), Trigger.VOID, NOW)
+    assert paid.message.endswith("Possible in this state: nothing.")
 
 
 @pytest.mark.parametrize("state", [state for state in State if not state.startswith(("paid", "payment", "overdue"))])

@@ -261,7 +261,10 @@ def _asked_as(trigger: Trigger) -> str:
 
 
 def _can_be_asked(state: State, trigger: Trigger) -> bool:
-    return trigger not in _NOBODY_ASKS and (trigger is not Trigger.FAILED or _is_payment_failure(state))
+    if trigger is not Trigger.FAILED:
+        return trigger not in _NOBODY_ASKS
+    # What is paid fails only where money was taken back, which is nobody's to say either.
+    return any(row.to is State.PAYMENT_FAILED and row.guard is None for row in TRANSITIONS_FROM[state][trigger])
 
 
 def _refusal(state: State, trigger: Trigger) -> Refused:

@@ -19,6 +19,7 @@ from billhook.server.access import Documented, Gate
 from billhook.server.connections import ConnectionsUnderWay, OAuth2Client
 from billhook.server.document import document_of
 from billhook.server.guard import Guard
+from billhook.server.heads import Heads
 from billhook.server.limits import LARGEST_BODY, Limits
 from billhook.server.metrics import Metrics
 from billhook.server.own import (
@@ -111,6 +112,7 @@ def create_app(
         exception_handlers=dict.fromkeys((BillhookError, HTTPException, RequestValidationError), on_error),
         # From the outside in.
         middleware=[
+            Middleware(Heads),
             Middleware(Guard, engine=engine, metrics=metrics),
             Middleware(Gate, tokens=engine.tokens),
             Middleware(Limits, largest_body=largest_body),

@@ -14,6 +14,7 @@ from billhook.engine.namespace import Namespace
 from billhook.engine.queries import RefundView
 from billhook.server.access import Integrating, Reading
 from billhook.server.own.standing import ReportedIssue, reported
+from billhook.server.v1.placing import called
 from billhook.server.v1.wire import UlidPath, reply
 from billhook.server.v3.wire import Numeric, WireModel
 
@@ -105,7 +106,8 @@ def void_credit_note(billing: Integrating, credit_note_id: UlidPath) -> Response
 @router.post("/refunds", status_code=201, response_model=Refund)
 def refund(billing: Integrating, wanted: RefundOf) -> Response:
     """Have a payment's app give money back."""
-    id = billing.refunds.refund(wanted.payment_id.upper(), wanted.amount, reason=wanted.reason, key=wanted.key)
+    with called({"/amount_to_refund": "/amount"}):
+        id = billing.refunds.refund(wanted.payment_id.upper(), wanted.amount, reason=wanted.reason, key=wanted.key)
     return reply(_refund(billing.refunds.get(id)), 201)
 
 

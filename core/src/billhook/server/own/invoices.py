@@ -16,7 +16,7 @@ from billhook.domain.workflow import WorkflowConfig, amended
 from billhook.engine.namespace import Namespace
 from billhook.server.access import Integrating, Reading
 from billhook.server.own.standing import Standing, standing_of
-from billhook.server.v1.placing import placed
+from billhook.server.v1.placing import called, placed
 from billhook.server.v1.wire import UlidPath, reply
 from billhook.server.v3.wire import Numeric, WireModel
 
@@ -66,21 +66,23 @@ def change(billing: Integrating, invoice_id: UlidPath, edit: InvoiceEdit) -> Res
 @router.post("/{invoice_id}/payments", status_code=201, response_model=Standing)
 def record_payment(billing: Integrating, invoice_id: UlidPath, received: Received) -> Response:
     """Say that money came another way, such as by bank transfer. The books are told of it too."""
-    details = billing.invoices.record_payment(
-        invoice_id,
-        received.amount,
-        received_at=received.received_at,
-        method=received.method,
-        external_id=received.external_id,
-        key=received.key,
-    )
+    with called({"/amount_received": "/amount"}):
+        details = billing.invoices.record_payment(
+            invoice_id,
+            received.amount,
+            received_at=received.received_at,
+            method=received.method,
+            external_id=received.external_id,
+            key=received.key,
+        )
     return reply(standing_of(details), 201)
 
 
 @router.post("/{invoice_id}/payment/capture", response_model=Standing)
 def capture(billing: Integrating, invoice_id: UlidPath, wanted: Annotated[Capture, Body()] = ALL_OF_IT) -> Response:
     """Have the app take money that was only authorized; the rest goes back to the payer."""
-    return reply(standing_of(billing.invoices.capture(invoice_id, wanted.amount)))
+    with called({"/amount_to_capture": "/amount"}):
+        return reply(standing_of(billing.invoices.capture(invoice_id, wanted.amount)))
 
 
 @router.post("/{invoice_id}/payment/cancel", response_model=Standing)
