@@ -81,7 +81,7 @@ class GrantServer:
         self.refreshes = 0
         self.refusals = 0
         self.fault: Callable[[str], str | None] = lambda place: None
-        """Asked before ("refresh") and after ("refreshed") a refresh: lose it, or answer with a failure?"""
+        """Asked before ("refresh") and after ("refreshed") a refresh, and before a code is redeemed: lose it, or answer with a failure?"""
         self.challenges: dict[str, tuple[str, str]] = {}
         self._refreshing: set[str] = set()
         self._keys: dict[str, Reply] = {}
@@ -111,6 +111,8 @@ class GrantServer:
         """In process."""
         is_refresh = request.url.endswith("/token") and b"grant_type=refresh_token" in request.body
         if is_refresh and self.fault("refresh"):
+            return Lost("the connection broke")
+        if b"grant_type=authorization_code" in request.body and self.fault("redeem"):
             return Lost("the connection broke")
         reply = self.answer(request)
         if is_refresh and self.fault("refreshed"):

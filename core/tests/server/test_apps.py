@@ -394,6 +394,19 @@ def test_a_provider_is_connected_with_a_client_that_comes_with_the_request(conse
     assert len(consenting.call("POST", f"{place}/apps", json={}, expect=201).json()["data"]) == 1
 
 
+def test_a_connection_is_redeemed_once_however_often_that_is_asked_and_again_where_no_answer_came(consenting, grants):
+    begin = {"type": "grants", "redirect_uri": BACK, "credentials": {"client_secret": CLIENT_SECRET}}
+    begun = consenting.call("POST", f"{OWN}/connections", json=begin, expect=201).json()
+    place, body = f"{OWN}/connections/{begun['state']}", {"query": visit(grants, begun["url"])}
+    grants.fault = lambda _place: "lost"
+    assert "try again" in consenting.problem("POST", f"{place}/finish", 400, json=body)["detail"]
+    grants.fault = lambda _place: None
+    first, again = (consenting.call("POST", f"{place}/finish", json=body, expect=200).json() for _ in range(2))
+    assert first == again
+    assert len(consenting.call("POST", f"{place}/apps", json={}, expect=201).json()["data"]) == 3
+    assert consenting.problem("POST", f"{place}/apps", 404, json={})["detail"].endswith("Begin again.")
+
+
 def test_what_comes_back_late_twice_or_from_nowhere_is_refused(consenting, grants):
     place = "/api/v1/marketplace/listings/grants/install/oauth2"
     consenting.problem("GET", f"{place}/authorize", 404, params={"state": "guess", "code": "c"})

@@ -141,6 +141,22 @@ def test_nothing_of_python_is_told(served: Served):
     assert told == "/from: A time without offset can mean any moment. End it with Z or an offset."
 
 
+def test_the_detail_and_the_place_agree(served: Served):
+    path = f"/api/v1/billing/customers/{served.ns.customers.list().items[0].id}/invoices/pending-lines"
+    late = {**a_line(), "quantity": "1", "period": {"from": "2024-11-01T00:00:00Z", "to": "2024-10-01T00:00:00Z"}}
+    refused = served.problem("POST", path, 400, json={"currency": "EUR", "lines": [late]})
+    assert refused["detail"].startswith(refused["extensions"]["path"] + ": ")
+    assert refused["extensions"]["path"] == "/lines/0/period"
+
+
+def test_what_another_namespace_has_needs_its_token(served: Served):
+    id = served.shop.submit()
+    path = f"/api/v1/billing/invoices/{id}"
+    refused = served.problem("GET", path, 404, role="elsewhere")
+    assert refused["detail"].endswith("or use a token of the namespace that has it.")
+    served.call("GET", path, expect=200)
+
+
 # What stops pending lines and drafts.
 
 

@@ -32,6 +32,7 @@ from billhook.domain.mapping_match import (
     is_glob,
     template_parts,
 )
+from billhook.domain.parsing import in_words_of_json
 from billhook.errors import InvalidInput, Problem
 
 __all__ = [
@@ -138,7 +139,7 @@ def parse_mapping_rules(source: bytes | str | Mapping[str, Any]) -> MappingRules
         return MappingRules.model_validate(document)
     except ValidationError as error:
         problems = [
-            _problem(found["loc"], found["msg"], document)
+            _problem(found["loc"], in_words_of_json(found["type"], found["msg"]), document)
             for found in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidInput(problems[0].code, problems[0].message, problems[0].path, problems=problems) from None

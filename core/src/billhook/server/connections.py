@@ -13,6 +13,7 @@ from starlette.requests import Request
 from billhook.clock import Clock
 from billhook.contract.results import Account
 from billhook.engine.connecting import Authorization, Grant
+from billhook.engine.connections import NoAnswer
 from billhook.engine.namespace import Namespace
 from billhook.engine.records import App
 from billhook.errors import ConfigError, NotFound, Unsupported
@@ -72,9 +73,19 @@ class ConnectionsUnderWay:
         )
 
     def redeem(self, billing: Namespace, state: str, returned: Mapping[str, str]) -> Sequence[Account]:
-        """Redeem what the person came back with. Returns the accounts that it reaches; ``keep`` installs them."""
+        """Redeem what the person came back with. Returns the accounts that it reaches; ``keep`` installs them.
+
+        It is redeemed once: asked again, the same accounts are the answer. Where the provider gives no answer it can be tried again.
+        """
         under_way = self._take(billing, state)
-        grant = billing.connecting.finish(under_way.authorization, returned)
+        if under_way.grant is not None:
+            self._put(state, under_way)
+            return under_way.grant.accounts
+        try:
+            grant = billing.connecting.finish(under_way.authorization, returned)
+        except NoAnswer:
+            self._put(state, under_way)
+            raise
         self._put(state, _UnderWay(billing.name, under_way.until, under_way.authorization, grant))
         return grant.accounts
 
@@ -111,7 +122,7 @@ class ConnectionsUnderWay:
         with self._lock:
             found = self._under_way.get(state)
             if found is None or found.namespace != billing.name or found.until <= self._clock.now():
-                raise NotFound("connection under way with state", state, billing.name)
+                raise _not_under_way(state, billing.name)
             return self._under_way.pop(state)
 
 
@@ -119,6 +130,15 @@ def connections_of(request: Request) -> ConnectionsUnderWay:
     """Those of the application that serves this request."""
     under_way: ConnectionsUnderWay = request.app.state.connections
     return under_way
+
+
+def _not_under_way(state: str, namespace: str) -> NotFound:
+    error = NotFound("connection under way with state", state, namespace)
+    there_is_none = str(error).partition(". ")[0]
+    error.args = (
+        f"{there_is_none}: it came to its end, is older than half an hour, or was begun elsewhere. Begin again.",
+    )
+    return error
 
 
 def _chosen(grant: Grant, account_ids: Sequence[str]) -> Sequence[Account]:

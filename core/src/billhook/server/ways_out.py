@@ -45,4 +45,5 @@ def over_http(message: str, invoice_id: str = _PLACEHOLDER) -> str:
     """The message, with calls where it names commands, and with that invoice where a call is about the invoice that is told of."""
     for command, call in _WAYS:
         message = command.sub(call, message)
+    message = message.replace("or check the namespace.", "or use a token of the namespace that has it.")
     return message.replace(f"/invoices/{_PLACEHOLDER}", f"/invoices/{invoice_id}")

@@ -15,7 +15,13 @@ def placed(path: str) -> Iterator[None]:
         yield
     except InvalidInput as error:
         problems = [Problem(each.code, each.message, path + each.path) for each in error.problems]
-        raise InvalidInput(error.code, error.message, path + error.path, problems=problems) from None
+        raise InvalidInput(error.code, _said_at(path, error), path + error.path, problems=problems) from None
+
+
+def _said_at(path: str, error: InvalidInput) -> str:
+    """The message, which may begin with the place."""
+    place, here, said = error.message.partition(": ")
+    return f"{path}{error.path}{here}{said}" if place in {error.path, "The document"} else error.message
 
 
 @contextmanager
