@@ -231,3 +231,32 @@ def test_a_deletion_that_has_to_wait_is_shown_as_such(in_doubt):
     served, id = in_doubt()
     served.call("DELETE", f"/api/v1/billing/invoices/{id}", expect=204)
     assert (shown_v1(served, id)["status"], standing(served, id)["pending_command"]) == ("draft", "delete")
+
+
+# Apps that do nothing.
+
+
+def test_an_invoice_that_waits_for_a_disabled_app_names_the_call_that_lets_it_work(at_the_sandbox):
+    served, scene = at_the_sandbox
+    place = f"{OWN}/apps/{scene.app_id}"
+    served.call("PATCH", place, json={"enabled": False}, expect=200)
+    id = scene.shop.submit()
+    scene.shop.run()
+    wanted = f'Sandbox is disabled. Let it work again: PATCH {place} with {{"enabled": true}}'
+    assert standing(served, id)["waiting_for"] == wanted
+    served.call("PATCH", place, json={"enabled": True}, expect=200)
+    scene.shop.run()
+    assert (scene.shop.status(id), standing(served, id).get("waiting_for")) == ("paid", None)
+
+
+def test_an_invoice_that_waits_for_credentials_leads_to_them(at_the_sandbox):
+    served, scene = at_the_sandbox
+    place = f"{OWN}/apps/{scene.app_id}"
+    served.call("PUT", f"{place}/credentials", json={"credentials": {"token": "expired"}}, expect=200)
+    id = scene.shop.submit()
+    scene.shop.run()
+    assert standing(served, id)["waiting_for"] == f"Sandbox is unauthorized. See why: POST {place}/check"
+    assert served.problem("POST", f"{place}/check", 400)["detail"].endswith("Check its credentials.")
+    served.call("PUT", f"{place}/credentials", json={"credentials": {"token": "sandbox-token"}}, expect=200)
+    scene.shop.run()
+    assert scene.shop.status(id) == "paid"

@@ -27,7 +27,7 @@ from billhook.engine.invoice_row import COLUMNS, InvoiceRow, invoice_view
 from billhook.engine.moments import from_micros, maybe_from_micros
 from billhook.engine.paging import check_page
 from billhook.engine.payments import has_open
-from billhook.engine.records import Page
+from billhook.engine.records import AppStatus, Page
 from billhook.engine.unit import Unit
 from billhook.engine.work import until_customer
 from billhook.errors import NotFound
@@ -157,7 +157,8 @@ def _details(unit: Unit, row: InvoiceRow, around: _Around, foretelling: Foretell
         pending_command=around.commands.get(row.id),
         in_doubt=around.reasons.get((row.id, "in_doubt")),
         waiting_for=(
-            around.reasons.get((row.id, "open"))
+            around.held.get(row.id)
+            or around.reasons.get((row.id, "open"))
             or around.doubted_customers.get(row.id)
             or (pause.note if pause else _money_from_outside(unit, row))
         ),
@@ -187,6 +188,7 @@ class _Around:
         self.issues = _issues(tx, ids)
         self.commands = _first_commands(tx, ids)
         self.reasons = _reasons(tx, ids)
+        self.held = _held_by_apps(tx, ids)
         self.doubted_customers = _doubted_customers(tx, ids)
         self.pauses = _pauses(tx, ids)
         self.annotations = annotations_of(tx, ids)
@@ -308,6 +310,24 @@ def _reasons(tx: Transaction, ids: Sequence[str]) -> dict[tuple[str, str], str]:
         .where(_work.c.subject_id.in_(ids), _operation.c.reason.is_not(None))
     )
     return {(row.subject_id, row.status): row.reason for row in rows}
+
+
+def _held_by_apps(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    """Why an invoice waits for which an app has something to do that is disabled, or that nobody lets in."""
+    app = schema.app
+    held = sa.or_(app.c.enabled == 0, app.c.status == AppStatus.UNAUTHORIZED.value)
+    rows = tx.all(
+        sa.select(_work.c.subject_id, app.c.id, app.c.name, app.c.enabled)
+        .join(app, app.c.id == _work.c.app_id)
+        .where(_work.c.subject_id.in_(ids), held)
+    )
+    return {row.subject_id: _why_held(row) for row in rows}
+
+
+def _why_held(app: Any) -> str:
+    if not app.enabled:
+        return f"{app.name} is disabled. Let it work again: billhook apps enable {app.id}"
+    return f"{app.name} is unauthorized. See why: billhook apps check {app.id}"
 
 
 def _doubted_customers(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
