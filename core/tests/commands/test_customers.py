@@ -111,7 +111,7 @@ class TestDeleting:
     def test_refused_while_a_line_is_pending(self, desk):
         customer, _ = desk.customers.create("Ada"), desk.a_profile()
         gathered = desk.pending().add(customer.id, "EUR", [a_line(invoice_at=desk.clock.now())])
-        with pytest.raises(InUse, match=gathered.lines[0].id):
+        with pytest.raises(InUse, match=gathered.gathering.id):
             desk.customers.delete(customer.id)
 
     def test_the_key_is_free_again_and_the_override_gone(self, desk):

@@ -131,6 +131,7 @@ def test_nothing_of_python_is_told(served: Served):
         ("PUT", apps, [{"type": "nope"}], "/0: There is no type 'nope'. There are: 'stripe', 'sandbox', 'custom_invoicing'"),
         ("PUT", apps, [{}], "/0: Say of which type it is."),
         ("POST", "/api/v1/billing/invoices/invoice", {"customerId": "jane"}, "/customerId: An id is a ULID of 26 letters and digits."),
+        ("PUT", f"/api/v3/openmeter/customers/{customer.lower()}", {"name": "x"}, "/customer: An id is a ULID of 26 letters and digits, in upper case."),
         ("POST", "/api/v1/customers", {"name": "x", "primaryEmail": "jane"}, "/primaryEmail: This is no e-mail address, such as jane@example.com."),
         ("POST", "/api/v1/customers", {"name": "x", "billingAddress": {"country": "de"}}, "/billingAddress/country: A country is two capital letters, such as DE."),
         ("POST", "/api/v1/notification/rules", {"type": "invoice.created", "name": "x", "channels": []}, "/channels: At least 1 can stand here."),

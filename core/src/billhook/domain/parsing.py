@@ -42,6 +42,7 @@ _OF_PYTHON: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
 )
 _PATTERNS: Mapping[str, str] = {
+    "TV-Z]{25}": "An id is a ULID of 26 letters and digits, in upper case.",
     "[0-7][0-9A-HJKMNP-TV-Z": "An id is a ULID of 26 letters and digits.",
     "^[A-Z]{2}$": "A country is two capital letters, such as DE.",
     r"\s@]+@": "This is no e-mail address, such as jane@example.com.",
