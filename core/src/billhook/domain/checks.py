@@ -30,8 +30,8 @@ def _tax_issues(content: InvoiceContent) -> Iterator[ValidationIssue]:
         if not line.taxes and line.totals.before_taxes:
             yield _critical(
                 "tax_missing",
-                f"The line {line.name!r} has no tax, and the invoice enforces tax. Give it a rate, or set tax_enforced of the invoice's "
-                "workflow to false.",
+                f"The line {line.name!r} has no tax, and the invoice enforces tax. Give it a rate, or let the invoice not enforce tax: "
+                "billhook invoices update INVOICE --workflow tax_enforced=false",
                 f"/lines/{index}/taxes",
             )
 
