@@ -293,6 +293,25 @@ def test_drafts_come_as_fast_as_their_endpoints_take_them(new_story):
     story.close()
 
 
+def test_a_part_that_was_paid_before_the_issue_is_not_charged_again(new_story):
+    story = new_story()
+    with story.open() as engine:
+        submit(engine)
+        invoices = engine.namespace().invoices
+        draft = {"key": "prepaid", "customer_key": "ada", "currency": "GBP", "lines": [flat("Sofa", "100.00")]}
+        id = invoices.submit({**draft, "workflow": {**CHARGED, "auto_advance": False}}).id
+        work_until_quiet(engine, story.clock)
+        invoices.record_payment(id, "40.00", method="bank transfer")
+        invoices.approve(id)
+        work_until_quiet(engine, story.clock)
+        sofa = invoices.get(id)
+    (there,) = [each for each in story.books.documents() if each.total == Decimal("100.00")]
+    moved = {(each.origin, each.amount) for each in story.books.payments() if each.has_moved}
+    assert (sofa.status, sofa.issues, there.status) == ("paid", (), "paid")
+    assert {("recorded", Decimal("40.00")), ("charged", Decimal("60.00"))} <= moved
+    story.close()
+
+
 def test_a_crash_after_each_request_leaves_everything_exactly_once(new_story):
     assert what_went_wrong(Crashes(new_story, SOON).singles(frozenset({"send.after"}))) == []
 

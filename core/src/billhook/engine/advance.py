@@ -12,7 +12,7 @@ from typing import Any
 from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import CANNOT_ADVANCE, TIMED_STATES, Refused, State, Trigger
-from billhook.engine import credit_notes, open_payments, payments
+from billhook.engine import credit_notes, open_payments, payments, unsent_payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.freeze import needs_customer
 from billhook.engine.invoice_row import InvoiceRow
@@ -225,9 +225,7 @@ class Advancer:
             return
         if unit.open_credits(row.id) >= row.amount_due:
             return  # a credit note that is being issued closes it
-        payment = payments.open_payment(unit, row, app.id)
-        work = WorkRow(payment["id"], Capability.COLLECT_PAYMENT, app.id, row.id, version=row.values["version"])
-        self.want(unit, app, Capability.COLLECT_PAYMENT, work, row.values["customer_id"])
+        unsent_payments.ask(self, unit, row, payments.open_payment(unit, row, app.id))
 
 
 def _stop(unit: Unit) -> State | None:

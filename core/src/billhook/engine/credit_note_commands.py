@@ -19,7 +19,7 @@ from billhook.domain.lifecycle import State
 from billhook.domain.money import amount, plain, to_minor
 from billhook.domain.parsing import argument, parse, parse_draft
 from billhook.domain.payment import CreditNoteStatus, CreditNoteTrigger
-from billhook.engine import credit_notes, payments
+from billhook.engine import credit_notes, payments, unsent_payments
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
 from billhook.engine.invoice_row import InvoiceRow
@@ -237,6 +237,7 @@ class CreditNotes:
             return
         invoice = unit.invoice(record["invoice_id"])
         self._settler.advancer.want_after_issue(unit, app, Capability.CREDIT, work, invoice)
+        unsent_payments.refit(self._settler.advancer, unit, invoice)
 
 
 def _check_status(status: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import Decision, Trigger, decide
-from billhook.engine import notes, payments
+from billhook.engine import notes, payments, unsent_payments
 from billhook.engine.advance import Advancer
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
@@ -62,6 +62,7 @@ class Money:
         self.after(unit, row, trigger, f"payment.{origin}", None)
         if origin != "outside":
             self.mirror(unit, row, payment)
+        unsent_payments.refit(self.advancer, unit, row)
         return payment
 
     def mirror(self, unit: Unit, row: InvoiceRow, payment: Row) -> None:

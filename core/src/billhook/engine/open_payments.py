@@ -14,6 +14,7 @@ from billhook.domain.money import plain, to_minor
 from billhook.engine import payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
+from billhook.engine.unsent_payments import is_unsent
 from billhook.engine.work import WorkRow
 from billhook.errors import InvalidInput, NotAllowed, Unsupported
 
@@ -55,7 +56,7 @@ def cancel(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
             f"No payment of invoice {row.id} is under way; there is nothing to cancel.", "payment_not_open"
         )
     for payment in under_way:
-        if _is_unsent(payment):
+        if is_unsent(payment):
             _drop(unit, payment)
         else:
             _ask(advancer, unit, row, payment, Capability.CANCEL_PAYMENT)
@@ -71,7 +72,7 @@ def make_way(advancer: Advancer, unit: Unit, row: InvoiceRow, asked: Sequence[st
     """
     waiting = []
     for payment in _open(unit, row):
-        if _is_unsent(payment):
+        if is_unsent(payment):
             _drop(unit, payment)
             continue
         if not _can(unit, payment, Capability.CANCEL_PAYMENT) or not _may_be_asked(unit, payment, asked):
@@ -89,7 +90,7 @@ def make_way(advancer: Advancer, unit: Unit, row: InvoiceRow, asked: Sequence[st
 def let_go(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
     """Nothing is owed any more: a payment under way is canceled as far as its app can, so that nobody pays twice."""
     for payment in _open(unit, row):
-        if _is_unsent(payment):
+        if is_unsent(payment):
             if not unit.work.is_claimed(_work(payment, Capability.COLLECT_PAYMENT, row)):
                 _drop(unit, payment)
         elif _can(unit, payment, Capability.CANCEL_PAYMENT):
@@ -125,10 +126,6 @@ def _authorized(unit: Unit, row: InvoiceRow) -> Row:
             f"No payment of invoice {row.id} is authorized; there is nothing to capture.", "payment_not_authorized"
         )
     return found[0]
-
-
-def _is_unsent(payment: Row) -> bool:
-    return payment["state"] == "pending" and payment["external_id"] is None
 
 
 def _drop(unit: Unit, payment: Row) -> None:

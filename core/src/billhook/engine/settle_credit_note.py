@@ -10,7 +10,7 @@ from billhook.contract.outcomes import Pending
 from billhook.contract.results import DocumentResult
 from billhook.domain.issue import ValidationIssue
 from billhook.domain.lifecycle import Trigger
-from billhook.engine import credit_notes, totals
+from billhook.engine import credit_notes, totals, unsent_payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.money import Money
 from billhook.engine.number_plan import CREDIT_NOTE, numbered_document
@@ -32,6 +32,10 @@ class CreditNoteOutcomes:
     def done(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
         """The credit note stands at the provider."""
         record = unit.get_record("credit_note", settled.work.item_id)
+        self._take(unit, settled, record, result)
+        self._collect(unit, record)
+
+    def _take(self, unit: Unit, settled: Settled, record: Row, result: DocumentResult) -> None:
         differences = totals.differences(totals.compare(settled.item.credit_note, result.totals))
         self._keep(unit, settled, result)
         if differences:
@@ -45,6 +49,11 @@ class CreditNoteOutcomes:
             self._money.after(
                 unit, invoice, Trigger.PAID if invoice.facts.fully_paid else None, "credit_note.allocated", None
             )
+
+    def _collect(self, unit: Unit, record: Row) -> None:
+        """Let go on what was to be collected once its end was known."""
+        if record["invoice_id"] is not None:
+            unsent_payments.refit(self._money.advancer, unit, unit.invoice(record["invoice_id"]))
 
     def _keep(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
         link = unit.link(settled.work.item_id, settled.app.id)
@@ -71,7 +80,9 @@ class CreditNoteOutcomes:
     ) -> None:
         """The provider refuses the credit note."""
         settled.remember(unit, external_id)
-        credit_notes.fail(unit, unit.get_record("credit_note", settled.work.item_id), settled.component, issues)
+        record = unit.get_record("credit_note", settled.work.item_id)
+        credit_notes.fail(unit, record, settled.component, issues)
+        self._collect(unit, record)
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""

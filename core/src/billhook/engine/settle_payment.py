@@ -12,7 +12,7 @@ from billhook.contract.outcomes import Pending
 from billhook.contract.results import PaymentResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
-from billhook.engine import notes, open_payments, payments
+from billhook.engine import notes, open_payments, payments, unsent_payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros, to_micros
 from billhook.engine.money import Money
@@ -92,6 +92,7 @@ class PaymentOutcomes:
             _tell_books(unit, row, payment)
         if row.values["amount_refunded"] != "0":
             tell_books(unit, row, payment)
+        unsent_payments.refit(self._money.advancer, unit, row)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The money is under way."""
@@ -119,6 +120,7 @@ class PaymentOutcomes:
         if settled.capability in _LEAVES_THE_PAYMENT:
             unit.record(row, f"{settled.capability}.rejected", operation_id=settled.work.operation_id, note=note)
             self._look_again(unit, settled, issues)
+            unsent_payments.refit(self._money.advancer, unit, row)
             return
         payment |= {"state": "failed", "code": issues[0].code if issues else None, "message": note}
         unit.save_record("payment", payment)

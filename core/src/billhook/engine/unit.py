@@ -284,9 +284,13 @@ class Unit:
         if not missing:
             return
         self._open_credits.update(dict.fromkeys(missing, Decimal(0)))
-        columns = ("invoice_id", "state", "total")
-        for invoice_id, state, total in self.tx.select_in(schema.credit_note, columns, "invoice_id", missing):
-            if state in OPEN_CREDIT_STATES:
+        columns = ("id", "invoice_id", "state", "total")
+        stored = self.tx.select_in(schema.credit_note, columns, "invoice_id", missing)
+        notes = {id: (invoice_id, state, total) for id, invoice_id, state, total in stored}
+        for id, note in self.records["credit_note"].items():
+            notes[id] = (note["invoice_id"], note["state"], note["total"])
+        for invoice_id, state, total in notes.values():
+            if invoice_id in missing and state in OPEN_CREDIT_STATES:
                 self._open_credits[invoice_id] += Decimal(total)
 
     def open_credits(self, invoice_id: str) -> Decimal:
@@ -314,6 +318,8 @@ class Unit:
         """Keep a new or changed payment, refund or credit note."""
         row["updated_at"] = self.now_micros
         self._know(kind, row)
+        if kind == "credit_note":
+            self._open_credits.pop(row["invoice_id"], None)
         self._dirty_records[kind].add(row["id"])
         return row
 

@@ -23,6 +23,11 @@ def until_issued(document_id: str, app_id: str) -> str:
     return f"issued:{document_id}@{app_id}"
 
 
+def until_told(document_id: str, app_id: str) -> str:
+    """What work waits for until the app's own books know all that was paid or credited on the document elsewhere."""
+    return f"told:{document_id}@{app_id}"
+
+
 class Lane(IntEnum):
     """Who goes first at an app."""
 

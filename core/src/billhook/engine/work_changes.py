@@ -77,6 +77,12 @@ class WorkChanges:
         stored = [other for other in tables.read_item_work(self._tx, work.item_id) if other.key == work.key]
         return any(other.is_claimed for other in stored)
 
+    def of_subject(self, subject_id: str, operation: str) -> list[WorkRow]:
+        """What of that kind is to be done for a subject, as it stands once this is written."""
+        wanted = {work.key: work for work in tables.read_subject_work(self._tx, subject_id)} | self._work
+        found = (work for work in wanted.values() if work is not None)
+        return [work for work in found if (work.subject_id, work.operation) == (subject_id, operation)]
+
     def load_claimed(self, subject_ids: Iterable[str]) -> None:
         """Read which of these invoices have work that an operation holds."""
         missing = [id for id in dict.fromkeys(subject_ids) if id not in self._claimed]
