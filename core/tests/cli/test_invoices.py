@@ -422,17 +422,60 @@ def test_a_deletion_that_failed_is_asked_for_again(cli, shop, invoice, sandbox, 
     assert cli("invoices", "list", "--json").json["items"] == []
 
 
-def test_credit_notes_that_failed_are_named_where_everything_is_retried(cli, shop, write, monkeypatch):
+def test_a_credit_note_that_failed_is_counted_and_given_up(cli, shop, write, monkeypatch):
     file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
     cli("credit-notes", "create", file)
     with monkeypatch.context() as patch:
         patch.setattr(SandboxProvider, "credit", _refuse)
         worked = cli("worker", "--once", "--json")
     assert (worked.code, worked.json["failed_credit_notes"]) == (3, 1)
-    assert "billhook credit-notes list --status failed" in cli("invoices", "retry", "--all-failed").err
     assert cli("credit-notes", "list", "--status", "failed", "--json").json["items"][0]["key"] == "n"
     assert cli("credit-notes", "void", "n", "--json").json["status"] == "voided"
     assert cli("worker", "--once").code == 0
+
+
+def test_one_command_tries_again_whatever_the_worker_counts(cli, shop, invoice, write, monkeypatch):
+    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
+    for key in ("paid", "void"):
+        invoice(key)
+    cli("worker", "--once")
+    cli("invoices", "pay", "paid", "7.65")
+    cli("invoices", "void", "void")
+    cli("credit-notes", "create", write("n.csv", COLUMNS.replace(",type", "") + "note,jane,GBP,Tea,T1,1,2.55\n"))
+    with monkeypatch.context() as patch:
+        for operation in ("record_payment", "void", "credit"):
+            patch.setattr(SandboxProvider, operation, _refuse)
+        worked = cli("worker", "--once", "--json")
+    assert worked.code == 3
+    assert [worked.json[name] for name in ("unrecorded", "unvoided", "failed_credit_notes")] == [1, 1, 1]
+    retried = cli("invoices", "retry", "--all-failed", "--json")
+    assert [entry["key"] for entry in retried.json["items"]] == ["paid", "void", "note"]
+    assert (retried.code, retried.json["retried"], retried.json["left"]) == (0, 3, 0)
+    assert cli("worker", "--once").code == 0
+    assert "Nothing had failed" in cli("invoices", "retry", "--all-failed").out
+
+
+def test_what_could_not_be_tried_again_is_named_and_the_rest_was(cli, shop, invoice, write, monkeypatch):
+    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
+    invoice_id = invoice("credited")
+    cli("worker", "--once")
+    line = {"name": "Tea", "price": {"type": "flat", "amount": "1"}}
+    note = {"type": "credit_note", "customer_key": "jane", "currency": "GBP", "lines": [line]}
+    stays = {**note, "key": "stays", "credited_invoice_id": invoice_id}
+    cli("credit-notes", "create", write("notes.json", [stays, {**note, "key": "goes"}]))
+    with monkeypatch.context() as patch:
+        patch.setattr(SandboxProvider, "credit", _refuse)
+        cli("worker", "--once")
+    cli("invoices", "void", "credited")
+    retried = cli("invoices", "retry", "--all-failed", "--json")
+    assert (retried.code, retried.json["retried"], retried.json["left"]) == (1, 1, 1)
+    assert [entry.get("code") for entry in retried.json["items"]] == ["invoice_not_creditable", None]
+    page = cli("invoices", "retry", "--all-failed").out
+    assert "credit note stays" in page
+    assert "there is nothing to credit" in page
+    assert "0 tried again, 1 left." in page
+    cli("worker", "--once")
+    assert cli("credit-notes", "show", "goes", "--json").json["status"] == "issued"
 
 
 @hookimpl

@@ -126,7 +126,7 @@ def test_nothing_is_collected_while_nobody_knows_whether_a_part_was_noted(a_shop
     ledger.settled += 4
     shop.ns.doubts.resolve(id, found="noted-1")
     shop.run()
-    assert (shop.status(id), ledger.taken) == ("paid", [6])
+    assert (shop.status(id), ledger.taken, shop.issue_codes(id)) == ("paid", [6], [])
 
 
 @pytest.mark.parametrize("amounts", [["4"], ["1", "3"]])

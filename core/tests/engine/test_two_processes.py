@@ -12,10 +12,11 @@ import pytest
 import sqlalchemy as sa
 from engine_kit import Shop, a_provider, answers, careful_draft, open_shop, put, repeat
 
-from billhook.contract import Batch, CustomerResult, Done, RemovalResult
+from billhook.contract import Batch, CustomerResult, Done, MappedLine, RemovalResult
 from billhook.engine import leases, round as round_
 from billhook.store import schema
 from billhook.store.transaction import Transaction
+from billhook.testing.invariants import problems_of
 from billhook.testing.postgres import PostgresServer
 
 PENDING = "payment_processing.pending"
@@ -128,6 +129,32 @@ def test_work_that_comes_while_an_app_is_given_back_is_not_forgotten(
     second.close()
     shop.run()
     assert [row["state"] for row in shop.rows(schema.invoice)] == [PENDING, PENDING]
+
+
+def test_what_another_process_changes_while_everything_is_retried_is_looked_at_again(
+    shared_url: str, shop_on: Callable[..., Shop]
+):
+    meanwhile: list[Callable[[], Any]] = []
+
+    def map_line(self: Any, line: Any, invoice: Any, settings: Any) -> MappedLine:
+        if meanwhile:
+            meanwhile.pop()()  # between the look at an invoice and the writing of its retry
+        return MappedLine(line_id=line.id, description=line.name, rule="usual", account="sales")
+
+    shop = shop_on(shared_url, a_provider(sync_draft=careful_draft, map_line=map_line))
+    ids = [shop.submit(), shop.submit()]
+    shop.books.refuses.update(ids)
+    shop.run()
+    shop.books.refuses.clear()
+    second = Second(shop)
+    # A retry maps twice. It is changed while it is tried together with the other, and again while it is tried by itself.
+    meanwhile += [lambda: second.shop.ns.invoices.record_payment(ids[0], "1")] * 4
+    retried = shop.ns.retry_failed()
+    second.close()
+    assert [(each.id, each.status, each.is_left) for each in retried] == [(id, "draft.syncing", False) for id in ids]
+    assert [shop.causes(id).count("retry") for id in ids] == [1, 1]
+    assert (meanwhile, shop.causes(ids[0]).count("payment.recorded")) == ([], 4)
+    assert problems_of(shop.engine) == []
 
 
 @pytest.mark.parametrize("place", ["_stale", "_write_attempts"])

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -128,6 +128,22 @@ def test_callbacks_are_called_once_after_the_commit_and_never_after_a_rollback(d
     assert [future.exception(10) is None for future in futures] == [True, False, True]
 
     assert seen == [("a", ["a"]), ("b", ["a", "b"])]
+
+
+def test_of_a_part_that_failed_nothing_stays_and_nobody_is_called(db: Database, item: sa.Table) -> None:
+    seen: list[str] = []
+
+    def job(tx: Transaction) -> None:
+        for name in ("a", "bad", "b"):
+            with suppress(LookupError), tx.part():
+                tx.after_commit(lambda name=name: seen.append(name))
+                add(item, name)(tx)
+                if name == "bad":
+                    raise LookupError(name)
+
+    db.write(job)
+
+    assert (seen, ids_in(db, item)) == (["a", "b"], ["a", "b"])
 
 
 def test_a_callback_that_fails_is_logged_and_undoes_nothing(

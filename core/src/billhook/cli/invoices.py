@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +17,11 @@ from billhook.cli.session import Session
 from billhook.errors import BillhookError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from billhook.engine.namespace import Namespace
     from billhook.engine.queries import InvoiceDetails
+    from billhook.engine.retrying import Retried
 
 group = typer.Typer(help="Creating and reading invoices, and what can be asked of them.", no_args_is_help=True)
 
@@ -28,10 +30,6 @@ DraftFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="JSON (an object or an array) or CSV; - for standard input.")
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Store what is good; report the rest, and exit with 1.")]
-MOST_RETRIED = 1000
-CREDIT_NOTES_TOO = (
-    "Credit notes failed too. List them with `billhook credit-notes list --status failed`; `retry` or `void` each."
-)
 
 
 @command(group, "create")
@@ -193,24 +191,26 @@ def retry(
     invoices: Annotated[
         list[str], typer.Argument(metavar="[INVOICE]...", help="Ids or keys.", show_default=False, default_factory=list)
     ],
-    all_failed: Annotated[bool, typer.Option("--all-failed", help="Every invoice that failed or is invalid.")] = False,
+    all_failed: Annotated[
+        bool, typer.Option("--all-failed", help="Everything that `worker --once` counts and a retry can mend.")
+    ] = False,
 ) -> None:
     """Try again what failed: one invoice, several, or all. What is not issued takes over mended customers and mappings.
 
-    A deletion that failed is asked for again, and payments that the books refused to note are noted again, in every state. Credit notes
-    have a `retry` of their own.
+    A deletion or a void that an app refused is asked for again, and payments that the books refused to note are noted again, in every
+    state. --all-failed takes credit notes that failed too; one of those by itself has `credit-notes retry`. What can't be tried again is
+    left as it was, says why, and stops nothing else; the exit code is then 1.
     """
     if bool(invoices) == all_failed:
         raise typer.BadParameter("Name invoices, or say --all-failed.", param_hint="INVOICE")
     with session.billing() as billing:
-        wanted = invoices or _failed(billing)
-        results = [_retried(billing, invoice) for invoice in wanted]
-        if all_failed and billing.credit_notes.list(status="failed", limit=1):
-            print(CREDIT_NOTES_TOO, file=sys.stderr)
-    rows = [(result["invoice"], result.get("status"), result.get("reason")) for result in results]
-    columns = ("invoice", "status now", "refused because")
-    session.answer({"items": results}, lambda: table(columns, rows) if rows else "Nothing had failed.")
-    if any("reason" in result for result in results):
+        results = [_retried(billing, invoice) for invoice in invoices] or [
+            _shown(each) for each in billing.retry_failed()
+        ]
+    left = sum("reason" in result for result in results)
+    counted = {"retried": len(results) - left, "left": left}
+    session.answer({"items": results, **counted}, lambda: _retried_page(results, counted))
+    if left:
         raise typer.Exit(REFUSED)
 
 
@@ -251,25 +251,40 @@ def _give(session: Session, invoice: str, ask: Callable[[Namespace, str], Invoic
     session.answer(details_json(details), lambda: invoice_page(details))
 
 
-def _failed(billing: Namespace) -> list[str]:
-    from billhook.domain.lifecycle import State, is_failed
-    from billhook.engine.invoice_filter import InvoiceFilter
-
-    wanted = [state.value for state in State if is_failed(state) or state is State.DRAFT_INVALID]
-    failed = InvoiceFilter(tuple(wanted))
-    ids: list[str] = []
-    page = 1
-    while views := billing.invoices.list(failed, page=page, page_size=MOST_RETRIED).items:
-        ids += [view.id for view in views]
-        page += 1
-    return ids
-
-
 def _retried(billing: Namespace, invoice: str) -> dict[str, Any]:
     try:
-        known = found(billing, invoice)
-        again = billing.invoices.delete if known.status == "delete.failed" else billing.invoices.retry
-        details = again(known.id)
+        details = billing.invoices.retry(found(billing, invoice).id)
     except BillhookError as error:
         return {"invoice": invoice, "code": error.code, "reason": str(error)}
-    return {"invoice": invoice, "id": details.id, "status": details.status}
+    waits = details.pending_command == "retry"
+    return {"invoice": invoice, "id": details.id, "status": details.status, "waits": waits}
+
+
+def _shown(retried: Retried) -> dict[str, Any]:
+    """One of all, as one that was named shows."""
+    shown = {retried.kind: retried.id, "id": retried.id, "key": retried.key, "status": retried.status}
+    return (
+        {**shown, "code": retried.code, "reason": retried.reason}
+        if retried.is_left
+        else {**shown, "waits": retried.waits}
+    )
+
+
+def _retried_page(results: Sequence[Mapping[str, Any]], counted: Mapping[str, int]) -> RenderableType:
+    from rich.console import Group
+
+    if not results:
+        return "Nothing had failed."
+    rows = [
+        (_named(each), each.get("status"), each.get("reason") or _WAITS[bool(each.get("waits"))]) for each in results
+    ]
+    told = f"{counted['retried']} tried again, {counted['left']} left."
+    return Group(table(("document", "status now", "because"), rows), told)
+
+
+def _named(result: Mapping[str, Any]) -> str:
+    name = result.get("key") or result.get("invoice") or result.get("credit_note")
+    return f"credit note {name}" if "credit_note" in result else str(name)
+
+
+_WAITS = {True: "An operation is under way; it is tried again when that ends.", False: None}

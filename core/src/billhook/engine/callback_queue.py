@@ -107,7 +107,7 @@ class _Group:
 
     def _all_together(self, context: Context, tx: Transaction) -> bool:
         try:
-            with tx.connection.begin_nested():
+            with tx.part():
                 _change(context, tx, self.calls)
         except StoreError:
             raise
@@ -119,7 +119,7 @@ class _Group:
 def _alone(context: Context, tx: Transaction, call: Call) -> Exception | None:
     """Make one change, or say why not; then nothing of it stays."""
     try:
-        with refusing_texts(), tx.connection.begin_nested():
+        with refusing_texts(), tx.part():
             _change(context, tx, [call])
     except StoreError:
         raise

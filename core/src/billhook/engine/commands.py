@@ -115,7 +115,7 @@ class Commands:
         # In a unit and a savepoint of its own: a refused command leaves nothing half done.
         own = Unit(unit.context, unit.tx)
         try:
-            with unit.tx.connection.begin_nested():
+            with unit.tx.part():
                 self.apply(own, own.invoice(invoice_id), name, arguments)
                 own.flush()
         except StoreError:
@@ -126,6 +126,8 @@ class Commands:
             note.flush()
 
     def _record(self, unit: Unit, row: InvoiceRow, name: str, arguments: Arguments) -> None:
+        if name == "retry" and _waits(unit, row, name):
+            return
         values = {
             "id": unit.context.new_id(unit.now),
             "invoice_id": row.id,
@@ -162,9 +164,13 @@ class Commands:
     def retry(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
         """Try again; what was critical is only a warning from here on. What is not issued takes over what was mended.
 
-        In every state the books are asked again for what they refused to note.
+        In every state the books are asked again for what they refused to note, and for a void or a deletion that they refused.
         """
-        if notes.note_again(self._advancer, unit, row) and not can_fire(row, Trigger.RETRY, unit.now):
+        is_noted_again = notes.note_again(self._advancer, unit, row)
+        if _is_there_still(row):
+            _REMOVED_AGAIN[row.state](self, unit, row, {})
+            return
+        if is_noted_again and not can_fire(row, Trigger.RETRY, unit.now):
             unit.record(row, "retry", note="What the books refused to note is noted again.")
             return
         self._check_allowed(unit, row, Trigger.RETRY, "retry")
@@ -194,7 +200,7 @@ class Commands:
     def void(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """Make the invoice void here and at its app, once its payments under way have come to nothing at theirs."""
         if row.state is State.VOIDED:
-            self._void_there(unit, row)
+            self.void_there(unit, row, {})
             return
         self._check_allowed(unit, row, Trigger.VOID, "void")
         if unit.open_credits(row.id):
@@ -209,7 +215,7 @@ class Commands:
         unit.work.drop_open(row.id)
         self._advancer.fire(unit, row, Trigger.VOID, "void", outside=True)
 
-    def _void_there(self, unit: Unit, row: InvoiceRow) -> None:
+    def void_there(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
         """Ask the app again for what it has not confirmed."""
         if not row.values["void_confirmed"]:
             unit.record(row, "void.again")
@@ -290,9 +296,20 @@ class Commands:
         )
 
 
+def _is_there_still(row: InvoiceRow) -> bool:
+    """Whether the invoice is void or to be deleted here, and its app has not done so."""
+    return row.state is State.DELETE_FAILED or (row.state is State.VOIDED and not row.values["void_confirmed"])
+
+
 def _same_payment(known: Any, row: InvoiceRow, arguments: Arguments) -> bool:
     told = (known.method, known.external_id) == (arguments.get("method"), arguments.get("external_id"))
     return bool(told and known.invoice_id == row.id and Decimal(known.amount) == Decimal(arguments["amount"]))
+
+
+def _waits(unit: Unit, row: InvoiceRow, name: str) -> bool:
+    """Whether the command waits already. To be asked for the same twice is to be asked for it."""
+    waiting = sa.select(_command.c.id).where(_command.c.invoice_id == row.id, _command.c.command == name).limit(1)
+    return unit.tx.first(waiting) is not None
 
 
 def awaited(tx: Transaction, invoice_ids: Iterable[str]) -> set[str]:
@@ -324,6 +341,10 @@ _COMMANDS: dict[str, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = 
     "update": Commands.update,
     "payment_status": Commands.payment_status,
     "record_payment": Commands.record_payment,
+}
+_REMOVED_AGAIN: dict[State, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = {
+    State.DELETE_FAILED: Commands.delete,
+    State.VOIDED: Commands.void_there,
 }
 _HEARD_FIRST = frozenset({"update", "delete"})
 """What a draft was asked for must not come too late because its sync went through meanwhile."""

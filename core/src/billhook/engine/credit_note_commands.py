@@ -92,15 +92,20 @@ class CreditNotes:
 
         def act(tx: Transaction) -> None:
             unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
-            record = unit.get_record("credit_note", credit_note_id, self._namespace)
-            if record["invoice_id"] is not None:
-                _check_stands(unit.invoice(record["invoice_id"]))
-            credit_notes.move(unit, record, CreditNoteTrigger.RETRY, "retry", {})
-            self._issue(unit, record)
+            self.retry_in(unit, credit_note_id)
             unit.flush()
 
         self._context.database.write(act)
         return self.get(credit_note_id)
+
+    def retry_in(self, unit: Unit, credit_note_id: str) -> Row:
+        """As ``retry``, in that unit. Returns the credit note's row."""
+        record = unit.get_record("credit_note", credit_note_id, self._namespace)
+        if record["invoice_id"] is not None:
+            _check_stands(unit.invoice(record["invoice_id"]))
+        credit_notes.move(unit, record, CreditNoteTrigger.RETRY, "retry", {})
+        self._issue(unit, record)
+        return record
 
     def void(self, credit_note_id: str) -> InvoiceView:
         """Give up one that failed: nothing is credited, and nothing needs its customer or its app any more. Doing it twice is fine.

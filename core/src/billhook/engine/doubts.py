@@ -205,10 +205,10 @@ class Doubts:
             self._settler.advancer.want(unit, app, check, reading, row.values["customer_id"])
 
     def _note(self, unit: Unit, app: AppHandle, work: WorkRow, finding: Finding) -> None:
-        component = OPERATIONS[Capability(work.operation)].component(app.type)
+        unit.issues.report(work.subject_id, OPERATIONS[Capability(work.operation)].component(app.type), [])
         if work.operation == Capability.RECORD_PAYMENT:
-            component = notes.component(app, unit.get_record("payment", work.item_id))
-        unit.issues.report(work.subject_id, component, [])
+            refused = notes.component(app, unit.get_record("payment", work.item_id))
+            unit.issues.report(work.subject_id, refused, [])
         cause, operation_id = f"{work.operation}.{finding.ending}", work.operation_id
         if work.operation == Capability.CREDIT:
             record = unit.get_record("credit_note", work.item_id)

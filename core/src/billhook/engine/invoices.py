@@ -182,7 +182,8 @@ class Invoices:
         and in the mapping of its app; an invoice that could not be issued is then drafted anew. One that is issued takes over only
         the address that it is e-mailed to.
 
-        In every state the books are asked again for the payments that they refused to note.
+        In every state the books are asked again for the payments that they refused to note, and the app for a void or a deletion that it
+        refused. ``Namespace.retry_failed`` tries again everything that failed.
         """
         return self._give(invoice_id, "retry")
 

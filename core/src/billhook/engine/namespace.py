@@ -23,6 +23,7 @@ from billhook.engine.number_commands import NumberCommands
 from billhook.engine.override_commands import OverrideCommands
 from billhook.engine.pending_lines import PendingLineCommands
 from billhook.engine.profile_commands import ProfileCommands
+from billhook.engine.retrying import Retried, Retrier
 from billhook.engine.submitting import Submitter
 from billhook.engine.unit import Unit
 from billhook.store.transaction import Transaction
@@ -125,6 +126,14 @@ class Namespace:
     def notifications(self) -> Notifications:
         """Who is told what happens to invoices, and how it arrived."""
         return Notifications(self.engine.context, self.name)
+
+    def retry_failed(self) -> tuple[Retried, ...]:
+        """Try again everything that failed: invoices that failed or are invalid, payments, voids and deletions that an app refused, and
+        credit notes that failed.
+
+        Each is tried by itself, many in one commit. One that can't be tried again is left as it was, and says why.
+        """
+        return Retrier(self.engine.context, self.name, self.engine.settler, self.credit_notes).retry_failed()
 
     def erase_customer(self, customer_id: str) -> EraseResult:
         """Erase a customer's personal data. Amounts and numbers stay."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billhook.domain.lifecycle import State, is_failed
+from billhook.domain.lifecycle import State
 from billhook.domain.payment import CreditNoteStatus
 from billhook.engine.context import Context
-from billhook.engine.invoice_filter import NOT_DELETED
+from billhook.engine.failed import stands_still
 from billhook.engine.moments import maybe_from_micros, to_micros
 from billhook.engine.not_in_books import payment_refused, void_refused
 from billhook.engine.work import CLAIMED, READY
@@ -89,10 +89,9 @@ def standing_of(context: Context, namespace: str) -> Standing:
 
 
 def _invoices_by_state(tx: Transaction, namespace: str) -> dict[State, int]:
-    wanted = [state.value for state in State if is_failed(state) or state is State.DRAFT_INVALID]
     select = (
         sa.select(_invoice.c.state, sa.func.count())
-        .where(_invoice.c.namespace == namespace, _invoice.c.state.in_(wanted), NOT_DELETED)
+        .where(_invoice.c.namespace == namespace, stands_still())
         .group_by(_invoice.c.state)
     )
     return {State(state): int(count) for state, count in tx.all(select)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, CursorResult, Executable, Row, Table
@@ -48,6 +49,17 @@ class Transaction:
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Call it once this transaction is committed, and never if it is rolled back."""
         self._callbacks.append(callback)
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Statements of which nothing stays where one of them raises, as if they had not been: what was done before goes on."""
+        asked_before = len(self._callbacks)
+        try:
+            with self.connection.begin_nested():
+                yield
+        except BaseException:
+            del self._callbacks[asked_before:]
+            raise
 
     def insert_many(self, statement: Insert, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add the rows."""
