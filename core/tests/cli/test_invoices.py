@@ -296,6 +296,33 @@ def test_the_outside_says_that_an_invoice_is_uncollectible(cli, shop, invoice):
     assert cli("invoices", "status", "i-1", "lost", "--json").error["code"] == "trigger_unknown"
 
 
+def test_money_that_was_noted_by_mistake_is_taken_back(cli, shop, invoice, sandbox):
+    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
+    for key in ("i-1", "i-2"):
+        invoice(key)
+    cli("worker", "--once")
+    cli("invoices", "pay", "i-1", "7.65", "--key", "bank-1")
+    assert cli("invoices", "take-back", "i-1", "bank-1").code == 2
+    for _ in range(2):
+        taken_back = cli("invoices", "take-back", "i-1", "bank-1", "--reason", "It was for i-2.", "--json").json
+        assert (taken_back["status"], taken_back["amount_due"]) == ("payment_processing.pending", "7.65")
+    (payment,) = taken_back["payments"]
+    assert (payment["key"], payment["status"], payment["message"]) == ("bank-1", "canceled", "It was for i-2.")
+    cli("worker", "--once")
+    assert sandbox.simulator.payments() == ()
+    assert "no longer count: It was for i-2." in " ".join(cli("invoices", "show", "i-1").out.split())
+    again = cli("invoices", "pay", "i-1", "7.65", "--key", "bank-1", "--json")
+    assert (again.code, again.error["code"]) == (1, "payment_taken_back")
+    assert cli("invoices", "pay", "i-1", "7.65", "--key", "bank-2", "--json").json["status"] == "paid"
+    cli("worker", "--once")
+    payment_id = cli("invoices", "show", "i-1", "--json").json["payments"][1]["id"]
+    shown = cli("invoices", "take-back", "i-1", payment_id, "--reason", "It was for i-2.").out
+    assert "Undo it there" in " ".join(shown.split())
+    nobodys = cli("invoices", "take-back", "i-1", "bank-9", "--reason", "Gone.", "--json")
+    assert (nobodys.code, nobodys.error["code"]) == (1, "not_found")
+    assert "billhook invoices take-back" in cli("invoices", "cancel-payment", "i-1").err
+
+
 def test_what_failed_is_shown_by_the_worker_and_tried_again(cli, invoice):
     target = {"openmeter.io/sandbox/target-payment-status": "failed"}
     invoice("i-1", metadata=target)

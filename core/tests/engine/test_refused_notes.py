@@ -2,81 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from engine_kit import Shop, a_provider, careful_draft, put, repeat
-from money_kit import PENDING, money
+from engine_kit import Shop
+from ledger_kit import Ledger, a_shop_with, enter, pay, unrecorded
+from money_kit import money
 
-from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Refusal, Rejected, Snapshot, WebhookEvent
 from billhook.engine import notes
-from billhook.engine.standing import standing_of
 from billhook.errors import NotAllowed
-from billhook.store import schema
 from billhook.testing.invariants import problems_of
 
 OpenShop = Callable[..., Shop]
-
-
-class Ledger:
-    """What somebody set there: whether payments may be noted, and how much the invoice shows as paid."""
-
-    def __init__(self) -> None:
-        self.is_locked = True
-        self.paid = Decimal(0)
-
-
-def a_shop_with(open_shop: OpenShop, ledger: Ledger, *, bank: bool) -> tuple[Shop, str]:
-    """An invoice over 10.00 in books that are locked; money comes at a bank, or at the books' own app."""
-
-    def note(self: Any, batch: Batch[Any, Any]) -> Any:
-        yield put("note", batch, "notes", recover=(repeat(),))
-        if ledger.is_locked:
-            return {item.id: Rejected.because("date_locked", "The date is locked.") for item in batch.items}
-        ledger.paid += sum(item.amount for item in batch.items)
-        paid = PaymentStatus.SUCCEEDED
-        return {item.id: Done(PaymentResult(paid, item.amount, f"noted-{item.id}")) for item in batch.items}
-
-    def fetch(self: Any, batch: Batch[Any, Any]) -> Any:
-        yield put("fetch", batch, "fetch", safe=True, key=None)
-        return {batch.only.id: Done(Snapshot(True, batch.only.external_id, amount_paid=ledger.paid))}
-
-    books = a_provider(sync_draft=careful_draft, record_payment=note, fetch=fetch, read_webhook=read_webhook)
-    shop = open_shop(books, a_provider("bank"))
-    if bank:
-        shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id)
-    id = shop.submit()
-    shop.run()
-    assert shop.status(id) == PENDING
-    return shop, id
-
-
-def read_webhook(
-    self: Any, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime
-) -> Sequence[WebhookEvent] | Refusal:
-    name, external_id = body.decode().split()
-    return [WebhookEvent(name, "document", external_id, "moved")]
-
-
-def pay(shop: Shop, id: str, *amounts: str) -> None:
-    for amount in amounts:
-        shop.ns.invoices.record_payment(id, amount)
-        shop.run()
-
-
-def enter(shop: Shop, ledger: Ledger, id: str, amount: str) -> None:
-    """Somebody enters a payment there, and the books tell that something changed."""
-    ledger.paid += Decimal(amount)
-    (link,) = shop.rows(schema.document_link, document_id=id)
-    shop.engine.receive_webhook(link["app_id"], {}, f"evt-{ledger.paid} {link['external_id']}".encode())
-    shop.run()
-
-
-def unrecorded(shop: Shop) -> int:
-    return standing_of(shop.engine.context, shop.namespace).unrecorded
 
 
 @pytest.fixture(params=[True, False], ids=["at a bank", "at the books' app"])

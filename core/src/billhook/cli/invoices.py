@@ -14,7 +14,7 @@ from billhook.cli.invoice_text import invoice_json, invoice_page, invoice_row, p
 from billhook.cli.options import repeatable
 from billhook.cli.output import table
 from billhook.cli.session import Session
-from billhook.errors import BillhookError
+from billhook.errors import BillhookError, NotAllowed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -149,12 +149,36 @@ def pay(
     external_id: Annotated[str | None, typer.Option(help="What the bank or the provider calls it.")] = None,
     key: Annotated[str | None, typer.Option(help="The same key counts once.")] = None,
 ) -> None:
-    """Note money that came another way. Less than is due leaves the rest open."""
+    """Note money that came another way. Less than is due leaves the rest open. What was a mistake: `invoices take-back`."""
 
     def record(billing: Namespace, id: str) -> InvoiceDetails:
-        return billing.invoices.record_payment(id, amount, method=method, external_id=external_id, key=key)
+        details = billing.invoices.record_payment(id, amount, method=method, external_id=external_id, key=key)
+        _check_counts(details, key)
+        return details
 
     _give(session, invoice, record)
+
+
+@command(group, "take-back")
+def take_back(
+    session: Session,
+    invoice: Id,
+    payment: Annotated[str, typer.Argument(metavar="PAYMENT", help="The payment's id, or the key it was noted under.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why. It stands in the timeline.")],
+) -> None:
+    """Take back a payment that was noted by mistake: what it paid is owed again. No money moves; what an app collected is refunded.
+
+    A note that waits is not sent. Where the books show the payment already, a warning says what to undo there. An invoice that is charged
+    automatically is charged again only by `invoices retry`.
+    """
+
+    def undo(billing: Namespace, id: str) -> InvoiceDetails:
+        noted = billing.invoices.get(id).payments
+        payment_id = next((each.id for each in noted if each.key == payment), payment)
+        return billing.invoices.take_back_payment(id, payment_id, reason=reason)
+
+    _give(session, invoice, undo)
 
 
 @command(group, "capture")
@@ -249,6 +273,16 @@ def _give(session: Session, invoice: str, ask: Callable[[Namespace, str], Invoic
     with session.billing() as billing:
         details = ask(billing, found(billing, invoice).id)
     session.answer(details_json(details), lambda: invoice_page(details))
+
+
+def _check_counts(details: InvoiceDetails, key: str | None) -> None:
+    """Raise NotAllowed where the payment of that key was taken back: the same key does not bring it again."""
+    gone = [each for each in details.payments if key is not None and each.key == key and each.code == "taken_back"]
+    for payment in gone:
+        raise NotAllowed(
+            f"Payment {payment.id}, noted under the key {key!r}, was taken back ({payment.message}), and does not count. Note it under another key.",
+            "payment_taken_back",
+        )
 
 
 def _retried(billing: Namespace, invoice: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class PaymentTrigger(StrEnum):
     SUCCEED = "succeed"
     FAIL = "fail"
     CANCEL = "cancel"
+    TAKE_BACK = "take_back"
 
 
 class RefundStatus(StrEnum):
@@ -190,8 +191,11 @@ PAYMENT_TRANSITIONS: Transitions[PaymentStatus, PaymentTrigger] = {
         PaymentTrigger.SUCCEED: PaymentStatus.SUCCEEDED,
         PaymentTrigger.CANCEL: PaymentStatus.CANCELED,
     },
-    # A bank debit can fail days after it counted as collected.
-    PaymentStatus.SUCCEEDED: {PaymentTrigger.FAIL: PaymentStatus.FAILED},
+    # A bank debit can fail days after it counted as collected, and what was noted by hand may have been a mistake.
+    PaymentStatus.SUCCEEDED: {
+        PaymentTrigger.FAIL: PaymentStatus.FAILED,
+        PaymentTrigger.TAKE_BACK: PaymentStatus.CANCELED,
+    },
     PaymentStatus.CANCELED: {},
 }
 

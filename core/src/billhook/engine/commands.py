@@ -22,6 +22,7 @@ from billhook.engine.moments import to_micros
 from billhook.engine.money import can_fire
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import OWNED_DATES, asked_columns, content_columns, refuse_dates, workflow_columns
+from billhook.engine.taking_back import look_first, take_back, would_read_as_paid
 from billhook.engine.unit import Unit
 from billhook.engine.usage import snapshot
 from billhook.engine.work import CLAIMED
@@ -126,7 +127,7 @@ class Commands:
             note.flush()
 
     def _record(self, unit: Unit, row: InvoiceRow, name: str, arguments: Arguments) -> None:
-        if name == "retry" and _waits(unit, row, name):
+        if name == "retry" and self.waits(unit, row, name):
             return
         values = {
             "id": unit.context.new_id(unit.now),
@@ -137,6 +138,11 @@ class Commands:
         }
         unit.tx.execute(sa.insert(_command).values(**values))
         unit.record(row, f"{name}.recorded", note="An operation is under way; the command is applied when it ends.")
+
+    def waits(self, unit: Unit, row: InvoiceRow, name: str) -> bool:
+        """Whether that command of the invoice waits to be applied."""
+        waiting = sa.select(_command.c.id).where(_command.c.invoice_id == row.id, _command.c.command == name).limit(1)
+        return unit.tx.first(waiting) is not None
 
     # The commands.
 
@@ -161,7 +167,7 @@ class Commands:
             snapshot(unit, row, quantities)
         self._advancer.fire(unit, row, Trigger.FORCE_COLLECT, "snapshot_quantities", outside=True)
 
-    def retry(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
+    def retry(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """Try again; what was critical is only a warning from here on. What is not issued takes over what was mended.
 
         In every state the books are asked again for what they refused to note, and for a void or a deletion that they refused.
@@ -174,6 +180,10 @@ class Commands:
             unit.record(row, "retry", note="What the books refused to note is noted again.")
             return
         self._check_allowed(unit, row, Trigger.RETRY, "retry")
+        if would_read_as_paid(unit, row, is_looked_at=bool(arguments.get("looked"))):
+            look_first(self._advancer, unit, row)
+            self._record(unit, row, "retry", {"looked": True})
+            return
         customer = mended.mended_customer(unit, row)
         if customer is not None and is_mutable(row.state):
             self._revise(unit, row, InvoiceEdit(customer=customer), "retry.customer")
@@ -295,6 +305,10 @@ class Commands:
             client_key=arguments.get("key"),
         )
 
+    def take_back_payment(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
+        """A payment was noted by mistake."""
+        take_back(self._advancer, unit, row, arguments["payment_id"], arguments["reason"])
+
 
 def _is_there_still(row: InvoiceRow) -> bool:
     """Whether the invoice is void or to be deleted here, and its app has not done so."""
@@ -304,12 +318,6 @@ def _is_there_still(row: InvoiceRow) -> bool:
 def _same_payment(known: Any, row: InvoiceRow, arguments: Arguments) -> bool:
     told = (known.method, known.external_id) == (arguments.get("method"), arguments.get("external_id"))
     return bool(told and known.invoice_id == row.id and Decimal(known.amount) == Decimal(arguments["amount"]))
-
-
-def _waits(unit: Unit, row: InvoiceRow, name: str) -> bool:
-    """Whether the command waits already. To be asked for the same twice is to be asked for it."""
-    waiting = sa.select(_command.c.id).where(_command.c.invoice_id == row.id, _command.c.command == name).limit(1)
-    return unit.tx.first(waiting) is not None
 
 
 def awaited(tx: Transaction, invoice_ids: Iterable[str]) -> set[str]:
@@ -341,6 +349,7 @@ _COMMANDS: dict[str, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = 
     "update": Commands.update,
     "payment_status": Commands.payment_status,
     "record_payment": Commands.record_payment,
+    "take_back_payment": Commands.take_back_payment,
 }
 _REMOVED_AGAIN: dict[State, Callable[[Commands, Unit, InvoiceRow, Arguments], None]] = {
     State.DELETE_FAILED: Commands.delete,

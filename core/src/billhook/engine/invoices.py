@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, StringConstraints
 from sqlalchemy.exc import IntegrityError
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Done
 from billhook.contract.results import DocumentResult
-from billhook.domain.base import Key, Value
+from billhook.domain.base import Description, Key, Value
 from billhook.domain.calculation import InvoiceEdit
 from billhook.domain.invoice import InvoiceDraft, InvoiceView
 from billhook.domain.money import amount, plain
@@ -254,6 +254,18 @@ class Invoices:
         arguments = {"amount": plain(received), "received_at": at.isoformat(), **notes.model_dump()}
         return self._give(invoice_id, "record_payment", arguments)
 
+    def take_back_payment(self, invoice_id: str, payment_id: str, *, reason: str) -> InvoiceDetails:
+        """A payment was noted by mistake: it counts no more, and what it paid is owed again. Doing it twice is doing it once.
+
+        No money moves. An invoice that was paid waits for money again; one that is charged automatically is ``payment_processing.failed``
+        until ``retry`` charges it. A note that waits is not sent; where the books show the payment, a warning says what to undo there.
+        What the outside said (``payment_status``) can be taken back too; what an app collected is refunded.
+
+        Raises NotFound, NotAllowed for a payment that an app collected, InvalidInput without a reason.
+        """
+        stated = parse(_TakenBack, {"payment_id": payment_id, "reason": reason})
+        return self._give(invoice_id, "take_back_payment", stated.model_dump())
+
     def annotate(self, invoice_id: str, annotations: Mapping[str, str]) -> InvoiceDetails:
         """Remember short facts of your own beside the invoice, by name; an empty value forgets one. Changes nothing else.
 
@@ -345,6 +357,13 @@ class _PaymentNotes(Value):
     method: Key | None
     external_id: Key | None
     key: Key | None
+
+
+class _TakenBack(Value):
+    model_config = ConfigDict(strict=True)
+
+    payment_id: Key
+    reason: Annotated[Description, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 def _parsed(draft: Draft, place: int | None = None) -> InvoiceDraft:

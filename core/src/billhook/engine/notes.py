@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.contract.operations import OPERATIONS
+from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
@@ -86,11 +87,17 @@ def take_as_entered(unit: Unit, row: InvoiceRow, app: AppHandle, more: Decimal, 
     return bool(entered)
 
 
+def still_shown(unit: Unit, row: InvoiceRow, app: AppHandle) -> list[Row]:
+    """The payments that were taken back and that app's books show as far as is known, with what they show of each as its amount."""
+    back = [each for each in unit.payments_of(row.id) if each["state"] != "succeeded" and name_at(unit, each, app.id)]
+    return [each | {"amount": plain(noted_at(unit, each, app.id))} for each in back]
+
+
 def end_undone(unit: Unit, row: InvoiceRow, app: AppHandle, less: Decimal) -> None:
     """Where the books show exactly so much ``less`` than was noted in them, somebody took out payments whose money was taken back."""
-    noted = [each for each in unit.payments_of(row.id) if each["state"] != "succeeded" and name_at(unit, each, app.id)]
-    for payment in making_up(noted, less):
+    for payment in making_up(still_shown(unit, row, app), less):
         unit.issues.report(row.id, taken_back(payment), [])
+        _forget(unit, app, payment)
 
 
 def taken_back(payment: Row) -> str:
@@ -98,10 +105,32 @@ def taken_back(payment: Row) -> str:
     return f"payment.{payment['id']}"
 
 
+def tell_taken_back(unit: Unit, row: InvoiceRow, payment: Row) -> None:
+    """A payment was taken back: it is noted no more, and where the books show it, a person has to take it out of them."""
+    app = unit.app(row.values["invoicing_app_id"])
+    unit.work.drop_if_free(payment["id"], Capability.RECORD_PAYMENT, app.id)
+    unit.issues.report(row.id, component(app, payment), [])
+    recorded = name_at(unit, payment, app.id)
+    if recorded is None:
+        return
+    message = (
+        f"{app.name} still shows payment {recorded} over {payment['amount']}, which was taken back. Undo it there."
+    )
+    issue = ValidationIssue(severity=Severity.WARNING, code="recorded_payment_taken_back", message=message)
+    unit.issues.report(row.id, taken_back(payment), [issue])
+
+
 def keep(unit: Unit, app: AppHandle, payment: Row, external_id: str | None, amount: Decimal) -> None:
     """So much of the payment stands in the books."""
     link = unit.link(payment["id"], app.id)
     link |= {"kind": "payment", "external_id": external_id, "leftovers": {}, "evidence": {"noted": plain(amount)}}
+    unit.save_link(link)
+
+
+def _forget(unit: Unit, app: AppHandle, payment: Row) -> None:
+    """It no longer stands in the books: the same amount that they show later is another payment."""
+    link = unit.link(payment["id"], app.id)
+    link |= {"external_id": None, "evidence": None}
     unit.save_link(link)
 
 

@@ -53,7 +53,9 @@ def cancel(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
     under_way = _open(unit, row)
     if not under_way:
         raise NotAllowed(
-            f"No payment of invoice {row.id} is under way; there is nothing to cancel.", "payment_not_open"
+            f"No payment of invoice {row.id} is under way; there is nothing to cancel. One that was noted by mistake is taken back with "
+            "billhook invoices take-back.",
+            "payment_not_open",
         )
     for payment in under_way:
         if is_unsent(payment):

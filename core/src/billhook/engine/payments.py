@@ -88,9 +88,8 @@ def shown_at(unit: Unit, row: InvoiceRow, app_id: str) -> Decimal:
 
 def _own(unit: Unit, payment: Row) -> Decimal:
     """What the app that took the payment or was told of it shows of it."""
-    received = Decimal(payment["amount_received"])
-    is_noted = notes.name_at(unit, payment, payment["app_id"]) is not None
-    return min(notes.noted_at(unit, payment, payment["app_id"]), received) if is_noted else received
+    is_noted = payment["origin"] != "collected" and notes.name_at(unit, payment, payment["app_id"]) is not None
+    return notes.noted_at(unit, payment, payment["app_id"]) if is_noted else Decimal(payment["amount_received"])
 
 
 def open_payment(unit: Unit, row: InvoiceRow, app_id: str) -> Row:

@@ -26,6 +26,8 @@ _WHOLE: Mapping[str, str] = {
     "credit_note.allocated": "A credit note was put against it",
     "payment.recorded": "A payment was noted",
     "payment.outside": "A payment came in elsewhere",
+    "payment.taken_back": "A payment that was noted by mistake was taken back",
+    "owed_again": "Something is owed again",
     "refund.requested": "A refund was asked for",
     "refund.outside": "Money was given back at the provider",
     "capture_payment.requested": "A capture was asked for",

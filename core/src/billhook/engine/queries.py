@@ -52,7 +52,7 @@ class ReportedIssue(ValidationIssue):
 
 @dataclass(frozen=True, slots=True)
 class PaymentView:
-    """One payment of an invoice. Amounts in major units."""
+    """One payment of an invoice. Amounts in major units; ``key`` is the one that it was noted under."""
 
     id: str
     status: str
@@ -68,6 +68,7 @@ class PaymentView:
     message: str | None
     received_at: datetime | None
     created_at: datetime
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,7 @@ def payment_view(row: Mapping[str, Any]) -> PaymentView:
         message=row["message"],
         received_at=maybe_from_micros(row["received_at"]),
         created_at=from_micros(row["created_at"]),
+        key=row["client_key"],
     )
 
 

@@ -115,8 +115,8 @@ class Retrier:
 
     def _retry_invoice(self, unit: Unit, failed: Retried) -> Retried:
         row = unit.invoice(failed.id, self._namespace)
-        is_applied = self._commands.give(unit, row, "retry", {})
-        return replace(failed, status=row.state.value, waits=not is_applied)
+        self._commands.give(unit, row, "retry", {})
+        return replace(failed, status=row.state.value, waits=self._commands.waits(unit, row, "retry"))
 
     def _retry_credit_note(self, unit: Unit, failed: Retried) -> Retried:
         return replace(failed, status=self._credit_notes.retry_in(unit, failed.id)["state"])

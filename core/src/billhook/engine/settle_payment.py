@@ -54,7 +54,7 @@ class PaymentOutcomes:
         if payment["state"] == "succeeded" and not was_received:
             self._money.mirror(unit, row, payment)
         if payment["state"] != "succeeded" and was_received:
-            _tell_books(unit, row, payment)
+            notes.tell_taken_back(unit, row, payment)
         if payments.note_given_back(unit, row, payment, result.refunded):
             unit.record(row, "refund.outside", operation_id=settled.work.operation_id)
             tell_books(unit, row, payment)
@@ -89,7 +89,7 @@ class PaymentOutcomes:
         unit.issues.report(row.id, notes.component(settled.app, payment), [])
         unit.record(row, "record_payment.done", operation_id=settled.work.operation_id)
         if payment["state"] != "succeeded":
-            _tell_books(unit, row, payment)
+            notes.tell_taken_back(unit, row, payment)
         if row.values["amount_refunded"] != "0":
             tell_books(unit, row, payment)
         unsent_payments.refit(self._money.advancer, unit, row)
@@ -154,21 +154,6 @@ def _look_at(settled: Settled, at: datetime) -> WorkRow | None:
         return None
     work = settled.work
     return WorkRow(work.item_id, Capability.CHECK_PAYMENT, work.app_id, work.subject_id, due=to_micros(at))
-
-
-def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
-    """The books may show a payment that was taken back; to take it out of them is for a person."""
-    app = unit.app(row.values["invoicing_app_id"])
-    unit.work.drop_if_free(payment["id"], Capability.RECORD_PAYMENT, app.id)
-    unit.issues.report(row.id, notes.component(app, payment), [])
-    recorded = notes.name_at(unit, payment, app.id)
-    if recorded is None:
-        return
-    message = (
-        f"{app.name} still shows payment {recorded} over {payment['amount']}, which was taken back. Undo it there."
-    )
-    issue = ValidationIssue(severity=Severity.WARNING, code="recorded_payment_taken_back", message=message)
-    unit.issues.report(row.id, notes.taken_back(payment), [issue])
 
 
 def _leaves_a_rest(unit: Unit, row: InvoiceRow) -> bool:
