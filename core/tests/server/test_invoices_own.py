@@ -144,6 +144,25 @@ def test_money_that_came_another_way_is_told_once_by_its_key(at_the_sandbox):
     )
 
 
+def test_money_that_was_noted_by_mistake_is_taken_back_and_what_was_collected_is_given_back(at_the_sandbox):
+    served, scene = at_the_sandbox
+    noted, collected = scene.shop.submit(metadata={TARGET: "failed"}), scene.shop.submit()
+    scene.shop.run()
+    came = {"key": "bank-1", "amount": "4"}
+    shown = served.call("POST", f"{OWN}/invoices/{noted}/payments", json=came, expect=201).json()
+    (wrong,) = (each for each in shown["payments"] if each.get("key") == "bank-1")
+    why = {"reason": "It was for another invoice."}
+    for _ in range(2):
+        path = f"{OWN}/invoices/{noted}/payments/{wrong['id']}/take-back"
+        shown = served.call("POST", path, json=why, expect=200).json()
+    assert (shown["amount_paid"], shown["amount_due"]) == ("0", "10.00")
+    (taken,) = standing(served, collected)["payments"]
+    path = f"{OWN}/invoices/{collected}/payments/{taken['id']}/take-back"
+    told = served.problem("POST", path, 400, json=why)
+    assert f'POST {OWN}/refunds with "payment_id": "{taken["id"]}"' in told["detail"]
+    assert told["detail"].endswith(f"POST {OWN}/invoices/{collected}/payment/cancel")
+
+
 def test_an_authorized_payment_is_captured_or_canceled(at_the_sandbox):
     served, scene = at_the_sandbox
     taken, canceled = (scene.shop.submit(metadata={TARGET: "authorized"}) for _ in range(2))

@@ -54,7 +54,7 @@ def cancel(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
     if not under_way:
         raise NotAllowed(
             f"No payment of invoice {row.id} is under way; there is nothing to cancel. One that was noted by mistake is taken back with "
-            "billhook invoices take-back.",
+            f"billhook invoices take-back {row.id} PAYMENT --reason WHY",
             "payment_not_open",
         )
     for payment in under_way:

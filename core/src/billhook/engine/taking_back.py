@@ -80,8 +80,8 @@ def _noted(unit: Unit, row: InvoiceRow, payment_id: str) -> Row:
     if payment["origin"] == "collected":
         raise NotAllowed(
             f"Payment {payment_id} is {payment['state']} at {unit.app(payment['app_id']).name}, which collects it, so it is no mistake to be "
-            "taken back here. What came is given back with billhook invoices refund; what is still open is ended with billhook invoices "
-            "cancel-payment.",
+            f"taken back here. What came is given back with billhook invoices refund {payment_id} AMOUNT; what is still open is ended with "
+            f"billhook invoices cancel-payment {row.id}",
             "payment_not_noted",
         )
     return payment

@@ -32,6 +32,12 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
         (r"invoices doubts", f"GET {OWN_PATHS}/doubts"),
         (r"invoices resolve (\w+)", rf"POST {OWN_PATHS}/doubts/\1/resolve"),
         (r"invoices pay (\w+) AMOUNT", rf"POST {OWN_PATHS}/invoices/\1/payments"),
+        (
+            r"invoices take-back (\w+) PAYMENT --reason WHY",
+            rf'POST {OWN_PATHS}/invoices/\1/payments/PAYMENT/take-back with a "reason"',
+        ),
+        (r"invoices refund (\w+) AMOUNT", rf'POST {OWN_PATHS}/refunds with "payment_id": "\1" and an "amount"'),
+        (r"invoices cancel-payment (\w+)", rf"POST {OWN_PATHS}/invoices/\1/payment/cancel"),
         (r"invoices update (?P<invoice>\w+) --workflow (?P<name>\w+)=(?P<value>\w+)", _workflow_value),
         (r"invoices update (\w+) --file EDIT\.json", rf"PATCH {OWN_PATHS}/invoices/\1"),
         (

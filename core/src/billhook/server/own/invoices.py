@@ -33,6 +33,12 @@ class Received(WireModel):
     external_id: Key | None = None
 
 
+class TakenBack(WireModel):
+    """Why a payment is taken back. It stands in the timeline."""
+
+    reason: Key
+
+
 class Capture(WireModel):
     """How much of an authorized payment to take, in major units; all of it where nothing is said."""
 
@@ -76,6 +82,12 @@ def record_payment(billing: Integrating, invoice_id: UlidPath, received: Receive
             key=received.key,
         )
     return reply(standing_of(details), 201)
+
+
+@router.post("/{invoice_id}/payments/{payment_id}/take-back", response_model=Standing)
+def take_back_payment(billing: Integrating, invoice_id: UlidPath, payment_id: UlidPath, said: TakenBack) -> Response:
+    """Take back a payment that was noted by mistake: what it paid is owed again. No money moves; what an app collected is refunded."""
+    return reply(standing_of(billing.invoices.take_back_payment(invoice_id, payment_id, reason=said.reason)))
 
 
 @router.post("/{invoice_id}/payment/capture", response_model=Standing)

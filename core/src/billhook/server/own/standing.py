@@ -33,6 +33,7 @@ class Payment(WireModel):
     """One payment of an invoice, in major units. ``action_url`` is where the payer acts; ``message`` says why it failed."""
 
     id: str
+    key: str | None = None
     status: str
     amount: Numeric
     amount_received: Numeric
