@@ -233,7 +233,7 @@ class Commands:
 
     def update(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """A new revision, which is validated and synced like the first."""
-        if not is_mutable(row.state):
+        if not is_mutable(row.state) and not mended.takes_edit(row):
             self._advancer.fire(unit, row, Trigger.UPDATED, "update", outside=True)
         edit = parse(InvoiceEdit, arguments)
         if edit.customer not in (None, unit.content(row.id, row.revision).customer):
@@ -247,6 +247,10 @@ class Commands:
         unit.issues.clear(row.id)
         row.values |= workflow_columns(content.workflow) | content_columns(content)
         row.values |= asked_columns(unit, row.values, content.workflow)
+        if mended.takes_edit(row):
+            mended.take_edit(unit, row, content)
+            self._advancer.fire(unit, row, Trigger.RETRY, name, outside=True)
+            return
         unit.add_body(row.id, row.revision + 1, content, content_json(content))
         self._advancer.fire(unit, row, Trigger.UPDATED, name, outside=True)
 

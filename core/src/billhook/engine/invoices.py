@@ -158,7 +158,10 @@ class Invoices:
     # Asking.
 
     def update(self, invoice_id: str, edit: InvoiceEdit | Mapping[str, Any]) -> InvoiceDetails:
-        """A new revision. Only what is stated changes; lines are the whole new list."""
+        """A new revision. Only what is stated changes; lines are the whole new list.
+
+        A mirrored invoice takes one also where its document was refused when it was to be issued: it is drafted anew.
+        """
         parsed = edit if isinstance(edit, InvoiceEdit) else parse(InvoiceEdit, edit)
         return self._give(invoice_id, "update", parsed.model_dump(mode="json", exclude_unset=True))
 

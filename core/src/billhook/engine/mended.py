@@ -69,6 +69,19 @@ def take_over(unit: Unit, row: InvoiceRow, customer: CustomerSnapshot | None) ->
     return "retry"
 
 
+def takes_edit(row: InvoiceRow) -> bool:
+    """Whether an edit upstream of a mirrored invoice is one here, although its document was refused when it was to be issued.
+
+    Its upstream may wait in its draft sync still, and be edited there; nothing is issued at the app yet.
+    """
+    return bool(row.values["mirrored"]) and row.state is State.ISSUING_FAILED and not is_issued(row)
+
+
+def take_edit(unit: Unit, row: InvoiceRow, content: InvoiceContent) -> None:
+    """Make a revision with that content; a retry drafts it anew."""
+    _renew(unit, row, content, frozenset())
+
+
 def _is_mapped_otherwise(unit: Unit, row: InvoiceRow) -> bool:
     keys = {app_id: (row.id, row.revision, app_id) for app_id in (row.values[name] for name in _APPS)}
     unit.load_mappings(list(keys.values()))
