@@ -194,7 +194,7 @@ def openmeter() -> Iterator[tuple[OpenMeterStandIn, str]]:
             with lock:
                 response = stand_in.handle(request)
             self.send_response(response.status_code)
-            for name in ("content-type", "content-length"):
+            for name in ("content-type", "content-length", "retry-after"):
                 if name in response.headers:
                     self.send_header(name, response.headers[name])
             self.end_headers()

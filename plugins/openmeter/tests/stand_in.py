@@ -60,6 +60,7 @@ RETRIES = {
     "issuing.failed": "issuing.syncing",
     "payment_processing.failed": "payment_processing.pending",
     "payment_processing.action_required": "payment_processing.pending",
+    "overdue": "payment_processing.pending",
 }
 
 
@@ -102,6 +103,8 @@ class OpenMeterStandIn:
     events: list[tuple[str, str]] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    busy: Callable[[httpx.Request], str | None] = lambda _request: None
+    """What Retry-After says where it answers 429."""
     unreachable: Callable[[httpx.Request], bool] = lambda _request: False
     lose_answer: Callable[[httpx.Request], bool] = lambda _request: False
     _clock: datetime = START
@@ -181,7 +184,8 @@ class OpenMeterStandIn:
             case "draft.waiting_auto_approval":
                 return "draft.ready_to_issue"
             case "draft.ready_to_issue":
-                return "issuing.line_finalization"
+                # What has no line left is not issued.
+                return "issuing.line_finalization" if self._has_lines(stored) else "delete.syncing"
             case "issuing.line_finalization":
                 return "issuing.syncing"
             case "issuing.syncing":
@@ -199,6 +203,9 @@ class OpenMeterStandIn:
             case _:
                 return None
 
+    def _has_lines(self, stored: StoredInvoice) -> bool:
+        return any("deletedAt" not in line for line in stored.lines)
+
     def _now(self) -> datetime:
         self._clock += timedelta(seconds=1)
         return self._clock
@@ -212,6 +219,8 @@ class OpenMeterStandIn:
     def handle(self, request: httpx.Request) -> httpx.Response:
         if self.unreachable(request):
             raise httpx.ConnectError("nobody there", request=request)
+        if (left_alone := self.busy(request)) is not None:
+            return problem(429, "too many requests", {"retry-after": left_alone})
         answer = self._answer(request)
         if self.lose_answer(request):
             raise httpx.ReadError("the line is dead", request=request)
@@ -256,6 +265,10 @@ class OpenMeterStandIn:
         params = request.url.params
         wanted, page, size = params.get_list("extendedStatuses"), int(params["page"]), int(params["pageSize"])
         found = [stored for stored in self.invoices.values() if stored.state in wanted]
+        if params.get("includeDeleted") != "true":
+            found = [stored for stored in found if not stored.state.startswith("delete")]
+        if params["orderBy"] == "updatedAt":
+            found.sort(key=lambda stored: stored.updated_at, reverse=params["order"] == "DESC")
         items = [self.shown(stored, lines=False) for stored in found[(page - 1) * size : page * size]]
         return httpx.Response(200, json={"totalCount": len(found), "page": page, "pageSize": size, "items": items})
 
@@ -294,7 +307,8 @@ class OpenMeterStandIn:
 
     def shown(self, stored: StoredInvoice, *, lines: bool = True) -> dict[str, Any]:
         app = {"id": APP_ID} if not lines else {"id": APP_ID, "type": "custom_invoicing", "name": "Billhook"}
-        total = sum((Decimal(line["totals"]["total"]) for line in stored.lines), Decimal(0))
+        left = (line for line in stored.lines if "deletedAt" not in line)
+        total = sum((Decimal(line["totals"]["total"]) for line in left), Decimal(0))
         return {
             "id": stored.id,
             "number": stored.number,
@@ -356,9 +370,9 @@ def totals(total: Decimal, **others: str) -> dict[str, str]:
     return {"amount": str(total), **zero, "total": str(total), **others}
 
 
-def problem(status: int, detail: str) -> httpx.Response:
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> httpx.Response:
     body = {"type": "about:blank", "title": "refused", "status": status, "detail": detail}
-    return httpx.Response(status, json=body, headers={"content-type": "application/problem+json"})
+    return httpx.Response(status, json=body, headers={"content-type": "application/problem+json", **(headers or {})})
 
 
 def moment(at: datetime) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
+import httpx
 import pytest
 import typer
 from stand_in import a_line
@@ -80,3 +82,58 @@ def test_listening_without_a_secret_is_refused(run):
     status, answer = run("--listen", "127.0.0.1:0")
     assert status == 1
     assert "OPENMETER_WEBHOOK_SECRET" in answer["error"]["message"]
+
+
+def test_a_secret_that_is_none_of_a_channel_is_refused_before_anything_is_taken(run, monkeypatch):
+    monkeypatch.setenv("OPENMETER_WEBHOOK_SECRET", "hush")
+    status, answer = run("--listen", "127.0.0.1:0")
+    assert status == 1
+    assert "Copy its signingSecret" in answer["error"]["message"]
+
+
+def test_an_openmeter_that_asks_to_be_left_alone_is_asked_again_after_that(run, openmeter):
+    stand_in, _ = openmeter
+    id = stand_in.create([a_line("Seats", "100.00", id=LINE)])
+    asked = count()
+    stand_in.busy = lambda _request: "1" if next(asked) in (0, 3) else None
+    assert run("--once")[0] == 0
+    assert stand_in.state(id) == "payment_processing.pending"
+
+
+def test_one_that_asks_for_too_long_is_told_with_when_to_try_again(run, openmeter):
+    stand_in, _ = openmeter
+    stand_in.busy = lambda _request: "300"
+    status, answer = run("--once")
+    assert status == 1
+    assert "Try again in 300 seconds" in answer["error"]["message"]
+
+
+def test_what_was_stuck_and_then_ended_needs_nobody(run, openmeter):
+    """The answer to its last callback is lost, and nothing that is open leads there any more."""
+    stand_in, _ = openmeter
+    id = stand_in.create([a_line("Seats", "100.00", id=LINE)], collection_method="charge_automatically")
+    lost = iter([True])
+    stand_in.lose_answer = lambda request: b'"paid"' in request.content and next(lost, False)
+    with_lost_answer = stand_in.handle
+    stand_in.handle = lambda request: answer_or_gateway(with_lost_answer, request)
+    status, answer = run("--once")
+    assert (status, answer["stuck"], stand_in.state(id)) == (0, {}, "paid")
+
+
+def answer_or_gateway(handle: Callable[[httpx.Request], httpx.Response], request: httpx.Request) -> httpx.Response:
+    try:
+        return handle(request)
+    except httpx.ReadError:
+        return httpx.Response(502, content=b"<html>502</html>")
+
+
+def test_once_finds_what_no_event_told(run, openmeter, engine):
+    stand_in, _ = openmeter
+    id = stand_in.create([a_line("Seats", "100.00", id=LINE)])
+    run("--once")
+    (invoice,) = engine.namespace().invoices.list().items
+    engine.namespace().invoices.record_payment(invoice.id, "100.00", method="cash")
+    stand_in.trigger(id, "void")
+    status, answer = run("--once")
+    assert status == 3
+    assert "voided upstream and paid here" in answer["stuck"][id]

@@ -20,6 +20,7 @@ class Agenda:
         self._order_by_seconds: list[tuple[float, str]] = []
         self._under_way: set[str] = set()
         self._tries: dict[str, int] = {}
+        self._paused_until_seconds = now_seconds()
         self._closed = False
 
     def add(self, id: str, after_seconds: float = 0.0) -> None:
@@ -36,6 +37,17 @@ class Agenda:
         with self._changed:
             tries = self._tries[id] = self._tries.get(id, 0) + 1
         self.add(id, min(FIRST_WAIT_SECONDS * 2 ** (tries - 1), LONGEST_WAIT_SECONDS))
+
+    def pause(self, for_seconds: float) -> None:
+        """Give nothing out for that time."""
+        with self._changed:
+            self._paused_until_seconds = max(self._paused_until_seconds, self._now_seconds() + for_seconds)
+
+    @property
+    def paused_seconds(self) -> float:
+        """How long nothing is given out yet."""
+        with self._changed:
+            return max(self._paused_until_seconds - self._now_seconds(), 0.0)
 
     def succeeded(self, id: str) -> None:
         """Begin to wait anew at its next failure."""
@@ -81,6 +93,8 @@ class Agenda:
 
     def _taken_or_wait_seconds(self) -> tuple[str | None, float]:
         """What is due and not under way, taken; or how long until the earliest is."""
+        if (paused := self._paused_until_seconds - self._now_seconds()) > 0:
+            return None, paused
         waiting = []
         try:
             while self._order_by_seconds:

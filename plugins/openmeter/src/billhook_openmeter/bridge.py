@@ -5,49 +5,54 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from billhook import BillhookError, InvoiceDetails, InvoiceFilter, Namespace
-from billhook.contract import Capability, Severity
+from billhook import BillhookError, InvoiceDetails, InvoiceView, Namespace
+from billhook.contract import Capability
 from billhook.domain.party import CustomerSnapshot
 from billhook.engine.records import Customer
 from billhook.errors import Conflict, InvalidInput, KeyReused, NotFound
-from billhook_openmeter import telling, wire
+from billhook_openmeter import reasons, telling, wire
 from billhook_openmeter.client import OpenMeter, Refused, Unreadable
-from billhook_openmeter.decision import FAILED, PAUSES, STEPS, PostAt, Situation, Step, decide, may_differ
+from billhook_openmeter.decision import (
+    ENDED_UPSTREAM,
+    FAILED_UPSTREAM,
+    PAUSES,
+    REFUSED,
+    STEPS,
+    TOLD_ONCE,
+    PostAt,
+    Situation,
+    Step,
+    decide,
+    may_differ,
+)
 from billhook_openmeter.mirroring import (
     DIGEST,
     NotMirrored,
+    credit_key_of,
     customer_of,
     draft_of,
     edit_of,
+    has_something_to_invoice,
     key_of,
     party,
     upstream_id_of,
 )
 from billhook_openmeter.phases import Here, Upstream, phase_here, upstream_phase
+from billhook_openmeter.sweep import Sweep
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 TOLD = "openmeter.told"
-"""The annotation that tells which version of a failed invoice was told upstream."""
+"""The annotation that tells which version of an invoice was told upstream."""
 OURS = "custom_invoicing"
 UNDER_WAY = frozenset({"pending", "processing", "authorized"})
 MOST_STEPS = 12
 """A visit ends after so many steps at the latest; no way through both lifecycles is longer."""
-AWAITED = (
-    "draft.syncing",
-    "issuing.syncing",
-    "payment_processing.pending",
-    "payment_processing.failed",
-    "payment_processing.action_required",
-    "overdue",
-    "uncollectible",
-)
-OPEN_HERE = ("draft", "issuing", "issued", "payment_processing", "overdue", "uncollectible")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,17 @@ class Both:
 
     upstream: wire.Invoice
     here: InvoiceDetails | None
-    draft: Mapping[str, Any] | None
+    draft: Mapping[str, Any] | None = None
+
+    @property
+    def phase(self) -> Upstream | None:
+        """Where it stands upstream; None where nobody here can say."""
+        return upstream_phase(self.upstream.status_details.extended_status)
+
+    @property
+    def standing(self) -> tuple[str, int | None]:
+        """What changes when anything moves on either side."""
+        return self.upstream.status_details.extended_status, self.here.invoice.version if self.here else None
 
 
 class Contradiction(BillhookError):
@@ -66,6 +81,16 @@ class Contradiction(BillhookError):
 
 
 Action = Callable[[Both], Refused | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A step that was taken or, for the reason that ``stuck`` tells, not taken. ``is_refused``: by one of the sides, as it stood."""
+
+    both: Both
+    step: Step
+    stuck: str | None = None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +117,41 @@ class Bridge:
     ) -> None:
         self._billing = billing
         self._upstream = upstream
+        self._sweep = Sweep(billing, upstream)
         self._post_at = post_at
         self._app_id = app_id
 
     def visit(self, upstream_id: str) -> Visit:
         """Do for the invoice whatever can be done now. Raises UpstreamError when OpenMeter can't be asked."""
         done: list[Step] = []
+        refused: _Taken | None = None
         for _ in range(MOST_STEPS):
             try:
                 upstream = self._upstream.invoice(upstream_id)
                 if upstream is None:
                     return Visit(upstream_id, tuple(done), unknown=True)
-                step, stuck = self._next(upstream)
-            except (BillhookError, NotMirrored, Unreadable) as error:
+                both = self._read(upstream)
+                # Somebody else may have been faster: a refusal is believed where both sides still stand as they did.
+                if refused is not None and refused.both.standing == both.standing:
+                    return Visit(upstream_id, tuple(done), refused.stuck)
+                taken = self._next(both)
+            except (BillhookError, Unreadable) as error:
                 return Visit(upstream_id, tuple(done), stuck=str(error))
-            if stuck is not None or step is Step.WAIT:
-                return Visit(upstream_id, tuple(done), stuck)
-            done.append(step)
+            refused = taken if taken.is_refused else None
+            if refused is not None:
+                continue
+            if taken.stuck is not None or taken.step is Step.WAIT:
+                return Visit(upstream_id, tuple(done), taken.stuck)
+            done.append(taken.step)
         log.warning("invoice %s upstream took %d steps in one visit; the next one goes on", upstream_id, MOST_STEPS)
         return Visit(upstream_id, tuple(done))
 
     def ids_to_visit(self) -> Iterator[str]:
-        """Upstream ids of everything that may need something: what waits upstream, and what is open here. Each once."""
-        seen: set[str] = set()
-        for upstream_id in (*self._upstream.invoice_ids(AWAITED), *self._open_here()):
-            if upstream_id not in seen:
-                seen.add(upstream_id)
-                yield upstream_id
+        """Upstream ids of everything that may need something, each once: what is open on either side, and what is over on one of them alone.
+
+        What this bridge once saw to be over upstream is not looked for again. Raises UpstreamError.
+        """
+        return self._sweep.ids()
 
     def upstream_id(self, invoice_id: str) -> str | None:
         """The upstream id of an invoice here; None for one that is of other origin."""
@@ -127,41 +160,45 @@ class Bridge:
         except NotFound:
             return None
 
-    def _open_here(self) -> Iterator[str]:
-        page = 1
-        while True:
-            found = self._billing.invoices.list(InvoiceFilter(statuses=OPEN_HERE), page=page, page_size=1000)
-            yield from (id for id in (upstream_id_of(invoice.key) for invoice in found.items) if id is not None)
-            if page * 1000 >= found.total_count:
-                return
-            page += 1
-
     # One step.
 
-    def _next(self, upstream: wire.Invoice) -> tuple[Step, str | None]:
+    def _next(self, both: Both) -> _Taken:
         """Decide, and do one step. With a text a person is needed."""
-        phase = upstream_phase(upstream.status_details.extended_status)
-        if phase is None or not self._is_ours(upstream):
-            return Step.WAIT, None
+        upstream, phase = both.upstream, both.phase
+        if not self._is_ours(upstream):
+            return _Taken(both, Step.WAIT)
+        if phase is None:
+            return _Taken(both, Step.WAIT, reasons.unknown(upstream.status_details.extended_status))
         try:
-            both = self._read(upstream, phase)
-            situation = self._situation(phase, both)
+            both, situation = self._compared(both, phase)
             step = decide(situation, self._post_at)
             if step is Step.WAIT:
-                return step, _left_open(phase, both)
+                return _Taken(both, step, _left_open(both, situation))
             if step is Step.STUCK:
-                return step, f"it is {upstream.status_details.extended_status} upstream and {situation.here} here"
+                self._fail_upstream(both, phase)
+                why = reasons.stuck(upstream.status_details.extended_status, situation, both.here)
+                return _Taken(both, step, why)
             log.info("invoice %s upstream: %s", upstream.id, step)
-            refused = self._do(step, both)
+            return self._done(step, both)
         except (NotMirrored, InvalidInput) as error:
-            self._tell_not_mirrored(upstream, phase)
-            return Step.TELL_FAILED, str(error)
-        return step, None if refused is None else f"OpenMeter refuses {step}: {refused.detail}"
+            self._fail_upstream(both, phase)
+            return _Taken(both, Step.TELL_FAILED, str(error))
 
-    def _tell_not_mirrored(self, upstream: wire.Invoice, phase: Upstream) -> None:
+    def _done(self, step: Step, both: Both) -> _Taken:
+        try:
+            refused = self._actions[step](both)
+        except InvalidInput:
+            raise
+        except BillhookError as error:
+            return _Taken(both, step, str(error), is_refused=True)
+        if refused is None:
+            return _Taken(both, step)
+        return _Taken(both, step, f"OpenMeter refuses {step}: {refused.detail}", is_refused=True)
+
+    def _fail_upstream(self, both: Both, phase: Upstream) -> None:
         # In its pauses OpenMeter lets nobody change an invoice. Once it has failed there it can be mended, and tried again.
         if phase in PAUSES:
-            self._upstream.tell(upstream.id, "payment/status", {"trigger": "payment_failed"})
+            self._upstream.tell(both.upstream.id, "payment/status", {"trigger": "payment_failed"})
 
     def _is_ours(self, upstream: wire.Invoice) -> bool:
         app = upstream.workflow.apps.invoicing
@@ -169,32 +206,38 @@ class Bridge:
             return self._app_id is None
         return app.type in (None, OURS) and self._app_id in (None, app.id)
 
-    def _read(self, upstream: wire.Invoice, phase: Upstream) -> Both:
-        here = self._billing.invoices.find(key_of(upstream.id))
-        if here is None:
-            mirrors = STEPS[phase][Here.ABSENT] is Step.MIRROR
-        else:
-            mirrors = may_differ(phase, phase_here(here.status))
-        return Both(upstream, here, draft_of(upstream) if mirrors else None)
+    def _read(self, upstream: wire.Invoice) -> Both:
+        return Both(upstream, self._billing.invoices.find(key_of(upstream.id)))
 
-    def _situation(self, phase: Upstream, both: Both) -> Situation:
+    def _compared(self, both: Both, phase: Upstream) -> tuple[Both, Situation]:
+        """What upstream has beside what is here. Raises NotMirrored where that matters and can't be had here."""
+        here = Here.ABSENT if both.here is None else phase_here(both.here.status)
+        has_lines = phase is not Upstream.DRAFT_SYNC or has_something_to_invoice(both.upstream)
+        matters = STEPS[phase][here] is Step.MIRROR or phase in FAILED_UPSTREAM or may_differ(phase, here)
+        if matters and has_lines:
+            both = replace(both, draft=draft_of(both.upstream))
         if both.here is None:
-            return Situation(phase, Here.ABSENT)
-        return Situation(
+            return both, Situation(phase, here, has_lines=has_lines)
+        invoice = both.here.invoice
+        return both, Situation(
             phase,
-            phase_here(both.here.status),
-            current=both.draft is None
-            or both.here.invoice.content.metadata.get(DIGEST) == both.draft["metadata"][DIGEST],
-            told=both.here.annotations.get(TOLD) == str(both.here.invoice.version),
+            here,
+            current=both.draft is None or invoice.content.metadata.get(DIGEST) == both.draft["metadata"][DIGEST],
+            told=both.here.annotations.get(TOLD) == str(invoice.version),
             drafts_at_provider=self._keeps_drafts(both.here),
+            has_lines=has_lines,
+            given_back=phase in ENDED_UPSTREAM and self._is_given_back(both.upstream.id, invoice),
+            asked=both.here.pending_command is not None,
         )
+
+    def _is_given_back(self, upstream_id: str, invoice: InvoiceView) -> bool:
+        note = self._billing.credit_notes.find(credit_key_of(upstream_id))
+        is_credited = note is not None and note.status == "issued" and note.total >= invoice.total
+        return is_credited or invoice.amount_refunded >= invoice.amount_paid
 
     def _keeps_drafts(self, here: InvoiceDetails) -> bool:
         app = self._billing.apps.get(here.apps["invoicing"])
         return self._billing.engine.catalog.load(app.type).declaration.can(Capability.SYNC_DRAFT)
-
-    def _do(self, step: Step, both: Both) -> Refused | None:
-        return self._actions[step](both)
 
     @cached_property
     def _actions(self) -> Mapping[Step, Action]:
@@ -216,6 +259,7 @@ class Bridge:
             Step.DELETE: command(invoices.delete),
             Step.VOID: command(invoices.void),
             Step.TELL_DRAFT: callback("draft/synchronized", telling.draft_synchronized),
+            Step.TELL_EMPTY: lambda both: self._tell(both, "draft/synchronized", telling.NOTHING_TO_SYNC),
             Step.TELL_ISSUED: callback("issuing/synchronized", telling.issuing_synchronized),
             Step.TELL_FAILED: self._tell_failed,
             Step.TELL_PAYMENT: self._tell_payment,
@@ -278,7 +322,7 @@ class Bridge:
 
     def _note_told(self, both: Both) -> None:
         here = _known(both.here)
-        if phase_here(here.status) in FAILED:
+        if phase_here(here.status) in TOLD_ONCE:
             self._billing.invoices.annotate(here.id, {TOLD: str(here.invoice.version)})
 
     def _hear_payment(self, both: Both) -> None:
@@ -304,11 +348,16 @@ def _made_out_to(customer: Customer, stated: wire.Party) -> CustomerSnapshot:
     return shown.model_copy(update={"key": customer.key})
 
 
-def _left_open(phase: Upstream, both: Both) -> str | None:
-    """What a provider refused to take away. It stands there, though the invoice is gone on both sides."""
-    if both.here is None or phase not in (Upstream.VOIDED, Upstream.DELETED):
+def _left_open(both: Both, situation: Situation) -> str | None:
+    """What waits for nothing but a person."""
+    if situation.here in REFUSED:
+        return reasons.stuck(both.upstream.status_details.extended_status, situation, both.here)
+    if both.here is not None and both.here.in_doubt is not None:
+        return reasons.in_doubt(both.here)
+    if both.here is None or situation.upstream not in ENDED_UPSTREAM:
         return None
-    refused = [issue.message for issue in both.here.issues if issue.severity is Severity.CRITICAL]
+    # What a provider refused to take away stands there, though the invoice is gone on both sides.
+    refused = [*reasons.refusals(both.here)]
     return f"it is gone on both sides, and the provider still has it: {refused[0]}" if refused else None
 
 

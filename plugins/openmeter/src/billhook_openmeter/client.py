@@ -5,8 +5,12 @@ Any 2xx is success: the documents say 204 without a body, the server answers 200
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -18,12 +22,19 @@ DEFAULT_PREFIX = "/api/v1"
 TIMEOUT_SECONDS = 30.0
 PAGE_SIZE = 100
 LONGEST_DETAIL = 500
+LONGEST_WAIT_SECONDS = 3600.0
+"""Longer than that nobody is left alone, whatever is told."""
 
 W = TypeVar("W", bound=wire.Wire)
 
 
 class UpstreamError(Exception):
-    """OpenMeter could not be reached, or answered something that says nothing about the invoice. Try again later."""
+    """OpenMeter could not be reached, or answered something that says nothing about the invoice. Try again later.
+
+    ``wait_seconds``: how long OpenMeter asks to be left alone; None where it does not say.
+    """
+
+    wait_seconds: float | None = None
 
 
 class Unreadable(UpstreamError):
@@ -45,10 +56,18 @@ class OpenMeter:
     """One OpenMeter, or the metering and billing API of a Konnect region. Safe between threads."""
 
     def __init__(
-        self, url: str, token: str | None = None, *, prefix: str = DEFAULT_PREFIX, client: httpx.Client | None = None
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        prefix: str = DEFAULT_PREFIX,
+        client: httpx.Client | None = None,
+        now_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base = url.rstrip("/") + "/" + prefix.strip("/")
         self._client = client or httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
+        self._now_seconds = now_seconds
+        self._left_alone_until_seconds = now_seconds()
         self._headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def invoice(self, invoice_id: str) -> wire.Invoice | None:
@@ -58,13 +77,20 @@ class OpenMeter:
 
     def invoice_ids(self, extended_statuses: Sequence[str]) -> Iterator[str]:
         """The ids of all invoices in these states, the oldest first. Raises UpstreamError."""
+        for page in self.pages_of_ids(extended_statuses):
+            yield from page
+
+    def pages_of_ids(self, extended_statuses: Sequence[str], *, newest_first: bool = False) -> Iterator[Sequence[str]]:
+        """The ids of all invoices in these states, deleted ones too, page by page. ``newest_first``: by their last change. Raises UpstreamError."""
+        order = {"order": "DESC", "orderBy": "updatedAt"} if newest_first else {"order": "ASC", "orderBy": "createdAt"}
+        wanted = {"extendedStatuses": list(extended_statuses), "includeDeleted": "true", **order}
         page = 1
         while True:
-            params = {"extendedStatuses": list(extended_statuses), "order": "ASC", "orderBy": "createdAt"}
-            answer = self._send("GET", "/billing/invoices", params={**params, "page": page, "pageSize": PAGE_SIZE})
+            answer = self._send("GET", "/billing/invoices", params={**wanted, "page": page, "pageSize": PAGE_SIZE})
             listed = _read(_Listed, self._accepted(answer))
-            yield from (item.id for item in listed.items)
-            if page * PAGE_SIZE >= listed.total_count:
+            yield [item.id for item in listed.items]
+            # An empty page is the end, whatever the count says: it may count what moved on meanwhile.
+            if not listed.items or page * PAGE_SIZE >= listed.total_count:
                 return
             page += 1
 
@@ -90,10 +116,24 @@ class OpenMeter:
         self._client.close()
 
     def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
+        self._leave_alone()
         try:
-            return self._client.request(method, self.base + path, headers=self._headers, **content)
+            answer = self._client.request(method, self.base + path, headers=self._headers, **content)
         except httpx.HTTPError as error:
             raise UpstreamError(f"OpenMeter at {self.base} can't be reached ({type(error).__name__}).") from error
+        wait_seconds = (
+            None if answer.is_success else _wait_seconds(answer.headers.get("retry-after"), datetime.now(UTC))
+        )
+        self._left_alone_until_seconds = max(
+            self._left_alone_until_seconds, self._now_seconds() + (wait_seconds or 0.0)
+        )
+        return answer
+
+    def _leave_alone(self) -> None:
+        """Send nothing while OpenMeter asks for that, whichever request it asked at."""
+        left = self._left_alone_until_seconds - self._now_seconds()
+        if left > 0:
+            raise _asked_to_wait(f"OpenMeter at {self.base} asks to be left alone.", left)
 
     def _accepted(self, answer: httpx.Response) -> httpx.Response:
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
@@ -101,7 +141,8 @@ class OpenMeter:
                 f"OpenMeter at {self.base} does not accept the token ({answer.status_code}). Give another one."
             )
         if not answer.is_success:
-            raise UpstreamError(f"OpenMeter answered {answer.status_code}: {_detail(answer)}")
+            left = self._left_alone_until_seconds - self._now_seconds()
+            raise _asked_to_wait(f"OpenMeter answered {answer.status_code}: {_detail(answer)}", left)
         return answer
 
 
@@ -125,6 +166,23 @@ def _read(kind: type[W], answer: httpx.Response) -> W:
         first = error.errors(include_url=False, include_input=False)[0]
         place = "/".join(str(part) for part in first["loc"])
         raise Unreadable(f"OpenMeter's answer can't be read: {first['msg']} at {place!r}.") from error
+
+
+def _asked_to_wait(message: str, left_seconds: float) -> UpstreamError:
+    error = UpstreamError(message)
+    error.wait_seconds = left_seconds if left_seconds > 0 else None
+    return error
+
+
+def _wait_seconds(told: str | None, now: datetime) -> float | None:
+    """What the header Retry-After says, a number of seconds or a date; None where there is none that can be read."""
+    if told is None:
+        return None
+    if told.strip().isdecimal():
+        return min(float(told), LONGEST_WAIT_SECONDS)
+    with suppress(ValueError, TypeError):
+        return min(max((parsedate_to_datetime(told) - now).total_seconds(), 0.0), LONGEST_WAIT_SECONDS)
+    return None
 
 
 def _detail(answer: httpx.Response) -> str:

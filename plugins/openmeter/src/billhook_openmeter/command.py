@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -26,6 +27,11 @@ TOKEN_VARIABLE = "OPENMETER_TOKEN"  # noqa: S105 - the name of a variable
 SECRET_VARIABLE = "OPENMETER_WEBHOOK_SECRET"  # noqa: S105
 MOST_ROUNDS = 50
 """With --once: after so many rounds in which something still moved it is told as it stands."""
+LONGEST_WAIT_SECONDS = 60.0
+"""With --once: where OpenMeter asks to be left alone for longer, it is told as it stands."""
+MOST_WAITS = 5
+
+T = TypeVar("T")
 
 
 def register(app: typer.Typer) -> None:
@@ -83,20 +89,24 @@ def _told_apart() -> Iterator[None]:
     try:
         yield
     except UpstreamError as error:
+        if error.wait_seconds is not None:
+            raise ConfigError(f"{error} Try again in {error.wait_seconds:.0f} seconds.") from error
         raise ConfigError(f"{error} Check --openmeter, --prefix and {TOKEN_VARIABLE}.") from error
 
 
 def _until_nothing_moves(session: Session, engine: Engine, bridge: Bridge) -> None:
-    visits: dict[str, Visit] = {}
     stuck: dict[str, str] = {}
+    visits: list[Visit] = []
     steps = 0
     for _ in range(MOST_ROUNDS):
-        visits = {id: _visited(bridge, id) for id in bridge.ids_to_visit()}
-        stuck |= {id: visit.stuck for id, visit in visits.items() if visit.stuck is not None}
-        stuck = {id: why for id, why in stuck.items() if id not in visits or visits[id].stuck is not None}
-        moved = sum(len(visit.steps) for visit in visits.values())
+        # What was stuck is looked at again though nothing may lead there any more: it may have been settled meanwhile.
+        ids = dict.fromkeys([*_left_alone(lambda: list(bridge.ids_to_visit())), *stuck])
+        visits = [_visited(bridge, id) for id in ids]
+        before = stuck
+        stuck = {visit.upstream_id: visit.stuck for visit in visits if visit.stuck is not None}
+        moved = sum(len(visit.steps) for visit in visits)
         steps += moved
-        if engine.run_until_idle() == 0 and moved == 0:
+        if engine.run_until_idle() == 0 and moved == 0 and stuck == before:
             break
     answer: dict[str, Any] = {"invoices": len(visits), "steps": steps, "stuck": stuck}
     session.answer(answer, lambda: fields({**answer, "stuck": "; ".join(f"{id}: {why}" for id, why in stuck.items())}))
@@ -110,11 +120,25 @@ def _visited(bridge: Bridge, upstream_id: str) -> Visit:
     from billhook_openmeter.client import UpstreamError, UpstreamRefusesUs
 
     try:
-        return bridge.visit(upstream_id)
+        return _left_alone(lambda: bridge.visit(upstream_id))
     except UpstreamRefusesUs:
         raise
     except UpstreamError as error:
         return Visit(upstream_id, (), stuck=str(error))
+
+
+def _left_alone(ask: Callable[[], T]) -> T:
+    """Its answer; asked again after as long as OpenMeter asks to be left alone, where that is not too long."""
+    from billhook_openmeter.client import UpstreamError
+
+    for _ in range(MOST_WAITS):
+        try:
+            return ask()
+        except UpstreamError as error:
+            if error.wait_seconds is None or error.wait_seconds > LONGEST_WAIT_SECONDS:
+                raise
+            time.sleep(error.wait_seconds)
+    return ask()
 
 
 def _until_stopped(session: Session, engine: Engine, bridge: Bridge, listen: str | None, every_seconds: float) -> None:
@@ -132,7 +156,7 @@ def _until_stopped(session: Session, engine: Engine, bridge: Bridge, listen: str
 
 
 def _listening(stack: ExitStack, listen: str, running: RunningBridge) -> str:
-    from billhook_openmeter.hints import Listening, application
+    from billhook_openmeter.hints import Listening, application, is_secret
 
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal():
@@ -140,4 +164,8 @@ def _listening(stack: ExitStack, listen: str, running: RunningBridge) -> str:
     secret = os.environ.get(SECRET_VARIABLE)
     if not secret:
         raise ConfigError(f"Notifications are taken with their secret only. Put it into {SECRET_VARIABLE}.")
+    if not is_secret(secret):
+        raise ConfigError(
+            f"What {SECRET_VARIABLE} has is no secret of a notification channel. Copy its signingSecret; it begins with whsec_."
+        )
     return stack.enter_context(Listening(application(secret, running.hint), host, int(port))).url

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -19,7 +20,13 @@ log = logging.getLogger(__name__)
 
 LARGEST_BODY = 8 * 1024 * 1024
 INVOICE_EVENTS = ("invoice.created", "invoice.updated")
+_SECRET = re.compile(r"(whsec_)?[A-Za-z0-9+/=]{32,100}")
 _HEADERS = ("id", "timestamp", "signature")
+
+
+def is_secret(told: str) -> bool:
+    """Whether it looks like the secret of one of OpenMeter's notification channels."""
+    return _SECRET.fullmatch(told) is not None
 
 
 def invoice_id_of(secret: str, headers: Mapping[str, str], body: bytes) -> str | None:
@@ -51,7 +58,7 @@ def application(secret: str, hint: Callable[[str], None]) -> Starlette:
         try:
             invoice_id = invoice_id_of(secret, request.headers, body)
         except (WebhookVerificationError, ValueError) as error:  # ValueError: what can't even be decoded
-            log.warning("a notification is refused: %s", error)
+            log.warning("a notification is refused, compare its secret and this machine's clock: %s", error)
             return Response(status_code=401)
         if invoice_id is not None:
             hint(invoice_id)

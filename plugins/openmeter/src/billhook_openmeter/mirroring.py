@@ -42,9 +42,19 @@ def key_of(upstream_id: str) -> str:
     return f"{KEY_PREFIX}{upstream_id}"
 
 
+def credit_key_of(upstream_id: str) -> str:
+    """The key of the credit note here that settles an invoice which ended upstream after it was paid."""
+    return f"{key_of(upstream_id)}:credit"
+
+
 def upstream_id_of(key: str | None) -> str | None:
     """The upstream id of an invoice here; None for one of other origin."""
     return key.removeprefix(KEY_PREFIX) if key is not None and key.startswith(KEY_PREFIX) else None
+
+
+def has_something_to_invoice(invoice: wire.Invoice) -> bool:
+    """Whether a line is left of it, or anything of its total."""
+    return bool(invoice.totals.total) or any(line.deleted_at is None for line in invoice.lines)
 
 
 def draft_of(invoice: wire.Invoice) -> Json:

@@ -10,8 +10,12 @@ class Upstream(StrEnum):
 
     DRAFTING = "drafting"
     DRAFT_SYNC = "draft_sync"
+    DRAFT_REFUSED = "draft_refused"
+    """Its draft sync failed. It can be edited there, deleted, and tried again."""
     ISSUING = "issuing"
     ISSUE_SYNC = "issue_sync"
+    ISSUE_REFUSED = "issue_refused"
+    """Its issuing sync failed. It can be deleted there, and tried again; its content can't be changed any more."""
     PAYMENT_PENDING = "payment_pending"
     PAYMENT_FAILED = "payment_failed"
     ACTION_REQUIRED = "action_required"
@@ -39,14 +43,20 @@ class Here(StrEnum):
     UNCOLLECTIBLE = "uncollectible"
     VOIDED = "voided"
     DELETING = "deleting"
+    DELETE_FAILED = "delete_failed"
+    """The provider does not let go of it."""
     DELETED = "deleted"
 
+
+GATHERING = "gathering"
 
 # The names on the wire, most special first: the first that the state is, or that stands before its dot, counts.
 _UPSTREAM: tuple[tuple[str, Upstream], ...] = (
     ("draft.syncing", Upstream.DRAFT_SYNC),
+    ("draft.sync_failed", Upstream.DRAFT_REFUSED),
     ("draft", Upstream.DRAFTING),
     ("issuing.syncing", Upstream.ISSUE_SYNC),
+    ("issuing.failed", Upstream.ISSUE_REFUSED),
     ("issuing", Upstream.ISSUING),
     ("issued", Upstream.ISSUING),
     ("payment_processing.failed", Upstream.PAYMENT_FAILED),
@@ -79,12 +89,13 @@ _HERE: tuple[tuple[str, Here], ...] = (
     ("uncollectible", Here.UNCOLLECTIBLE),
     ("voided", Here.VOIDED),
     ("deleted", Here.DELETED),
+    ("delete.failed", Here.DELETE_FAILED),
     ("delete", Here.DELETING),
 )
 
 
 def upstream_phase(extended_status: str) -> Upstream | None:
-    """Where it stands upstream; None for what is no invoice yet (gathering), or a state that nobody here knows."""
+    """Where it stands upstream; None for what is no invoice yet, ``GATHERING``, or a state that nobody here knows."""
     return next((phase for name, phase in _UPSTREAM if _is(extended_status, name)), None)
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -108,16 +109,20 @@ class RunningBridge:
     def _sweep_regularly(self) -> None:
         while not self._stopping.is_set():
             self._sweep()
-            self._stopping.wait(self._sweep_seconds)
+            self._stopping.wait(max(self._sweep_seconds, self._agenda.paused_seconds))
 
     def _sweep(self) -> None:
         try:
-            for upstream_id in self._bridge.ids_to_visit():
+            # What needed a person may have been settled on a side that tells nobody.
+            for upstream_id in chain(self.stuck, self._bridge.ids_to_visit()):
                 self._agenda.add(upstream_id)
+                if self._stopping.is_set():
+                    return
         except UpstreamRefusesUs:
             raise
         except UpstreamError as error:
             log.warning("the sweep ended early: %s", error)
+            self._leave_alone(error)
 
     def _visit_what_is_due(self) -> None:
         while not self._stopping.is_set():
@@ -143,8 +148,14 @@ class RunningBridge:
         except UpstreamError as error:
             log.warning("invoice %s upstream has to wait: %s", upstream_id, error)
             self._agenda.add_again(upstream_id)
+            self._leave_alone(error)
             return
         self._ended(visit)
+
+    def _leave_alone(self, error: UpstreamError) -> None:
+        """As long as OpenMeter asks for: every visit begins with a request to it."""
+        if error.wait_seconds is not None:
+            self._agenda.pause(error.wait_seconds)
 
     def _ended(self, visit: Visit) -> None:
         if visit.unknown and self._agenda.tries(visit.upstream_id) < UNKNOWN_TRIES:

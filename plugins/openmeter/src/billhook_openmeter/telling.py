@@ -8,7 +8,7 @@ from billhook import InvoiceDetails
 from billhook_openmeter import wire
 
 Json = dict[str, Any]
-NOTHING: Json = {}
+NOTHING_TO_SYNC: Json = {"invoicing": {}}
 
 _TRIGGERS = {
     "payment_processing.failed": "payment_failed",
@@ -18,7 +18,7 @@ _TRIGGERS = {
     "uncollectible": "payment_uncollectible",
     "voided": "void",
 }
-HEARD = {"paid": "paid", "uncollectible": "payment_uncollectible"}
+HEARD = {"paid": "paid", "uncollectible": "payment_uncollectible", "overdue": "payment_overdue"}
 """The payment trigger that takes over, here, where an invoice stands upstream."""
 
 
