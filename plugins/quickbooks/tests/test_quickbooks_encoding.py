@@ -9,7 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from billhook.contract import Capability, MappedLine, encode_json
+from billhook.domain.calculation import InvoiceEdit, recalculate
 from billhook.domain.exchange import ExchangeRate
+from billhook.domain.parsing import parse
 from billhook.domain.tax import TaxConfig
 from billhook.testing.builders import a_content, a_customer, a_line, a_view, an_invoice
 from billhook_quickbooks.encoding import invoice_body
@@ -138,3 +140,13 @@ def test_nobody_to_mail_it_to_is_found_before_it_is_posted(company, a_desk):
     shown = a_view(content.model_copy(update={"workflow": sent}))
     (issue,) = desk.handle.validate_invoice(shown, desk.mapped(shown), desk.settings)
     assert (issue.code, issue.severity.value) == ("customer_email_missing", "critical")
+
+
+def test_what_the_reason_for_a_missing_rate_shows_is_an_edit_that_works(company, a_desk):
+    desk = a_desk(company, multicurrency=True)
+    content = a_content(an_invoice(currency="USD"))
+    shown = a_view(content)
+    (issue,) = desk.handle.validate_invoice(shown, desk.mapped(shown), desk.settings)
+    edit = parse(InvoiceEdit, json.loads(issue.message[issue.message.index("{") :]))
+    mended = a_view(recalculate(content, edit))
+    assert not desk.handle.validate_invoice(mended, desk.mapped(mended), desk.settings)

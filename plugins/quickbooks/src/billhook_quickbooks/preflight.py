@@ -61,7 +61,7 @@ def _currency_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iter
         yield _issue(
             "currency_not_enabled",
             f"The company keeps its books in {settings.home_currency} alone, and the invoice is in {invoice.currency}. "
-            "Switch on multicurrency there and here.",
+            "Switch on multicurrency at QuickBooks, then: billhook apps update APP_ID --set multicurrency=true; then retry the invoice.",
             "/currency",
         )
         return
@@ -70,7 +70,8 @@ def _currency_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iter
         yield _issue(
             "exchange_rate_missing",
             f"State the exchange rate from {invoice.currency} to {settings.home_currency}; QuickBooks would take one of its own. "
-            "Give it as exchange_rate: billhook invoices update INVOICE --file EDIT.json",
+            "Give it with billhook invoices update INVOICE --file EDIT.json, where EDIT.json has "
+            f'{{"exchange_rate": {{"from_currency": "{invoice.currency}", "to_currency": "{settings.home_currency}", "rate": "1.25"}}}}',
             "/exchange_rate",
         )
 
