@@ -12,7 +12,7 @@ import pytest
 from conftest import Between
 from stand_in import a_line
 
-from billhook_openmeter import UpstreamError, client
+from billhook_openmeter import OpenMeter, UpstreamError, client
 from billhook_openmeter.client import LONGEST_WAIT_SECONDS
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -102,6 +102,22 @@ def test_how_long_openmeter_asks_to_be_left_alone_is_told(between, told, seconds
         list(between.bridge.ids_to_visit())
     shortest, longest = seconds
     assert shortest <= raised.value.wait_seconds <= longest
+
+
+def test_no_request_at_all_is_sent_before_that_time_is_over(between):
+    now, sent = [0.0], count()
+    between.upstream.busy = lambda _request: "7" if next(sent) == 0 else None
+    upstream = OpenMeter(
+        "http://openmeter.test", between.upstream.token, client=between.upstream.client(), now_seconds=lambda: now[0]
+    )
+    with pytest.raises(UpstreamError, match="429"):
+        list(upstream.invoice_ids(["draft.syncing"]))
+    now[0] = 6.9
+    with pytest.raises(UpstreamError, match="asks to be left alone"):
+        upstream.customer("01JCVST0MER00000000000000A")
+    assert next(sent) == 1
+    now[0] = 7.0
+    assert list(upstream.invoice_ids(["draft.syncing"])) == []
 
 
 @pytest.mark.parametrize("told", ["soon", "-3", "nan", "", "Sun, 06 Nov 1994 08:49:37 GMT"])

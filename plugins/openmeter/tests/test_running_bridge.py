@@ -236,6 +236,18 @@ def test_the_agenda_gives_each_out_once_at_a_time_and_earliest_first():
     assert agenda.take(0) is None
 
 
+def test_while_it_is_paused_the_agenda_gives_nothing_out():
+    now = [0.0]
+    agenda = Agenda(lambda: now[0])
+    agenda.add("now")
+    agenda.pause(5)
+    agenda.pause(2)
+    now[0] = 4.9
+    assert (agenda.take(0), agenda.paused_seconds > 0) == (None, True)
+    now[0] = 5.0
+    assert (agenda.take(0), agenda.paused_seconds) == ("now", 0)
+
+
 def test_what_fails_comes_again_later_each_time():
     now = [0.0]
     agenda = Agenda(lambda: now[0])
