@@ -234,7 +234,24 @@ def test_what_openmeter_knows_of_the_customer_comes_along_beside_what_is_known_h
     between.upstream.create(one_line(), customer=ADA)
     between.settle()
     customer = between.billing.customers.get(ADA["id"])
-    assert (customer.currency, customer.metadata) == ("EUR", {"ours": "kept", "stripe_customer_id": "cus_1"})
+    told = {"ours": "kept", "stripe_customer_id": "cus_1", "known_as": "ada"}
+    assert (customer.currency, customer.metadata) == ("EUR", told)
+
+
+@pytest.mark.parametrize(
+    "stated, metadata, known_as",
+    [
+        (ADA, {}, "ada"),
+        ({"id": ADA["id"], "name": "Ada"}, {}, "00000A"),
+        (ADA, {"known_as": "Leeds"}, "Leeds"),
+    ],
+    ids=["a key", "no key", "said in OpenMeter"],
+)
+def test_providers_are_told_what_people_know_the_customer_as(between, stated, metadata, known_as):
+    between.upstream.customers[ADA["id"]] = {"metadata": metadata}
+    between.upstream.create(one_line(), customer=stated)
+    between.settle()
+    assert between.billing.customers.get(ADA["id"]).metadata["known_as"] == known_as
 
 
 @pytest.mark.parametrize("shown", [None, {"status": 403}])

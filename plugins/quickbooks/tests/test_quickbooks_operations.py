@@ -44,6 +44,12 @@ def test_two_customers_of_one_name_are_told_apart_by_their_keys(desk, company):
     assert names == ["Smith & Sons", "Smith & Sons (customer-2)", "Smith & Sons (customer-3)"]
 
 
+def test_what_people_know_a_customer_as_tells_him_apart_where_his_metadata_say(desk, company):
+    first, second = (desk.customer_item(number, name="Smith") for number in (1, 2))
+    desk.run(Capability.SYNC_CUSTOMER, first, replace(second, metadata={"known_as": "Leeds"}))
+    assert [each.name for each in company.customers()] == ["Smith", "Smith (Leeds)"]
+
+
 def test_a_vendor_of_that_name_is_no_obstacle(a_company, a_desk):
     company = a_company(others=("customer 1",))
     desk = a_desk(company)

@@ -40,6 +40,44 @@ def test_two_customers_of_one_name_are_told_apart_by_their_keys(desk):
     assert [each.name for each in desk.xero.customers()] == ["Jane Doe", "Jane Doe (j2)", "jane doe (j3)"]
 
 
+def test_what_people_know_a_customer_as_tells_him_apart_where_his_metadata_say(desk):
+    first, second = (called(desk, number, key=f"j{number}") for number in (1, 2))
+    desk.run(Capability.SYNC_CUSTOMER, first, replace(second, metadata={"known_as": "Leeds"}))
+    assert [each.name for each in desk.xero.customers()] == ["Jane Doe", "Jane Doe (Leeds)"]
+
+
+def test_a_contact_that_has_even_that_name_is_left_as_it_is(desk):
+    first, by_hand = called(desk, 1), called(desk, 2, name="Jane Doe (Leeds)")
+    desk.run(Capability.SYNC_CUSTOMER, first, by_hand)
+    known = replace(first, external_id=desk.xero.customers()[0].id)
+    another = replace(called(desk, 3), metadata={"known_as": "Leeds"})
+    run = desk.run(
+        Capability.SYNC_CUSTOMER, known, another
+    )  # one is changed, so that Xero changes what has the same name
+    assert [request.step for request in run.sent] == ["names.1", "names.2", "contacts"]
+    assert [(each.name, each.reference) for each in desk.xero.customers()] == [
+        ("Jane Doe", first.id), ("Jane Doe (Leeds)", by_hand.id), (f"Jane Doe ({another.id})", another.id),
+    ]  # fmt: skip
+
+
+def test_a_customer_who_stands_there_under_such_a_name_keeps_it(desk):
+    first, second = called(desk, 1), replace(called(desk, 2), metadata={"known_as": "Leeds"})
+    for _ in range(2):
+        desk.run(Capability.SYNC_CUSTOMER, first, second)
+    assert [each.name for each in desk.xero.customers()] == ["Jane Doe", "Jane Doe (Leeds)"]
+
+
+def test_however_long_a_key_is_the_name_fits(desk):
+    first, second = called(desk, 1, name="J" * 255), called(desk, 2, name="J" * 255, key="k" * 250)
+    desk.run(Capability.SYNC_CUSTOMER, first, second)
+    assert [each.name for each in desk.xero.customers()] == ["J" * 255, "J" * 202 + f" ({'k' * 50})"]
+
+
+def called(desk, number, name="Jane Doe", **facts):
+    item = desk.customer_item(number)
+    return replace(item, customer=a_customer(id=item.id, name=name, **facts))
+
+
 @pytest.mark.parametrize("clash, names", [("adopt", ["Jane Doe"]), ("refuse", ["Jane Doe"])])
 def test_a_contact_that_is_there_already_is_adopted_or_left_alone(desk, clash, names):
     desk.settings = desk.settings.model_copy(update={"name_clash": NameClash(clash)})

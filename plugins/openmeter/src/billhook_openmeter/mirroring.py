@@ -20,6 +20,9 @@ from billhook_openmeter import wire
 KEY_PREFIX = "openmeter:"
 DIGEST = "openmeter.digest"
 """The metadata that tell what upstream content a revision here was made from."""
+KNOWN_AS = "known_as"
+"""The metadata of a customer that providers show to tell him from others of his name; his key here is OpenMeter's long id."""
+SHORT_ID = 6
 DRAFT_NUMBER = "DRAFT-"
 MARKS_OF_PAUSES = "openmeter.io/custominvoicing/"
 """Metadata that OpenMeter writes on an invoice when a pause has ended."""
@@ -131,12 +134,14 @@ def customer_of(stated: wire.Party, known: wire.Customer | None) -> Json:
     """What is known of a customer, as he is now where OpenMeter tells, and otherwise as his invoice shows him."""
     shown = {name: value for name, value in party(stated).items() if name != "key"}  # theirs; ours is their id
     wanted = {**shown, "subject_keys": stated.usage_attribution.subject_keys[:MOST_SUBJECTS]}
+    known_as = {KNOWN_AS: told} if (told := stated.key or (stated.id or "")[-SHORT_ID:]) else {}
+    wanted["metadata"] = known_as
     if known is None:
         return wanted
     wanted |= _without_none({"name": known.name, "currency": known.currency})
     if known.billing_address is not None:
         wanted["addresses"] = [address_of(known.billing_address)]
-    return {**wanted, "email": _email(known.primary_email), "metadata": _kept(known.metadata)}
+    return {**wanted, "email": _email(known.primary_email), "metadata": known_as | _kept(known.metadata)}
 
 
 def _email(told: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """Display names of customers. They are unique across customers, vendors and employees of a company; a clash is resolved by a rule.
 
-The rule: a name that something else has gets our customer's key behind it, else the end of our id: ``Ada Ltd (ada)``.
+The rule: a name that something else has gets behind it what the customer's metadata say under ``known_as``, else his key, else the end of our
+id: ``Ada Ltd (ada)``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 from billhook.contract import CustomerItem, remote_id
 from billhook_quickbooks.marks import read_mark
 
+KNOWN_AS = "known_as"
+"""The metadata of a customer that tell him from others of his name, for people."""
 LONGEST_NAME = 100
 
 _NOT_IN_NAMES = re.compile(r"[:\t\n\r]+")
@@ -25,7 +28,8 @@ def plain_name(item: CustomerItem) -> str:
 
 def told_apart(item: CustomerItem) -> str:
     """The name with what tells the customer from others of that name."""
-    behind = f" ({_clean(item.customer.key or item.id[-6:])[:40]})"
+    told = item.metadata.get(KNOWN_AS) or item.customer.key or item.id[-6:]
+    behind = f" ({_clean(told)[:40]})"
     return plain_name(item)[: LONGEST_NAME - len(behind)].strip() + behind
 
 

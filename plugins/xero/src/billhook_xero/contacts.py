@@ -12,7 +12,10 @@ from billhook_xero.config import NameClash
 
 Json = Mapping[str, Any]
 
+KNOWN_AS = "known_as"
+"""The metadata of a customer that tell him from others of his name, for people. Where there are none his key does."""
 LONGEST_NAME = 255
+_LONGEST_SUFFIX = 50
 _LONGEST_FILTER = 1700
 
 
@@ -29,6 +32,17 @@ def wanted_name(item: CustomerItem) -> str:
     """The customer's own name."""
     party = item.customer
     return " ".join((party.name or party.key or item.id).split())[:LONGEST_NAME]
+
+
+def wanted_names(items: Sequence[CustomerItem], _standing: Sequence[Json], _clash: NameClash) -> list[str]:
+    """The names to look for first: the customers' own."""
+    return [wanted_name(item) for item in items]
+
+
+def told_apart_names(items: Sequence[CustomerItem], standing: Sequence[Json], clash: NameClash) -> list[str]:
+    """The names to look for then: those of customers whose own is taken by what stands there."""
+    chosen, _ = choose_names(items, standing, clash)
+    return [named.name for named in chosen if named.name != wanted_name(named.item)]
 
 
 def in_filters(names: Sequence[str]) -> Iterator[list[str]]:
@@ -57,7 +71,7 @@ def choose_names(
     refused: dict[str, Rejected] = {}
     used: set[str] = set()
     for item in items:
-        named = _choose(item, taken.get(_folded(wanted_name(item))), used, clash)
+        named = _choose(item, taken, used, clash)
         if named is None:
             refused[item.id] = _taken(wanted_name(item))
             continue
@@ -66,23 +80,37 @@ def choose_names(
     return chosen, refused
 
 
-def _choose(item: CustomerItem, holder: Json | None, used: set[str], clash: NameClash) -> Named | None:
+def _choose(item: CustomerItem, taken: Mapping[str, Json], used: set[str], clash: NameClash) -> Named | None:
     name, known = wanted_name(item), remote_id(item)
-    is_ours = holder is not None and (holder["ContactID"] == known or holder.get("ContactNumber") == item.id)
-    if holder is not None and is_ours:
+    holder = taken.get(_folded(name))
+    if holder is not None and _is_ours(holder, item):
         return Named(item, name, holder["ContactID"])
     if holder is None and _folded(name) not in used:
         return Named(item, name, known)
     if clash is NameClash.SUFFIX:
-        return Named(item, _with_suffix(name, item), known)
+        return _told_apart(item, taken, used)
     if clash is NameClash.ADOPT and holder is not None and known is None and not holder.get("ContactNumber"):
         return Named(item, name, holder["ContactID"])
     return None
 
 
-def _with_suffix(name: str, item: CustomerItem) -> str:
-    suffix = f" ({item.customer.key or item.id})"
-    return name[: LONGEST_NAME - len(suffix)] + suffix
+def _told_apart(item: CustomerItem, taken: Mapping[str, Json], used: set[str]) -> Named:
+    """Under what people know him as, where nobody else has that name; otherwise under our id, which nobody has."""
+    name = _with_suffix(item, item.metadata.get(KNOWN_AS) or item.customer.key or item.id)
+    holder = taken.get(_folded(name))
+    if holder is not None and _is_ours(holder, item):
+        return Named(item, name, holder["ContactID"])
+    is_free = holder is None and _folded(name) not in used
+    return Named(item, name if is_free else _with_suffix(item, item.id), remote_id(item))
+
+
+def _is_ours(holder: Json, item: CustomerItem) -> bool:
+    return bool(holder["ContactID"] == remote_id(item) or holder.get("ContactNumber") == item.id)
+
+
+def _with_suffix(item: CustomerItem, told: str) -> str:
+    suffix = f" ({told[:_LONGEST_SUFFIX]})"
+    return wanted_name(item)[: LONGEST_NAME - len(suffix)] + suffix
 
 
 def _folded(name: str) -> str:

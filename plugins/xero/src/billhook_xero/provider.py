@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 from billhook.contract import (
@@ -46,7 +47,7 @@ from billhook.contract import (
 )
 from billhook_xero import encoding, oauth, preflight, reading, refusals
 from billhook_xero.config import TaxAuthority, XeroCredentials, XeroSettings
-from billhook_xero.contacts import choose_names, in_filters, wanted_name
+from billhook_xero.contacts import choose_names, in_filters, told_apart_names, wanted_names
 from billhook_xero.declaration import DECLARATION, OWN_NUMBERS
 from billhook_xero.findings import REMOVED, Page, allocations_of
 from billhook_xero.representation import paper_of
@@ -66,15 +67,17 @@ class XeroProvider(XeroRequests):
     def sync_customer(self, batch: Batch[CustomerItem, XeroSettings]) -> Steps[CustomerResult]:
         """Read who has these names already, then create and change contacts in one request."""
         standing: list[Json] = []
-        for number, names in enumerate(in_filters([wanted_name(item) for item in batch.items]), start=1):
-            reply = yield self.names_request(batch, number, names)
-            if not refusals.is_success(reply):
-                return dict.fromkeys((item.id for item in batch.items), refusals.refused(reply))
-            page = Page(reply, "Contacts", BATCH)
-            if not page.is_whole:
-                # A name that is not shown may be another contact's, who would be changed in place of ours.
-                return dict.fromkeys((item.id for item in batch.items), _NOT_ALL_SHOWN)
-            standing.extend(page.entries)
+        numbers = count(1)
+        for asked in (wanted_names, told_apart_names):
+            for names in in_filters(asked(batch.items, standing, batch.settings.name_clash)):
+                reply = yield self.names_request(batch, next(numbers), names)
+                if not refusals.is_success(reply):
+                    return dict.fromkeys((item.id for item in batch.items), refusals.refused(reply))
+                page = Page(reply, "Contacts", BATCH)
+                if not page.is_whole:
+                    # A name that is not shown may be another contact's, who would be changed in place of ours.
+                    return dict.fromkeys((item.id for item in batch.items), _NOT_ALL_SHOWN)
+                standing.extend(page.entries)
         chosen, refused = choose_names(batch.items, standing, batch.settings.name_clash)
         if not chosen:
             return refused
