@@ -116,6 +116,25 @@ def test_whoever_stops_it_does_not_wait_for_the_end_of_a_sweep(between, monkeypa
     assert sum(path == "/billing/invoices" for _, path in between.upstream.calls) == 1
 
 
+def test_whoever_stops_it_waits_for_one_step_of_an_invoice_and_not_for_all(between):
+    id = between.upstream.create([a_line("Seats", "100.00", id=LINE)])
+    between.bridge.visit(id)
+    between.engine.run_until_idle()  # a draft: what is left are three steps with a callback each, and more after them
+    running = RunningBridge(between.bridge, between.engine, threads=1)
+
+    def asks_to_stop(request: httpx.Request) -> bool:
+        if request.method == "POST":
+            running.ask_to_stop()
+        return False
+
+    between.upstream.unreachable = asks_to_stop
+    with running:
+        running.wait()
+    assert sum(method == "POST" for method, _ in between.upstream.calls) == 1
+    assert between.upstream.state(id) == "issuing.syncing"
+    assert between.here(id).status == "draft.manual_approval_needed"
+
+
 def test_what_was_stuck_and_is_settled_where_no_sweep_leads_is_stuck_no_more(between):
     id = between.upstream.create([a_line("Seats", "100.00", id=LINE)])
     between.settle()

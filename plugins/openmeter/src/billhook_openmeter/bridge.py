@@ -121,8 +121,8 @@ class Bridge:
         self._post_at = post_at
         self._app_id = app_id
 
-    def visit(self, upstream_id: str) -> Visit:
-        """Do for the invoice whatever can be done now. Raises UpstreamError when OpenMeter can't be asked."""
+    def visit(self, upstream_id: str, *, is_stopping: Callable[[], bool] = lambda: False) -> Visit:
+        """Do for the invoice whatever can be done now, or one step more once it is to stop. Raises UpstreamError when OpenMeter can't be asked."""
         done: list[Step] = []
         refused: _Taken | None = None
         for _ in range(MOST_STEPS):
@@ -143,6 +143,8 @@ class Bridge:
             if taken.stuck is not None or taken.step is Step.WAIT:
                 return Visit(upstream_id, tuple(done), taken.stuck)
             done.append(taken.step)
+            if is_stopping():
+                return Visit(upstream_id, tuple(done))
         log.warning("invoice %s upstream took %d steps in one visit; the next one goes on", upstream_id, MOST_STEPS)
         return Visit(upstream_id, tuple(done))
 

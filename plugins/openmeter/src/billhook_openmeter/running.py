@@ -142,7 +142,7 @@ class RunningBridge:
 
     def _visit(self, upstream_id: str) -> None:
         try:
-            visit = self._bridge.visit(upstream_id)
+            visit = self._bridge.visit(upstream_id, is_stopping=self._stopping.is_set)
         except UpstreamRefusesUs:
             raise
         except UpstreamError as error:
