@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from conftest import Between
 from stand_in import OpenMeterStandIn, a_line
 
 from billhook import InvoiceView, ValidationIssue, hookimpl
 from billhook_openmeter import Step, UpstreamError
+
+if TYPE_CHECKING:
+    from conftest import Between
 
 LINE = "01JANE00000000000000000001"
 ADA = {"id": "01JCVST0MER00000000000000A", "name": "Ada", "key": "ada"}

@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from itertools import count
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from conftest import Between
 from stand_in import OpenMeterStandIn, a_line
 
 from billhook.testing.crash import Crashes, Run
 from billhook_openmeter import UpstreamError
+
+if TYPE_CHECKING:
+    from conftest import Between
 
 CHARGED, SENT = "01J00000000000000000000001", "01J00000000000000000000002"
 LINES = {CHARGED: "01JANE0000000000000000000A", SENT: "01JANE0000000000000000000B"}

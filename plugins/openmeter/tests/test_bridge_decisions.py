@@ -120,6 +120,12 @@ def test_what_was_told_once_is_not_told_again_and_tried_again_when_upstream_asks
     assert {decide(Situation(*pair, told=True)) for pair in asked} == {Step.RETRY}
 
 
+def test_what_is_owed_upstream_is_brought_as_it_is_there_before_it_is_issued():
+    owed = {U.PAYMENT_PENDING, U.PAYMENT_FAILED, U.ACTION_REQUIRED, U.OVERDUE, U.PAID}
+    assert {decide(Situation(upstream, H.READY, current=False)) for upstream in owed} == {Step.MIRROR}
+    assert {decide(Situation(upstream, H.READY)) for upstream in owed} == {Step.APPROVE}
+
+
 def test_what_is_asked_for_here_already_is_not_asked_for_again():
     assert not [each for each in EVERYTHING if each.asked and decide(each) in ACTS_HERE]
 

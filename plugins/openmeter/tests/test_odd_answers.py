@@ -6,14 +6,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import count
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from conftest import Between
 from stand_in import a_line
 
+from billhook.clock import TurnedClock
 from billhook_openmeter import OpenMeter, UpstreamError, client
 from billhook_openmeter.client import LONGEST_WAIT_SECONDS
+
+if TYPE_CHECKING:
+    from conftest import Between
 
 Answer = Callable[[httpx.Request], httpx.Response]
 PAGE = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -105,18 +109,16 @@ def test_how_long_openmeter_asks_to_be_left_alone_is_told(between, told, seconds
 
 
 def test_no_request_at_all_is_sent_before_that_time_is_over(between):
-    now, sent = [0.0], count()
+    clock, sent = TurnedClock(datetime.now(UTC)), count()
     between.upstream.busy = lambda _request: "7" if next(sent) == 0 else None
-    upstream = OpenMeter(
-        "http://openmeter.test", between.upstream.token, client=between.upstream.client(), now_seconds=lambda: now[0]
-    )
+    upstream = OpenMeter("http://openmeter.test", between.upstream.token, client=between.upstream.client(), clock=clock)
     with pytest.raises(UpstreamError, match="429"):
         list(upstream.invoice_ids(["draft.syncing"]))
-    now[0] = 6.9
+    clock.advance(timedelta(seconds=6))
     with pytest.raises(UpstreamError, match="asks to be left alone"):
         upstream.customer("01JCVST0MER00000000000000A")
     assert next(sent) == 1
-    now[0] = 7.0
+    clock.advance(timedelta(seconds=1))
     assert list(upstream.invoice_ids(["draft.syncing"])) == []
 
 

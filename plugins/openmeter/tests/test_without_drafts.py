@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Between
 from no_drafts import SandboxWithoutDrafts
 from stand_in import a_line
 
 from billhook_openmeter import PostAt
+
+if TYPE_CHECKING:
+    from conftest import Between
 
 LINE = "01JANE00000000000000000001"
 REFUSED = {"sandbox/issue": "reject"}

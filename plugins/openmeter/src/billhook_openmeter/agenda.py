@@ -47,7 +47,7 @@ class Agenda:
     def paused_seconds(self) -> float:
         """How long nothing is given out yet."""
         with self._changed:
-            return max(self._paused_until_seconds - self._now_seconds(), 0.0)
+            return max(self._paused_until_seconds - self._now_seconds(), 0)
 
     def succeeded(self, id: str) -> None:
         """Begin to wait anew at its next failure."""

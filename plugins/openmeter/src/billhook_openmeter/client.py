@@ -5,17 +5,18 @@ Any 2xx is success: the documents say 204 without a body, the server answers 200
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
+from billhook import SystemClock
+from billhook.clock import Clock
 from billhook_openmeter import wire
 
 DEFAULT_PREFIX = "/api/v1"
@@ -62,12 +63,12 @@ class OpenMeter:
         *,
         prefix: str = DEFAULT_PREFIX,
         client: httpx.Client | None = None,
-        now_seconds: Callable[[], float] = time.monotonic,
+        clock: Clock | None = None,
     ) -> None:
         self.base = url.rstrip("/") + "/" + prefix.strip("/")
         self._client = client or httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
-        self._now_seconds = now_seconds
-        self._left_alone_until_seconds = now_seconds()
+        self._clock = clock or SystemClock()
+        self._left_alone_until_seconds = self._clock.monotonic()
         self._headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def invoice(self, invoice_id: str) -> wire.Invoice | None:
@@ -122,16 +123,16 @@ class OpenMeter:
         except httpx.HTTPError as error:
             raise UpstreamError(f"OpenMeter at {self.base} can't be reached ({type(error).__name__}).") from error
         wait_seconds = (
-            None if answer.is_success else _wait_seconds(answer.headers.get("retry-after"), datetime.now(UTC))
+            None if answer.is_success else _wait_seconds(answer.headers.get("retry-after"), self._clock.now())
         )
         self._left_alone_until_seconds = max(
-            self._left_alone_until_seconds, self._now_seconds() + (wait_seconds or 0.0)
+            self._left_alone_until_seconds, self._clock.monotonic() + (wait_seconds or 0)
         )
         return answer
 
     def _leave_alone(self) -> None:
         """Send nothing while OpenMeter asks for that, whichever request it asked at."""
-        left = self._left_alone_until_seconds - self._now_seconds()
+        left = self._left_alone_until_seconds - self._clock.monotonic()
         if left > 0:
             raise _asked_to_wait(f"OpenMeter at {self.base} asks to be left alone.", left)
 
@@ -141,7 +142,7 @@ class OpenMeter:
                 f"OpenMeter at {self.base} does not accept the token ({answer.status_code}). Give another one."
             )
         if not answer.is_success:
-            left = self._left_alone_until_seconds - self._now_seconds()
+            left = self._left_alone_until_seconds - self._clock.monotonic()
             raise _asked_to_wait(f"OpenMeter answered {answer.status_code}: {_detail(answer)}", left)
         return answer
 
@@ -179,9 +180,9 @@ def _wait_seconds(told: str | None, now: datetime) -> float | None:
     if told is None:
         return None
     if told.strip().isdecimal():
-        return min(float(told), LONGEST_WAIT_SECONDS)
+        return min(int(told), LONGEST_WAIT_SECONDS)
     with suppress(ValueError, TypeError):
-        return min(max((parsedate_to_datetime(told) - now).total_seconds(), 0.0), LONGEST_WAIT_SECONDS)
+        return min(max((parsedate_to_datetime(told) - now).total_seconds(), 0), LONGEST_WAIT_SECONDS)
     return None
 
 

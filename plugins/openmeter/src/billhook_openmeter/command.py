@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -137,7 +137,7 @@ def _left_alone(ask: Callable[[], T]) -> T:
         except UpstreamError as error:
             if error.wait_seconds is None or error.wait_seconds > LONGEST_WAIT_SECONDS:
                 raise
-            time.sleep(error.wait_seconds)
+            threading.Event().wait(error.wait_seconds)
     return ask()
 
 
