@@ -27,6 +27,10 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
         (r"apps credentials (\w+)(?: --credential \S+)*", rf"PUT {OWN_PATHS}/apps/\1/credentials"),
         (r"apps check (\w+)", rf"POST {OWN_PATHS}/apps/\1/check"),
         (r"apps enable (\w+)", rf'PATCH {OWN_PATHS}/apps/\1 with {{"enabled": true}}'),
+        (
+            r"apps update (\w+) --set (\w+)=(\w+)",
+            rf'PATCH {OWN_PATHS}/apps/\1 with all of its "settings", and in them "\2": \3',
+        ),
         (r"apps install (\w+)", rf'POST {OWN_PATHS}/apps with "type": "\1"'),
         (r"invoices show (\w+)", rf"GET {OWN_PATHS}/invoices/\1"),
         (r"invoices doubts", f"GET {OWN_PATHS}/doubts"),
