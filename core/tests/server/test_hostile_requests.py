@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from itertools import cycle, islice
 from typing import Any
 
 import httpx
@@ -20,7 +21,8 @@ from billhook.testing.builders import an_id
 
 CALLBACK = f"/api/v1/apps/custom-invoicing/{an_id(1)}/draft/synchronized"
 DEEP = b'{"a":' * (DEEPEST_JSON + 1) + b"1" + b"}" * (DEEPEST_JSON + 1)
-BODIES: dict[str, bytes] = {
+# Refused before anybody looks which operation is meant, so each operation gets some of them.
+BROKEN: dict[str, bytes] = {
     "no JSON": b"{not json",
     "half a text": b'{"name": "',
     "too deep": DEEP,
@@ -28,12 +30,16 @@ BODIES: dict[str, bytes] = {
     "not a number": b'{"name": NaN, "trigger": Infinity}',
     "a key twice": b'{"name": "a", "name": "b"}',
     "no UTF-8": b'{"name": "\xff"}',
+    "a huge number": b'{"name": ' + b"9" * 5000 + b', "limit": 1e999999}',
+    "an endless number": b'{"name": 1e999999}',
+}
+SOME = 3
+# Read by the operation.
+STRANGE: dict[str, bytes] = {
     "a list": b"[]",
     "a text": b'"text"',
     "a number": b"1",
     "nothing": b"null",
-    "a huge number": b'{"name": ' + b"9" * 5000 + b', "limit": 1e999999}',
-    "an endless number": b'{"name": 1e999999}',
     "half a letter": b'{"name": "\\ud800", "trigger": "\\ud800", "type": "\\ud800"}',
     "a NUL": b'{"name": "a\\u0000b", "trigger": "a\\u0000", "type": "a\\u0000"}',
     "empty objects": b'{"name": {}, "type": {}, "trigger": {}, "invoicing": {"invoiceNumber": {}}, "labels": []}',
@@ -61,11 +67,11 @@ def assert_refused(answer: httpx.Response) -> None:
 
 
 def test_no_body_breaks_any_operation(served):
-    before = served.shop.counts()
+    before, broken = served.shop.counts(), cycle(BROKEN.values())
     for method, path, operation in operations(served):
         if "requestBody" not in operation:
             continue
-        for body in BODIES.values():
+        for body in (*STRANGE.values(), *islice(broken, SOME)):
             answer = served.http().request(method, filled(path, an_id(77)), content=body, headers=JSON)
             assert_refused(answer)
     assert served.shop.counts() == before
@@ -107,7 +113,7 @@ def test_a_charset_is_fine(served):
     assert served.http().post(CALLBACK, content=b'{"invoicing": {}}', headers=headers).status_code == 404
 
 
-@pytest.mark.parametrize("body", [b for b in BODIES.values() if b.startswith((b"{not", b"[[", b'{"a":{'))])
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
 def test_deep_and_broken_json_is_refused_alike(body):
     with pytest.raises(Refusal):
         json_of(body)
