@@ -115,7 +115,7 @@ def test_a_call_too_early_is_counted():
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part != "fairness"])
 def test_each_part_prints_its_figures(part, capsys, tmp_path):
-    sizes = ["--invoices", "4", "--rounds", "1", "--rows", "4", "8", "--channels", "4"]
+    sizes = ["--invoices", "12", "--rounds", "1", "--rows", "4", "8", "--channels", "4"]
     _run("--only", part, "--store", "sqlite", "--json", *sizes, "--folder", str(tmp_path))
     check(json.loads(capsys.readouterr().out)["figures"])
 

@@ -37,8 +37,8 @@ COPIED: dict[str, tuple[str, ...]] = {
 def measure_growth(store: Store, n: int, rounds: int, few: int, many: int) -> list[Figure]:
     """``n`` invoices through three steps, in turn beside ``few`` invoices and beside ``many``."""
     small, large = store.fresh(), store.fresh()
-    fill(store, small, few)
-    fill(store, large, many)
+    fill(store, small, few, customers_for=n)
+    fill(store, large, many, customers_for=n)
     room = [store.bytes_on_disk(large) / many]
     seconds: dict[str, list[float]] = {small: [], large: []}
     for number in range(rounds):
@@ -60,10 +60,10 @@ def measure_growth(store: Store, n: int, rounds: int, few: int, many: int) -> li
     ]
 
 
-def fill(store: Store, url: str, invoices: int) -> None:
-    """A database with so many invoices, all paid: a few hundred real ones and copies of them."""
+def fill(store: Store, url: str, invoices: int, *, customers_for: int = 0) -> None:
+    """A database with so many invoices, all paid: a few hundred real ones and copies of them. ``customers_for`` so many more to come."""
     pattern = min(invoices, PATTERN)
-    prepare_empty(url, pattern)
+    prepare_empty(url, max(pattern, customers_for))
     submit(url, pattern, "pattern")
     _work_seconds(url)
     store.run(url, list(copy_statements(store.name, invoices // pattern - 1)))
