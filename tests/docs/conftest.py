@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,26 +16,41 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from describing import describe
 
+HERE = Path(__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of somebody who installed every member: the command `billhook`, and providers that are found."""
     home = tmp_path_factory.mktemp("reader")
     put_command(home / "python3", "")
     put_command(home / "pip", str(Path(__file__).with_name("install.py")))
-    put_command(home / "billhook", '-c "from billhook.cli import main; main()"')
     members = [ROOT / "core", *sorted((ROOT / "contrib").iterdir()), *sorted((ROOT / "plugins").iterdir())]
     for member in members:
         describe(member, home)
     paths = [str(home), *(str(member / "src") for member in members), os.environ.get("PYTHONPATH", "")]
-    return {
+    environment = {
         **os.environ,
         "PATH": f"{home}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PYTHONUNBUFFERED": "1",
     }
+    with ready(environment) as at:
+        put_command(home / "billhook", f'-I -S "{HERE / "asking.py"}" "{at}"')
+        yield environment
+
+
+@contextmanager
+def ready(environment: Mapping[str, str]) -> Iterator[Path]:
+    """A process that becomes the command whenever it is asked at that socket."""
+    with tempfile.TemporaryDirectory(prefix="billhook-") as folder:  # short, because a socket's path has to be
+        at = Path(folder) / "ready"
+        command = [sys.executable, HERE / "ready.py", at]
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            yield at
 
 
 def put_command(path: Path, arguments: str) -> None:

@@ -42,7 +42,7 @@ def acme(tmp_path_factory):
 
     def run(*command):
         env = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
             "PYTHONPATH": os.pathsep.join(paths),
             "MYPYPATH": "" if OURS.name == "site-packages" else str(OURS),
         }

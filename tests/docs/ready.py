@@ -1,0 +1,90 @@
+"""Becomes the command `billhook`, in a process of its own, whenever that is asked for: what every command imports is imported once.
+
+    python ready.py SOCKET
+
+It says `ready` once it listens there to who runs asking.py, and ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import random
+import select
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import billhook.cli
+import billhook.engine.engine  # what nearly every command needs
+
+NUMBER_BYTES = 4
+
+
+def main(path: str) -> None:
+    """Listen. Only a process that was asked to be the command comes out of it."""
+    for module in pkgutil.iter_modules(billhook.cli.__path__, "billhook.cli."):
+        importlib.import_module(module.name)
+    asked, files = _await(path)
+    _put_on(asked, files)
+    billhook.cli.main()
+
+
+def _await(path: str) -> tuple[dict[str, Any], Sequence[int]]:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for whom it began
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        print("ready", flush=True)  # noqa: T201 - to whoever started this process
+        while True:
+            heard, _, _ = select.select([listener, sys.stdin], [], [])
+            if sys.stdin in heard:
+                sys.exit()
+            connection, _ = listener.accept()
+            with connection:
+                if os.fork() == 0:
+                    return _taken(connection)
+
+
+def _taken(connection: socket.socket) -> tuple[dict[str, Any], Sequence[int]]:
+    """What is asked for and the three standard files. The process that returns is to do it; this one stays, and tells how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    length, files, _, _ = socket.recv_fds(connection, NUMBER_BYTES, 3)
+    with connection.makefile("rb") as lines:
+        asked = json.loads(lines.read(int.from_bytes(length)))
+    doing = os.fork()
+    if doing == 0:
+        return asked, files
+    for file in files:
+        os.close(file)
+    connection.sendall(doing.to_bytes(NUMBER_BYTES))
+    _, status = os.waitpid(doing, 0)
+    connection.sendall(bytes([os.waitstatus_to_exitcode(status) & 0xFF]))
+    os._exit(0)
+
+
+def _put_on(asked: dict[str, Any], files: Sequence[int]) -> None:
+    """Have the arguments, folder, environment and standard files of whoever asks, as if started there."""
+    for place, file in enumerate(files):
+        os.dup2(file, place)
+        os.close(file)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
+    os.chdir(asked["folder"])
+    ours, theirs = _paths(os.environ), _paths(asked["environment"])
+    sys.path[:] = ["", *theirs, *(path for path in sys.path[1:] if path not in ours)]
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    sys.argv = ["billhook", *asked["arguments"]]
+    random.seed()
+
+
+def _paths(environment: Any) -> list[str]:
+    return [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
