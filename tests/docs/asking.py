@@ -1,7 +1,8 @@
-"""Asks ready.py to be the command `billhook` with these arguments, files, folder and environment, and ends as that ends. What
-it is told by a signal it tells on.
+"""Asks ready.py to be the command `billhook` with these arguments, files, folder and environment, and ends as that ends.
 
-python asking.py SOCKET ARGUMENT...
+    python asking.py SOCKET ARGUMENT...
+
+A signal that asks it to end is told on.
 """
 
 from __future__ import annotations
