@@ -58,10 +58,11 @@ class NotFound(BillhookError):
     """No such thing in this namespace."""
 
     code = "not_found"
+    _cure = "List what is there, or check the namespace."
 
     def __init__(self, kind: str, id: str, namespace: str | None = None, *, there_are: Sequence[str] = ()) -> None:
         where = f" in namespace {_shown(namespace)!r}" if namespace else ""
-        cure = f"There are: {', '.join(there_are)}." if there_are else "List what is there, or check the namespace."
+        cure = f"There are: {', '.join(there_are)}." if there_are else self._cure
         super().__init__(f"There is no {kind} {_shown(id)!r}{where}. {cure}")
         self.kind = kind
         self.id = id

@@ -103,6 +103,7 @@ def test_an_invoice_that_enforces_tax_is_freed_by_the_call_that_its_issue_names(
     served.ns.profiles.amend(served.ns.profiles.default().id, workflow={"tax_enforced": True})
     id = served.shop.submit()
     (issue,) = shown_v1(served, id)["validationIssues"]
+    assert [each["message"] for each in standing(served, id)["issues"]] == [issue["message"]]
     _, _, call = issue["message"].partition("not enforce tax: ")
     method, path, _, said = call.split(" ", 3)
     body = json.loads(said)
@@ -238,11 +239,18 @@ def test_a_doubt_is_settled_by_the_call_that_its_issue_names(in_doubt):
 
 
 @pytest.mark.parametrize(
-    "said", [{"answer": "found"}, {"answer": "absent", "external_id": "x"}, {"answer": "perhaps"}, {}]
+    "said, path",
+    [
+        ({"answer": "found"}, "/external_id"),
+        ({"answer": "absent", "external_id": "x"}, "/external_id"),
+        ({"answer": "perhaps"}, "/answer"),
+        ({}, "/answer"),
+    ],
 )
-def test_an_answer_to_a_doubt_that_is_none_is_refused(in_doubt, said):
+def test_an_answer_to_a_doubt_that_is_none_is_refused_at_its_place(in_doubt, said, path):
     served, id = in_doubt()
-    served.problem("POST", f"{OWN}/doubts/{id}/resolve", 400, json=said)
+    problem = served.problem("POST", f"{OWN}/doubts/{id}/resolve", 400, json=said)
+    assert problem["extensions"]["path"] == path
     assert served.shop.get(id).in_doubt
 
 

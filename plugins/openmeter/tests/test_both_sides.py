@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from objecting import Objection
 from stand_in import OpenMeterStandIn, a_line
 
-from billhook import InvoiceView, ValidationIssue, hookimpl
 from billhook_openmeter import Step, UpstreamError
 
 if TYPE_CHECKING:
@@ -29,20 +29,6 @@ def found(between: Between) -> dict[str, str | None]:
     """What a sweep of a bridge that has just started finds stuck."""
     bridge = between.bridge
     return {id: bridge.visit(id).stuck for id in bridge.ids_to_visit()}
-
-
-class Objection:
-    """A host's own check, which can be lifted."""
-
-    is_raised = True
-
-    @hookimpl
-    def validate_invoice(self, invoice: InvoiceView) -> list[ValidationIssue] | None:
-        if not self.is_raised:
-            return None
-        return [
-            ValidationIssue(severity="critical", message="Not this customer.", component="host", code="host_objects")
-        ]
 
 
 # Money on one side alone.

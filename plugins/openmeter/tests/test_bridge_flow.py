@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from objecting import Objection
 from stand_in import OpenMeterStandIn, a_line
 
 from billhook import InvoiceView, ValidationIssue, hookimpl
@@ -294,20 +295,6 @@ def test_amounts_that_no_currency_has_stop_the_invoice_before_anything_is_sent(b
     assert "100.005, which is no amount of EUR" in between.bridge.visit(id).stuck
     between.settle()
     assert not between.books.ledger.documents()
-
-
-class Objection:
-    """A host's own check, which can be lifted."""
-
-    is_raised = True
-
-    @hookimpl
-    def validate_invoice(self, invoice: InvoiceView) -> list[ValidationIssue] | None:
-        if not self.is_raised:
-            return None
-        return [
-            ValidationIssue(severity="critical", message="Not this customer.", component="host", code="host_objects")
-        ]
 
 
 def test_a_draft_that_fails_here_fails_upstream_and_a_retry_there_is_one_here(between_with):

@@ -228,9 +228,10 @@ def retry(
     if bool(invoices) == all_failed:
         raise typer.BadParameter("Name invoices, or say --all-failed.", param_hint="INVOICE")
     with session.billing() as billing:
-        results = [_retried(billing, invoice) for invoice in invoices] or [
-            _shown(each) for each in billing.retry_failed()
-        ]
+        if all_failed:
+            results = [_shown(each) for each in billing.retry_failed()]
+        else:
+            results = [_retried(billing, invoice) for invoice in invoices]
     left = sum("reason" in result for result in results)
     counted = {"retried": len(results) - left, "left": left}
     session.answer({"items": results, **counted}, lambda: _retried_page(results, counted))
@@ -296,12 +297,8 @@ def _retried(billing: Namespace, invoice: str) -> dict[str, Any]:
 
 def _shown(retried: Retried) -> dict[str, Any]:
     """One of all, as one that was named shows."""
-    shown = {retried.kind: retried.id, "id": retried.id, "key": retried.key, "status": retried.status}
-    return (
-        {**shown, "code": retried.code, "reason": retried.reason}
-        if retried.is_left
-        else {**shown, "waits": retried.waits}
-    )
+    ended = {"code": retried.code, "reason": retried.reason} if retried.is_left else {"waits": retried.waits}
+    return {retried.kind: retried.id, "id": retried.id, "key": retried.key, "status": retried.status, **ended}
 
 
 def _retried_page(results: Sequence[Mapping[str, Any]], counted: Mapping[str, int]) -> RenderableType:
@@ -309,9 +306,7 @@ def _retried_page(results: Sequence[Mapping[str, Any]], counted: Mapping[str, in
 
     if not results:
         return "Nothing had failed."
-    rows = [
-        (_named(each), each.get("status"), each.get("reason") or _WAITS[bool(each.get("waits"))]) for each in results
-    ]
+    rows = [(_named(each), each.get("status"), each.get("reason") or _waits(each)) for each in results]
     told = f"{counted['retried']} tried again, {counted['left']} left."
     return Group(table(("document", "status now", "because"), rows), told)
 
@@ -321,4 +316,5 @@ def _named(result: Mapping[str, Any]) -> str:
     return f"credit note {name}" if "credit_note" in result else str(name)
 
 
-_WAITS = {True: "An operation is under way; it is tried again when that ends.", False: None}
+def _waits(result: Mapping[str, Any]) -> str | None:
+    return "An operation is under way; it is tried again when that ends." if result.get("waits") else None

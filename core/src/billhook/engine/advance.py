@@ -228,6 +228,11 @@ class Advancer:
         unsent_payments.ask(self, unit, row, payments.open_payment(unit, row, app.id))
 
 
+def _refusal_of(row: InvoiceRow, way: Refused) -> str:
+    where = f" See billhook invoices show {row.id}" if way.code == CANNOT_ADVANCE else ""
+    return f"Invoice {row.id}: {way.message}{where}"
+
+
 def _stop(unit: Unit) -> State | None:
     # In a host's transaction no final number is taken: the engine goes on after commit.
     return State.DRAFT_READY_TO_ISSUE if unit.bound else None
@@ -335,8 +340,3 @@ _OWES_NOTHING = frozenset({State.PAID, State.VOIDED})
 _DELETING = frozenset(state for state in State if state.startswith("delete"))
 _STAMPS: Mapping[State, str] = {State.VOIDED: "voided_at", **dict.fromkeys(_DELETING, "deleted_at")}
 _BEFORE_ISSUE = frozenset(state for state in State if state.startswith(("draft.", "issuing.")))
-
-
-def _refusal_of(row: InvoiceRow, way: Refused) -> str:
-    where = f" See billhook invoices show {row.id}" if way.code == CANNOT_ADVANCE else ""
-    return f"Invoice {row.id}: {way.message}{where}"

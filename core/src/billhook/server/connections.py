@@ -31,6 +31,15 @@ class OAuth2Client:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+class NotUnderWay(NotFound):
+    """No connection is under way with that state: it may be over, or may have been begun at another server."""
+
+    _cure = "It came to its end, is older than half an hour, or was begun elsewhere. Begin again."
+
+    def __init__(self, state: str, namespace: str) -> None:
+        super().__init__("connection under way with state", state, namespace)
+
+
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
     namespace: str
@@ -122,7 +131,7 @@ class ConnectionsUnderWay:
         with self._lock:
             found = self._under_way.get(state)
             if found is None or found.namespace != billing.name or found.until <= self._clock.now():
-                raise _not_under_way(state, billing.name)
+                raise NotUnderWay(state, billing.name)
             return self._under_way.pop(state)
 
 
@@ -130,15 +139,6 @@ def connections_of(request: Request) -> ConnectionsUnderWay:
     """Those of the application that serves this request."""
     under_way: ConnectionsUnderWay = request.app.state.connections
     return under_way
-
-
-def _not_under_way(state: str, namespace: str) -> NotFound:
-    error = NotFound("connection under way with state", state, namespace)
-    there_is_none = str(error).partition(". ")[0]
-    error.args = (
-        f"{there_is_none}: it came to its end, is older than half an hour, or was begun elsewhere. Begin again.",
-    )
-    return error
 
 
 def _chosen(grant: Grant, account_ids: Sequence[str]) -> Sequence[Account]:

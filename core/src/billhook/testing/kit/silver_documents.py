@@ -11,7 +11,8 @@ from billhook.contract import Capability, Done, InvoiceItem, Rejected
 from billhook.domain.invoice import InvoiceDraft
 from billhook.domain.issue import Severity
 from billhook.testing.builders import a_line, an_invoice
-from billhook.testing.kit.bench import Bench, Worked
+from billhook.testing.desk import Ran
+from billhook.testing.kit.bench import Bench
 from billhook.testing.kit.check import Check, Exempt, Tier, Verdict
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.rules import Rule
@@ -266,12 +267,10 @@ def _edited(examination: Examination) -> str | None:
 def _reworded(examination: Examination) -> str | None:
     before, after = WORDS
     with examination.bench() as bench:
-        item = _worded(bench, before)
-        first = bench.work(C.SYNC_DRAFT, item)
+        first = bench.run(C.SYNC_DRAFT, _worded(bench, before))
         if not _says(first, before):
             raise Refused("the names of lines are not sent")
-        standing = first.outcomes[item.id].result.external_id
-        again = bench.work(C.SYNC_DRAFT, replace(_worded(bench, after), external_id=standing))
+        again = bench.run(C.SYNC_DRAFT, replace(_worded(bench, after), external_id=first.result.external_id))
     return None if _says(again, after) else f"its lines are named {after} now, and nothing that is sent says so"
 
 
@@ -282,9 +281,9 @@ def _worded(bench: Bench, name: str) -> InvoiceItem:
     return bench.invoice_item(1, draft.model_copy(update={"lines": lines}))
 
 
-def _says(worked: Worked, name: str) -> bool:
+def _says(ran: Ran, name: str) -> bool:
     """Whether something was sent with that name in it."""
-    return any(name.encode() in call.signed.body for call in worked.calls)
+    return any(name.encode() in request.body for request in ran.sent)
 
 
 def an_edited_customer_stays_one(examination: Examination) -> Verdict:
