@@ -281,3 +281,9 @@ class TestShaping:
             take(desk, numbers, long, app=self.app(desk, {"books": [Stamp()]}))
         assert refused.value.code == "number_too_long"
         assert take(desk, numbers, long).sequence == 1
+
+    def test_where_values_may_be_left_out_no_gap_is_told(self, desk, numbers):
+        independent(desk, numbers, a_document("d1"))
+        with pytest.raises(InvalidInput, match="nothing to audit") as refused:
+            numbers.audit("acme", "draft")
+        assert refused.value.code == "number_series_of_other_kind"

@@ -16,5 +16,8 @@ class NumberCommands(SeriesCommands):
         self._numbers = numbers
 
     def audit(self, series_name: str) -> dict[str, GapAudit]:
-        """What is missing, repeated or cancelled in each counter of a gapless series, by counter. Raises NotFound."""
+        """What is missing, repeated or cancelled in each counter of a gapless series, by counter.
+
+        Raises NotFound, and InvalidInput for an independent series.
+        """
         return self._numbers.audit(self._namespace, series_name)

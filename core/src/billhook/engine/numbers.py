@@ -139,9 +139,13 @@ class Numbers:
         unit.tx.execute(sa.update(_taken).where(_taken.c.document_id == document_id).values(cancelled=1))
 
     def audit(self, namespace: str, series_name: str) -> dict[str, GapAudit]:
-        """What is missing, repeated or cancelled in each counter of a gapless series. Raises NotFound."""
+        """What is missing, repeated or cancelled in each counter of a gapless series.
+
+        Raises NotFound, and InvalidInput for an independent series: nothing remembers which of its values documents have.
+        """
         with self._context.database.read() as tx:
             series = read_series(tx, namespace, series_name)
+            _refuse_independent(series)
             following = self._counters(tx, namespace, series_name)
             taken = self._all_taken(tx, namespace, series_name)
         keys = sorted({*following, *taken})
@@ -167,6 +171,14 @@ class Numbers:
             issued = IssuedNumber(row.sequence, row.number, row.document_id, bool(row.cancelled))
             by_counter[row.series].append(issued)
         return by_counter
+
+
+def _refuse_independent(series: Series) -> None:
+    if series.kind is SeriesKind.INDEPENDENT:
+        raise InvalidInput(
+            "number_series_of_other_kind",
+            f"The series {series.name!r} is independent: its numbers may leave gaps, and there is nothing to audit. Name a gapless one.",
+        )
 
 
 def number_for(series: Series, document: NumberedDocument, sequence: int, app: AppHandle | None = None) -> str:

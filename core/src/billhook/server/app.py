@@ -30,6 +30,7 @@ from billhook.server.own import (
     doubts,
     invoices as own_invoices,
     issues,
+    numbers,
 )
 from billhook.server.problems import on_error
 from billhook.server.readiness import Readiness
@@ -86,6 +87,7 @@ OWN_ROUTERS: tuple[APIRouter, ...] = (
     issues.router,
     doubts.router,
     credit_notes.router,
+    numbers.router,
 )
 NO_CLIENTS: Mapping[str, OAuth2Client] = MappingProxyType({})
 

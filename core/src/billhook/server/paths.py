@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from starlette.routing import Match, Route
+from collections.abc import Iterable
+
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 API_PREFIXES = ("/api/", "/v3/")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def route_path(scope: Scope) -> str:
@@ -30,6 +33,17 @@ def route_taken(scope: Scope) -> str | None:
         return None
     called, own = route_path(scope).split("/"), str(declared).split("/")[1:]
     return "/".join([*called[: len(called) - len(own)], *own])  # a router does not know the prefix that it was given
+
+
+def methods_taken(scope: Scope) -> list[str]:
+    """The methods that the path takes, of whichever routes. A route by itself knows only its own."""
+    place = {"type": "http", "path": scope["path"], "root_path": scope.get("root_path", "")}
+    taken = [method for method in METHODS if _is_taken(scope["app"].routes, {**place, "method": method})]
+    return [*taken, "HEAD"] if "GET" in taken else taken
+
+
+def _is_taken(routes: Iterable[BaseRoute], scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
 
 
 def is_api(scope: Scope) -> bool:

@@ -18,7 +18,7 @@ from starlette.types import Scope
 from billhook import errors
 from billhook.domain.parsing import in_words_of_json, pointer
 from billhook.errors import BillhookError, InvalidInput, Problem
-from billhook.server.paths import route_path
+from billhook.server.paths import methods_taken, route_path
 from billhook.server.ways_out import over_http
 
 PROBLEM_JSON = "application/problem+json"
@@ -105,7 +105,10 @@ def http_problem(scope: Scope, error: HTTPException) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     code = getattr(error, "code", None) or phrase.lower().replace(" ", "_")
     detail = error.detail if error.detail != phrase else _DETAILS.get(error.status_code, phrase)
-    return problem(scope, error.status_code, detail, [Problem(code, detail)], headers=error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(methods_taken(scope))}
+    return problem(scope, error.status_code, detail, [Problem(code, detail)], headers=headers)
 
 
 def validation_problem(scope: Scope, error: RequestValidationError) -> Response:
@@ -167,7 +170,7 @@ async def on_error(request: Request, error: Exception) -> Response:
 
 _DETAILS: Mapping[int, str] = {
     404: "There is nothing at this path. The document at /openapi.json lists what is there.",
-    405: "This path does not take that method. The document at /openapi.json lists what it takes.",
+    405: "This path does not take that method. The header Allow lists what it takes.",
 }
 
 

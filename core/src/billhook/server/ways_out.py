@@ -48,6 +48,7 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
             r"customers link (\w+) (\w+) --external-id (\w+)",
             rf'PUT {OWN_PATHS}/customers/\1/apps/\2 with "external_id": "\3"',
         ),
+        (r"numbers define", f"PUT {OWN_PATHS}/numbers/SERIES"),
     )
 )
 """What each command is over HTTP."""
