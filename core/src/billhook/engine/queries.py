@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -12,35 +12,25 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billhook.contract.declaration import Capability
 from billhook.domain.ids import Ulid
 from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import ValidationIssue
 from billhook.domain.lifecycle import Action, State, is_failed, is_mutable
 from billhook.domain.period import UtcDatetime
-from billhook.domain.workflow import CollectionMethod
 from billhook.engine.annotations import annotations_of
-from billhook.engine.doubted import IN_DOUBT
 from billhook.engine.foretelling import Foretelling
 from billhook.engine.invoice_filter import InvoiceFilter, invoices_where
 from billhook.engine.invoice_row import COLUMNS, InvoiceRow, invoice_view
 from billhook.engine.moments import from_micros, maybe_from_micros
 from billhook.engine.paging import check_page
-from billhook.engine.payments import has_open
-from billhook.engine.records import AppStatus, Page
+from billhook.engine.records import Page
 from billhook.engine.unit import Unit
-from billhook.engine.work import until_customer
+from billhook.engine.waits import Waits
 from billhook.errors import NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
-_invoice, _issue, _command, _operation, _work = (
-    schema.invoice,
-    schema.validation_issue,
-    schema.pending_command,
-    schema.operation,
-    schema.work,
-)
+_invoice, _issue, _command = schema.invoice, schema.validation_issue, schema.pending_command
 
 
 class ReportedIssue(ValidationIssue):
@@ -143,7 +133,6 @@ def details_of(unit: Unit, rows: Sequence[InvoiceRow]) -> tuple[InvoiceDetails, 
 
 
 def _details(unit: Unit, row: InvoiceRow, around: _Around, foretelling: Foretelling) -> InvoiceDetails:
-    pause = around.pauses.get(row.id)
     return InvoiceDetails(
         invoice=view_of(unit, row),
         available_actions=foretelling.actions(row),
@@ -156,30 +145,14 @@ def _details(unit: Unit, row: InvoiceRow, around: _Around, foretelling: Foretell
             for payment in sorted(unit.payments_of(row.id), key=lambda payment: str(payment["id"]))
         ),
         pending_command=around.commands.get(row.id),
-        in_doubt=around.reasons.get((row.id, "in_doubt")),
-        waiting_for=(
-            around.held.get(row.id)
-            or around.reasons.get((row.id, "open"))
-            or around.doubted_customers.get(row.id)
-            or (pause.note if pause else _money_from_outside(unit, row))
-        ),
-        waiting_since=from_micros(pause.at) if pause else None,
-        gives_up_at=around.given_up_at.get(row.id) if pause else None,
+        in_doubt=around.waits.in_doubt(row.id),
+        waiting_for=around.waits.reason(unit, row),
+        waiting_since=around.waits.since(row.id),
+        gives_up_at=around.waits.given_up_at(row.id),
         quantity_snapshotted_at=maybe_from_micros(row.values["quantity_snapshotted_at"]),
         apps={role: row.values[f"{role}_app_id"] for role in ("tax", "invoicing", "payment")},
         annotations=around.annotations.get(row.id, {}),
     )
-
-
-def _money_from_outside(unit: Unit, row: InvoiceRow) -> str | None:
-    """That an invoice is due and nobody collects it from here, though it is to be charged automatically."""
-    is_charged = row.values["collection_method"] == CollectionMethod.CHARGE_AUTOMATICALLY.value
-    if row.state is not State.PAYMENT_PENDING or not is_charged or has_open(unit, row):
-        return None
-    app = unit.app_if_loaded(row.values["payment_app_id"])
-    if app is None or app.handle.declaration.can(Capability.COLLECT_PAYMENT):
-        return None
-    return f"{app.name} collects nothing by itself: whoever gets the money has to tell that it came"
 
 
 class _Around:
@@ -188,12 +161,8 @@ class _Around:
     def __init__(self, tx: Transaction, ids: Sequence[str]) -> None:
         self.issues = _issues(tx, ids)
         self.commands = _first_commands(tx, ids)
-        self.reasons = _reasons(tx, ids)
-        self.held = _held_by_apps(tx, ids)
-        self.doubted_customers = _doubted_customers(tx, ids)
-        self.pauses = _pauses(tx, ids)
+        self.waits = Waits(tx, ids)
         self.annotations = annotations_of(tx, ids)
-        self.given_up_at = _given_up_at(tx, self.pauses)
 
 
 def issues_of(tx: Transaction, document_id: str) -> tuple[ReportedIssue, ...]:
@@ -303,76 +272,6 @@ def _first_commands(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
     waiting = sa.select(_command.c.invoice_id, _command.c.command).where(_command.c.invoice_id.in_(ids))
     # The first is written last.
     return {row.invoice_id: row.command for row in tx.all(waiting.order_by(_command.c.id.desc()))}
-
-
-def _reasons(tx: Transaction, ids: Sequence[str]) -> dict[tuple[str, str], str]:
-    rows = tx.all(
-        sa.select(_work.c.subject_id, _operation.c.status, _operation.c.reason)
-        .join(_operation, _work.c.operation_id == _operation.c.id)
-        .where(_work.c.subject_id.in_(ids), _operation.c.reason.is_not(None))
-    )
-    return {(row.subject_id, row.status): row.reason for row in rows}
-
-
-def _held_by_apps(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
-    """Why an invoice waits for which an app has something to do that is disabled, or that nobody lets in."""
-    app = schema.app
-    held = sa.or_(app.c.enabled == 0, app.c.status == AppStatus.UNAUTHORIZED.value)
-    rows = tx.all(
-        sa.select(_work.c.subject_id, app.c.id, app.c.name, app.c.enabled)
-        .join(app, app.c.id == _work.c.app_id)
-        .where(_work.c.subject_id.in_(ids), held)
-    )
-    return {row.subject_id: _why_held(row) for row in rows}
-
-
-def _why_held(app: Any) -> str:
-    if not app.enabled:
-        return f"{app.name} is disabled. Let it work again: billhook apps enable {app.id}"
-    return f"{app.name} is unauthorized. See why: billhook apps check {app.id}"
-
-
-def _doubted_customers(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
-    """Why an invoice waits whose customer may or may not have been made at an app."""
-    held = _work.alias()
-    rows = tx.all(
-        sa.select(_work.c.subject_id, _work.c.waits_for, held.c.item_id, held.c.app_id, schema.app.c.name)
-        .join(_invoice, _invoice.c.id == _work.c.subject_id)
-        .join(
-            held, sa.and_(held.c.item_id == _invoice.c.customer_id, held.c.operation == Capability.SYNC_CUSTOMER.value)
-        )
-        .join(_operation, _operation.c.id == held.c.operation_id)
-        .join(schema.app, schema.app.c.id == held.c.app_id)
-        .where(_work.c.subject_id.in_(ids), _operation.c.status == IN_DOUBT)
-    )
-    return {
-        row.subject_id: f"it is not known whether {row.name} has the customer {row.item_id}. See billhook invoices doubts"
-        for row in rows
-        if row.waits_for == until_customer(row.item_id, row.app_id)
-    }
-
-
-def _pauses(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:
-    """The last thing that happened, where it was a wait: for the provider, or for a caller."""
-    event = schema.event
-    last = tx.all(
-        sa.select(event.c.document_id, event.c.cause, event.c.note, event.c.at)
-        .join(_invoice, sa.and_(_invoice.c.id == event.c.document_id, _invoice.c.version == event.c.version))
-        .where(_invoice.c.id.in_(ids))
-    )
-    return {row.document_id: row for row in last if row.note and row.cause.endswith(".pending")}
-
-
-def _given_up_at(tx: Transaction, ids: Iterable[str]) -> dict[str, datetime]:
-    waiting = list(ids)
-    if not waiting:
-        return {}
-    rows = tx.all(
-        sa.select(_work.c.subject_id, sa.func.min(_work.c.give_up_at).label("at"))
-        .where(_work.c.subject_id.in_(waiting), _work.c.give_up_at.is_not(None))
-        .group_by(_work.c.subject_id)
-    )
-    return {row.subject_id: from_micros(row.at) for row in rows}
 
 
 def require_invoice(tx: Transaction, namespace: str, invoice_id: str) -> None:

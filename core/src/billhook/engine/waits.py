@@ -1,0 +1,139 @@
+"""Why invoices do not go on: what each waits for, since when, and for how long at most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from billhook.contract.declaration import Capability
+from billhook.domain.lifecycle import State
+from billhook.domain.workflow import CollectionMethod
+from billhook.engine.doubted import IN_DOUBT
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.moments import from_micros
+from billhook.engine.payments import has_open
+from billhook.engine.records import AppStatus
+from billhook.engine.unit import Unit
+from billhook.engine.work import until_customer
+from billhook.store import schema
+from billhook.store.transaction import Transaction
+
+_invoice, _operation, _work = schema.invoice, schema.operation, schema.work
+
+
+class Waits:
+    """What some invoices wait for, by invoice id. Each cause is read in one statement for all of them."""
+
+    def __init__(self, tx: Transaction, ids: Sequence[str]) -> None:
+        self._reasons = _reasons(tx, ids)
+        self._held = _held_by_apps(tx, ids)
+        self._doubted_customers = _doubted_customers(tx, ids)
+        self._pauses = _pauses(tx, ids)
+        self._given_up_at = _given_up_at(tx, self._pauses)
+
+    def in_doubt(self, id: str) -> str | None:
+        """What nobody knows of it, and a person must settle."""
+        return self._reasons.get((id, IN_DOUBT))
+
+    def reason(self, unit: Unit, row: InvoiceRow) -> str | None:
+        """Why it does not go on."""
+        pause = self._pauses.get(row.id)
+        return (
+            self._held.get(row.id)
+            or self._reasons.get((row.id, "open"))
+            or self._doubted_customers.get(row.id)
+            or (pause.note if pause else _money_from_outside(unit, row))
+        )
+
+    def since(self, id: str) -> datetime | None:
+        """Since when it waits for its provider, or for a caller."""
+        pause = self._pauses.get(id)
+        return from_micros(pause.at) if pause else None
+
+    def given_up_at(self, id: str) -> datetime | None:
+        """Until when it does at most."""
+        return self._given_up_at.get(id)
+
+
+def _reasons(tx: Transaction, ids: Sequence[str]) -> dict[tuple[str, str], str]:
+    rows = tx.all(
+        sa.select(_work.c.subject_id, _operation.c.status, _operation.c.reason)
+        .join(_operation, _work.c.operation_id == _operation.c.id)
+        .where(_work.c.subject_id.in_(ids), _operation.c.reason.is_not(None))
+    )
+    return {(row.subject_id, row.status): row.reason for row in rows}
+
+
+def _held_by_apps(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    """Why an invoice waits for which an app has something to do that is disabled, or that nobody lets in."""
+    app = schema.app
+    held = sa.or_(app.c.enabled == 0, app.c.status == AppStatus.UNAUTHORIZED.value)
+    rows = tx.all(
+        sa.select(_work.c.subject_id, app.c.id, app.c.name, app.c.enabled)
+        .join(app, app.c.id == _work.c.app_id)
+        .where(_work.c.subject_id.in_(ids), held)
+    )
+    return {row.subject_id: _why_held(row) for row in rows}
+
+
+def _why_held(app: Any) -> str:
+    if not app.enabled:
+        return f"{app.name} is disabled. Let it work again: billhook apps enable {app.id}"
+    return f"{app.name} is unauthorized. See why: billhook apps check {app.id}"
+
+
+def _doubted_customers(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    """Why an invoice waits whose customer may or may not have been made at an app."""
+    held = _work.alias()
+    rows = tx.all(
+        sa.select(_work.c.subject_id, _work.c.waits_for, held.c.item_id, held.c.app_id, schema.app.c.name)
+        .join(_invoice, _invoice.c.id == _work.c.subject_id)
+        .join(
+            held, sa.and_(held.c.item_id == _invoice.c.customer_id, held.c.operation == Capability.SYNC_CUSTOMER.value)
+        )
+        .join(_operation, _operation.c.id == held.c.operation_id)
+        .join(schema.app, schema.app.c.id == held.c.app_id)
+        .where(_work.c.subject_id.in_(ids), _operation.c.status == IN_DOUBT)
+    )
+    return {
+        row.subject_id: f"it is not known whether {row.name} has the customer {row.item_id}. See billhook invoices doubts"
+        for row in rows
+        if row.waits_for == until_customer(row.item_id, row.app_id)
+    }
+
+
+def _pauses(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:
+    """The last thing that happened, where it was a wait: for the provider, or for a caller."""
+    event = schema.event
+    last = tx.all(
+        sa.select(event.c.document_id, event.c.cause, event.c.note, event.c.at)
+        .join(_invoice, sa.and_(_invoice.c.id == event.c.document_id, _invoice.c.version == event.c.version))
+        .where(_invoice.c.id.in_(ids))
+    )
+    return {row.document_id: row for row in last if row.note and row.cause.endswith(".pending")}
+
+
+def _given_up_at(tx: Transaction, ids: Iterable[str]) -> dict[str, datetime]:
+    waiting = list(ids)
+    if not waiting:
+        return {}
+    rows = tx.all(
+        sa.select(_work.c.subject_id, sa.func.min(_work.c.give_up_at).label("at"))
+        .where(_work.c.subject_id.in_(waiting), _work.c.give_up_at.is_not(None))
+        .group_by(_work.c.subject_id)
+    )
+    return {row.subject_id: from_micros(row.at) for row in rows}
+
+
+def _money_from_outside(unit: Unit, row: InvoiceRow) -> str | None:
+    """That an invoice is due and nobody collects it from here, though it is to be charged automatically."""
+    is_charged = row.values["collection_method"] == CollectionMethod.CHARGE_AUTOMATICALLY.value
+    if row.state is not State.PAYMENT_PENDING or not is_charged or has_open(unit, row):
+        return None
+    app = unit.app_if_loaded(row.values["payment_app_id"])
+    if app is None or app.handle.declaration.can(Capability.COLLECT_PAYMENT):
+        return None
+    return f"{app.name} collects nothing by itself: whoever gets the money has to tell that it came"
