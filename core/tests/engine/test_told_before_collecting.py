@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from engine_kit import FaultsAt, Shop, a_provider, careful_draft, look_up, lost_after, put, repeat
+from engine_kit import FaultsAt, Shop, a_provider, careful_draft, look_up, lost_after, lost_before, put, repeat
 from money_kit import PENDING, a_draft_to_be_approved, collect_payment, money, paths
 
 from billhook.contract import Batch, DocumentResult, Done, PaymentResult, PaymentStatus, Rejected
@@ -158,6 +158,29 @@ def test_a_credit_note_stands_in_the_books_before_the_rest_is_collected(a_shop_a
     assert approved(shop, id) == "paid"
     assert (ledger.taken, shop.ns.credit_notes.get(note).status) == ([7], "issued")
     assert problems_of(shop.engine) == []
+
+
+def test_an_invoice_says_that_the_rest_is_collected_after_its_credit_note(a_shop_anywhere: OpenShop):
+    shop, id = a_draft_to_be_approved(a_shop_anywhere, books_that_collect(Ledger()))
+    note = a_credit_note(shop, "3", id)
+    shop.wire.plan(*[lost_after] * 50, to="credits")
+    shop.wire.plan(*[lost_before] * 50, to="found")
+    shop.ns.invoices.approve(id)
+    shop.run()
+    assert shop.ns.invoices.get(id).waiting_for == (
+        "the rest is collected once Books is told of what was paid or credited otherwise"
+    )
+    shop.run_for(20_000)
+    (doubt,) = shop.ns.doubts.list()
+    details = shop.ns.invoices.get(id)
+    assert (doubt.operation, details.status, details.in_doubt) == ("credit", PENDING, None)
+    assert details.waiting_for == (
+        f"it is not known whether Books has the credit note {note}, and the rest is collected after it. "
+        "See billhook invoices doubts"
+    )
+    shop.ns.doubts.resolve(note, found="cn-1")
+    shop.run_for(60)
+    assert shop.ns.invoices.get(id).waiting_for is None
 
 
 def test_where_a_credit_note_is_refused_everything_is_collected(a_shop_anywhere: OpenShop):

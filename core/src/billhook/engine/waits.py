@@ -16,8 +16,8 @@ from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros
 from billhook.engine.payments import has_open
 from billhook.engine.records import AppStatus
-from billhook.engine.unit import Unit
-from billhook.engine.work import until_customer
+from billhook.engine.unit import OPEN_CREDIT_STATES, Unit
+from billhook.engine.work import until_customer, until_told
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -31,6 +31,7 @@ class Waits:
         self._reasons = _reasons(tx, ids)
         self._held = _held_by_apps(tx, ids)
         self._doubted_customers = _doubted_customers(tx, ids)
+        self._books_to_tell = _books_to_tell(tx, ids)
         self._pauses = _pauses(tx, ids)
         self._given_up_at = _given_up_at(tx, self._pauses)
 
@@ -45,6 +46,7 @@ class Waits:
             self._held.get(row.id)
             or self._reasons.get((row.id, "open"))
             or self._doubted_customers.get(row.id)
+            or self._books_to_tell.get(row.id)
             or (pause.note if pause else _money_from_outside(unit, row))
         )
 
@@ -103,6 +105,40 @@ def _doubted_customers(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
         for row in rows
         if row.waits_for == until_customer(row.item_id, row.app_id)
     }
+
+
+def _books_to_tell(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    """Why an invoice is not collected yet, where its books are told first of what was paid or credited otherwise."""
+    note, held = schema.credit_note, _work.alias()
+    rows = tx.all(
+        sa.select(
+            _work.c.subject_id,
+            _work.c.app_id,
+            _work.c.waits_for,
+            schema.app.c.name,
+            note.c.id.label("credit_note_id"),
+            _operation.c.status,
+        )
+        .join(schema.app, schema.app.c.id == _work.c.app_id)
+        .outerjoin(note, sa.and_(note.c.invoice_id == _work.c.subject_id, note.c.state.in_(OPEN_CREDIT_STATES)))
+        .outerjoin(held, held.c.item_id == note.c.id)
+        .outerjoin(_operation, _operation.c.id == held.c.operation_id)
+        .where(_work.c.subject_id.in_(ids), _work.c.operation == Capability.COLLECT_PAYMENT.value)
+    )
+    waiting = [row for row in rows if row.waits_for == until_told(row.subject_id, row.app_id)]
+    told_first = {row.subject_id: _told_first(row) for row in waiting}
+    return told_first | {row.subject_id: _doubted_credit(row) for row in waiting if row.status == IN_DOUBT}
+
+
+def _told_first(row: Any) -> str:
+    return f"the rest is collected once {row.name} is told of what was paid or credited otherwise"
+
+
+def _doubted_credit(row: Any) -> str:
+    return (
+        f"it is not known whether {row.name} has the credit note {row.credit_note_id}, and the rest is collected after it. "
+        "See billhook invoices doubts"
+    )
 
 
 def _pauses(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:
