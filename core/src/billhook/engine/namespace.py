@@ -11,7 +11,7 @@ from billhook.engine.all_invoices import AllInvoices
 from billhook.engine.app_commands import AppCommands
 from billhook.engine.callbacks import Callbacks
 from billhook.engine.connecting import Connecting
-from billhook.engine.credit_note_commands import CreditNotes, Refunds
+from billhook.engine.credit_note_commands import CreditNotes
 from billhook.engine.customer_apps import CustomerAppCommands
 from billhook.engine.customer_commands import CustomerCommands
 from billhook.engine.doubts import Doubts
@@ -23,6 +23,7 @@ from billhook.engine.number_commands import NumberCommands
 from billhook.engine.override_commands import OverrideCommands
 from billhook.engine.pending_lines import PendingLineCommands
 from billhook.engine.profile_commands import ProfileCommands
+from billhook.engine.refund_commands import Refunds
 from billhook.engine.retrying import Retried, Retrier
 from billhook.engine.submitting import Submitter
 from billhook.engine.unit import Unit
