@@ -359,6 +359,20 @@ def test_a_preview_that_is_piped_has_each_body_in_one_line(cli, invoice):
     assert all(body in lines for body in bodies)
 
 
+def test_what_was_overpaid_and_paid_back_by_bank_transfer_comes_out_even(cli, shop, invoice):
+    invoice("i-1")
+    cli("worker", "--once")
+    cli("invoices", "pay", "i-1", "10.00", "--key", "bank-1")
+    payment = cli("invoices", "show", "i-1", "--json").json["payments"][-1]
+    assert "overpaid" in cli("invoices", "show", "i-1").out
+    refused = cli("invoices", "refund", payment["id"], "10.00")
+    assert (refused.code, "--paid-elsewhere" in refused.err) == (1, True)
+    noted = cli("invoices", "refund", payment["id"], "10.00", "--paid-elsewhere", "--key", "back-1", "--json").json
+    assert (noted["status"], noted["amount"]) == ("succeeded", "10.00")
+    shown = cli("invoices", "show", "i-1").out
+    assert ("refunded" in shown, "overpaid" in shown) == (True, False)
+
+
 def test_the_numbers_of_issued_invoices_have_no_gaps(cli, invoice):
     for key in ("i-1", "i-2"):
         invoice(key)

@@ -20,6 +20,7 @@ from money_kit import (
 )
 
 from billhook.contract import Batch, Done, RemovalResult, Snapshot
+from billhook.engine.invoice_filter import InvoiceFilter
 from billhook.engine.standing import standing_of
 from billhook.errors import InvalidInput, NotAllowed, NotFound
 from billhook.store import schema
@@ -225,11 +226,20 @@ def test_where_the_books_show_it_a_warning_says_what_to_undo_until_it_is_undone(
     assert (issue.code, money(shop, id)) == ("recorded_payment_taken_back", (NOTHING, Decimal(10)))
     assert "noted-" in issue.message
     assert "Undo it there" in issue.message
+    assert still_in_books(shop) == (1, True, [id])
     enter(shop, ledger, id, "0")
     assert (money(shop, id), shop.issue_codes(id)) == ((NOTHING, Decimal(10)), ["recorded_payment_taken_back"])
     enter(shop, ledger, id, "-4")
     assert (money(shop, id), shop.issue_codes(id)) == ((NOTHING, Decimal(10)), [])
+    assert still_in_books(shop) == (0, False, [])
     assert problems_of(shop.engine) == []
+
+
+def still_in_books(shop: Shop) -> tuple[int, bool, list[str]]:
+    """How many invoices have books that show what was taken back, whether a person is needed, and which invoices they are."""
+    standing = standing_of(shop.engine.context, shop.namespace)
+    listed = shop.ns.invoices.list(InvoiceFilter(not_in_books=True))
+    return standing.still_in_books, standing.needs_a_person, [view.id for view in listed.items]
 
 
 def test_what_comes_to_the_books_after_it_was_undone_there_counts(open_books: tuple[Shop, str, Ledger]):

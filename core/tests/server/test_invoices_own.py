@@ -192,6 +192,27 @@ def test_what_is_owed_back_is_credited_and_given_back(at_the_sandbox):
     assert standing(served, id)["amount_refunded"] == "2.50"
 
 
+def test_what_was_paid_back_another_way_is_noted(at_the_sandbox):
+    served, scene = at_the_sandbox
+    id = scene.shop.submit(metadata={TARGET: "failed"})
+    scene.shop.run()
+    came = {"key": "bank-1", "amount": "12"}
+    shown = served.call("POST", f"{OWN}/invoices/{id}/payments", json=came, expect=201).json()
+    (overpaid,) = (each for each in shown["payments"] if each.get("key") == "bank-1")
+    wanted = {"payment_id": overpaid["id"], "amount": "2", "key": "back-1"}
+    told = served.problem("POST", f"{OWN}/refunds", 400, json=wanted)
+    assert told["detail"].endswith(
+        f'POST {OWN}/refunds with "payment_id": "{overpaid["id"]}", an "amount" and "paid_elsewhere": true'
+    )
+    for _ in range(2):
+        noted = served.call("POST", f"{OWN}/refunds", json={**wanted, "paid_elsewhere": True}, expect=201).json()
+    assert (noted["status"], noted["origin"], noted["amount"]) == ("succeeded", "recorded", "2")
+    shown = standing(served, id)
+    assert (shown["status"], shown["amount_paid"], shown["amount_refunded"]) == ("paid", "12", "2")
+    more = {**wanted, "amount": "10.01", "key": "back-2", "paid_elsewhere": True}
+    assert served.problem("POST", f"{OWN}/refunds", 400, json=more)["extensions"]["path"] == "/amount"
+
+
 def test_an_amount_that_can_not_be_is_told_at_its_place(at_the_sandbox):
     served, scene = at_the_sandbox
     paid, authorized = scene.shop.submit(), scene.shop.submit(metadata={TARGET: "authorized"})

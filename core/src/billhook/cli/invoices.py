@@ -59,7 +59,13 @@ def list_invoices(
     page: Annotated[int, typer.Option()] = 1,
     page_size: Annotated[int, typer.Option()] = 100,
     deleted: Annotated[bool, typer.Option(help="Deleted ones too.")] = False,
-    not_in_books: Annotated[bool, typer.Option(help="Those with a payment or a void that the books refused.")] = False,
+    not_in_books: Annotated[
+        bool,
+        typer.Option(
+            help="Those with a payment or a void that the books refused, or a payment that was taken back and stands there."
+        ),
+    ] = False,
+    failed_refunds: Annotated[bool, typer.Option(help="Those with a refund that the customer does not have.")] = False,
 ) -> None:
     """Invoices, the newest first."""
     from billhook.engine.invoice_filter import InvoiceFilter
@@ -67,7 +73,13 @@ def list_invoices(
     with session.billing() as billing:
         customer_id = billing.customers.get(customer).id if customer else None
         customers = (customer_id,) if customer_id else ()
-        wanted = InvoiceFilter(tuple(status), customers, include_deleted=deleted, not_in_books=not_in_books)
+        wanted = InvoiceFilter(
+            tuple(status),
+            customers,
+            include_deleted=deleted,
+            not_in_books=not_in_books,
+            failed_refunds=failed_refunds,
+        )
         found = billing.invoices.list(wanted, page=page, page_size=page_size)
     answer = {"items": [invoice_json(view) for view in found.items], "total_count": found.total_count}
     columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")

@@ -1,4 +1,4 @@
-"""Commands for what happens outside: having money given back, and confirming what another system has done."""
+"""Commands for what happens outside: money that is given back, and confirming what another system has done."""
 
 from __future__ import annotations
 
@@ -43,10 +43,14 @@ def refund(
     *,
     reason: Annotated[str | None, typer.Option(help="Why, for the provider and the timeline.")] = None,
     key: Annotated[str | None, typer.Option(help="The same key refunds once.")] = None,
+    paid_elsewhere: Annotated[
+        bool, typer.Option("--paid-elsewhere", help="It was paid back another way: note it, and ask nobody.")
+    ] = False,
 ) -> None:
     """Have the payment's app give back so much of it. The worker carries it out; the same key tells how it stands."""
     with session.billing() as billing:
-        known = billing.refunds.get(billing.refunds.refund(payment, amount, reason=reason, key=key))
+        give_back = billing.refunds.record if paid_elsewhere else billing.refunds.refund
+        known = billing.refunds.get(give_back(payment, amount, reason=reason, key=key))
     answer = {"refund_id": known.id, "payment_id": payment, "amount": amount}
     words = _STANDING[known.status].format(refund=known, why=f" ({known.message.rstrip('.')})" if known.message else "")
     session.answer({**answer, "status": known.status, "message": known.message}, lambda: words)

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from billhook.engine.standing import Standing
 
 THREADS = 16
-COUNTED = ("failed", "invalid", "held", "in_doubt", "unrecorded", "unvoided", "failed_credit_notes")
+COUNTED = (
+    "failed",
+    "invalid",
+    "held",
+    "in_doubt",
+    "unrecorded",
+    "unvoided",
+    "still_in_books",
+    "failed_refunds",
+    "failed_credit_notes",
+)
 
 
 def register(app: typer.Typer) -> None:

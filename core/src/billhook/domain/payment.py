@@ -53,6 +53,14 @@ class RefundTrigger(StrEnum):
     CANCEL = "cancel"
 
 
+class RefundOrigin(StrEnum):
+    """Asked of the app that received the payment; made there by others; or paid back another way, and only recorded."""
+
+    REQUESTED = "requested"
+    OUTSIDE = "outside"
+    RECORDED = "recorded"
+
+
 class CreditNoteStatus(StrEnum):
     DRAFT = "draft"
     ISSUING = "issuing"

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from billhook.domain.lifecycle import State
 from billhook.domain.parsing import argument
 from billhook.domain.period import utc
+from billhook.engine.failed_refunds import has_failed_refund
 from billhook.engine.moments import to_micros
-from billhook.engine.not_in_books import payment_refused, void_refused
+from billhook.engine.not_in_books import is_not_in_books
 from billhook.errors import InvalidInput
 from billhook.store import schema
 
@@ -33,7 +34,8 @@ class InvoiceFilter:
 
     ``statuses`` match the whole state or its part before the dot, ``extended_statuses`` the whole state alone. ``gathering`` is the status of
     pending lines that are shown as an invoice. What is ``from`` a time includes it, what is ``before`` one does not. Those ``not_in_books``
-    have a payment or a void that the books refused.
+    have a payment or a void that the books refused, or one that was taken back and that they still show; those with ``failed_refunds`` a refund that
+    the customer does not have.
     """
 
     statuses: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class InvoiceFilter:
     period_start_from: datetime | None = None
     period_start_before: datetime | None = None
     not_in_books: bool = False
+    failed_refunds: bool = False
 
     def __post_init__(self) -> None:
         """Raise InvalidInput for a status that no invoice can have, or a time without a zone."""
@@ -62,7 +65,7 @@ class InvoiceFilter:
         """Whether pending lines that are shown as an invoice are meant too: they are not issued, and of no period yet."""
         dates = (self.issued_from, self.issued_before, self.period_start_from, self.period_start_before)
         wanted = (not names or GATHERING in names for names in (self.statuses, self.extended_statuses))
-        return all(wanted) and not any(dates) and not self.not_in_books
+        return all(wanted) and not any(dates) and not (self.not_in_books or self.failed_refunds)
 
 
 def _check_statuses(name: str, stated: tuple[str, ...], possible: Iterable[str]) -> None:
@@ -97,7 +100,9 @@ def invoices_where(namespace: str, wanted: InvoiceFilter) -> sa.ColumnElement[bo
     for about in ("created_at", "issued_at", "period_start"):
         conditions += times_where(_invoice.c[about], wanted, about.removesuffix("_at"))
     if wanted.not_in_books:
-        conditions.append(sa.or_(payment_refused(), void_refused()))
+        conditions.append(is_not_in_books())
+    if wanted.failed_refunds:
+        conditions.append(has_failed_refund())
     if not wanted.include_deleted:
         conditions.append(NOT_DELETED)
     return sa.and_(*conditions)

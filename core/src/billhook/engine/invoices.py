@@ -264,7 +264,7 @@ class Invoices:
         until ``retry`` charges it. A note that waits is not sent; where the books show the payment, a warning says what to undo there.
         What the outside said (``payment_status``) can be taken back too; what an app collected is refunded.
 
-        Raises NotFound, NotAllowed for a payment that an app collected, InvalidInput without a reason.
+        Raises NotFound, NotAllowed for a payment that an app collected or of which something was paid back, InvalidInput without a reason.
         """
         stated = parse(_TakenBack, {"payment_id": payment_id, "reason": reason})
         return self._give(invoice_id, "take_back_payment", stated.model_dump())

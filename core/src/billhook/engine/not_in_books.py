@@ -1,4 +1,4 @@
-"""What the books do not show as it is here, because they refused it: payments that came in, and voids."""
+"""What the books do not show as it is here: payments and voids that they refused, and payments that were taken back and stand in them still."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import sqlalchemy as sa
 from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import State
 from billhook.store import schema
+
+TAKEN_BACK = "recorded_payment_taken_back"
+"""The finding that tells of a payment to be undone in the books. It ends once they show that it was."""
 
 _invoice, _issue = schema.invoice, schema.validation_issue
 
@@ -20,6 +23,16 @@ def void_refused() -> sa.ColumnElement[bool]:
     """The invoice is void here, and stands there: the void was refused."""
     refused = _has_issue(_issue.c.component.endswith(f".{Capability.VOID}"))
     return sa.and_(_invoice.c.state == State.VOIDED.value, _invoice.c.void_confirmed == 0, refused)
+
+
+def shows_taken_back() -> sa.ColumnElement[bool]:
+    """The books still show a payment that was taken back, which nothing but a person takes out of them."""
+    return _has_issue(_issue.c.code == TAKEN_BACK)
+
+
+def is_not_in_books() -> sa.ColumnElement[bool]:
+    """Any of these."""
+    return sa.or_(payment_refused(), void_refused(), shows_taken_back())
 
 
 def _has_issue(wanted: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

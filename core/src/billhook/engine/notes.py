@@ -14,6 +14,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.not_in_books import TAKEN_BACK
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
 from billhook.store import schema
@@ -116,7 +117,7 @@ def tell_taken_back(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     message = (
         f"{app.name} still shows payment {recorded} over {payment['amount']}, which was taken back. Undo it there."
     )
-    issue = ValidationIssue(severity=Severity.WARNING, code="recorded_payment_taken_back", message=message)
+    issue = ValidationIssue(severity=Severity.WARNING, code=TAKEN_BACK, message=message)
     unit.issues.report(row.id, taken_back(payment), [issue])
 
 

@@ -18,6 +18,7 @@ from billhook.domain.payment import (
     REFUND_TRANSITIONS,
     PaymentStatus as DomainStatus,
     PaymentTrigger,
+    RefundOrigin,
     RefundStatus as DomainRefund,
     RefundTrigger,
 )
@@ -82,8 +83,15 @@ def shown_at(unit: Unit, row: InvoiceRow, app_id: str) -> Decimal:
     known = [each for each in unit.payments_of(row.id) if each["id"] not in refused]
     own = sum((_own(unit, each) for each in known if each["app_id"] == app_id), Decimal(0))
     noted = sum((notes.noted_at(unit, each, app_id) for each in known if each["app_id"] != app_id), Decimal(0))
-    refunded = Decimal(row.values["amount_refunded"]) if row.values["payment_app_id"] == app_id else Decimal(0)
+    refunded = _refunded_there(unit, row) if row.values["payment_app_id"] == app_id else Decimal(0)
     return own + noted - refunded
+
+
+def _refunded_there(unit: Unit, row: InvoiceRow) -> Decimal:
+    """What went back through the app that received it."""
+    refunded = Decimal(row.values["amount_refunded"])
+    refunds = (refund for payment in unit.payments_of(row.id) if refunded for refund in refunds_of(unit, payment))
+    return refunded - spoken_for(filter(is_recorded, refunds))
 
 
 def _own(unit: Unit, payment: Row) -> Decimal:
@@ -198,7 +206,19 @@ def spoken_for(refunds: Iterable[Row]) -> Decimal:
     return sum((Decimal(each["amount"]) for each in refunds if each["state"] != "failed"), Decimal(0))
 
 
-def open_refund(unit: Unit, payment: Row, amount: Decimal, reason: str | None, client_key: str | None = None) -> Row:
+def is_recorded(refund: Row) -> bool:
+    """Whether it was paid back another way than through the app that received the payment, which knows nothing of it."""
+    return bool(refund["origin"] == RefundOrigin.RECORDED)
+
+
+def open_refund(
+    unit: Unit,
+    payment: Row,
+    amount: Decimal,
+    reason: str | None,
+    client_key: str | None = None,
+    origin: RefundOrigin = RefundOrigin.REQUESTED,
+) -> Row:
     """A new refund of the payment."""
     refund = {
         "id": unit.context.new_id(unit.now),
@@ -208,6 +228,7 @@ def open_refund(unit: Unit, payment: Row, amount: Decimal, reason: str | None, c
         "app_id": payment["app_id"],
         "client_key": client_key,
         "state": "pending",
+        "origin": origin.value,
         "amount": plain(amount),
         "currency": payment["currency"],
         "reason": reason,
@@ -226,10 +247,12 @@ def note_given_back(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal
     """
     if refunded is None or payment["state"] != DomainStatus.SUCCEEDED:
         return False
-    beyond = min(refunded, Decimal(payment["amount_received"])) - spoken_for(refunds_of(unit, payment))
+    refunds = refunds_of(unit, payment)
+    elsewhere = spoken_for(filter(is_recorded, refunds))
+    beyond = min(refunded, Decimal(payment["amount_received"]) - elsewhere) - (spoken_for(refunds) - elsewhere)
     if beyond <= 0:
         return False
-    refund = open_refund(unit, payment, beyond, GIVEN_BACK_THERE)
+    refund = open_refund(unit, payment, beyond, GIVEN_BACK_THERE, origin=RefundOrigin.OUTSIDE)
     return take_refund(unit, row, refund, RefundResult(RefundStatus.SUCCEEDED, beyond))
 
 

@@ -30,6 +30,7 @@ _WHOLE: Mapping[str, str] = {
     "owed_again": "Something is owed again",
     "refund.requested": "A refund was asked for",
     "refund.outside": "Money was given back at the provider",
+    "refund.recorded": "Money that was paid back another way was noted",
     "capture_payment.requested": "A capture was asked for",
     "cancel_payment.requested": "The payment's end was asked for",
 }

@@ -63,12 +63,16 @@ class PaymentView:
 
 @dataclass(frozen=True, slots=True)
 class RefundView:
-    """One refund of a payment. Amounts in major units; ``message`` says why it failed."""
+    """One refund of a payment. Amounts in major units; ``message`` says why it failed.
+
+    Its ``origin`` is ``requested``, or ``outside`` where others made it at the provider, or ``recorded`` where it was paid back another way.
+    """
 
     id: str
     payment_id: str
     invoice_id: str
     status: str
+    origin: str
     amount: Decimal
     currency: str
     reason: str | None
@@ -203,6 +207,7 @@ def refund_view(row: Mapping[str, Any]) -> RefundView:
         payment_id=row["payment_id"],
         invoice_id=row["invoice_id"],
         status=row["state"],
+        origin=row["origin"],
         amount=Decimal(row["amount"]),
         currency=row["currency"],
         reason=row["reason"],

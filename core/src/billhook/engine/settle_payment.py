@@ -13,10 +13,10 @@ from billhook.contract.results import PaymentResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.engine import notes, open_payments, payments, unsent_payments
+from billhook.engine.given_back import tell_books
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros, to_micros
 from billhook.engine.money import Money
-from billhook.engine.settle_refund import tell_books
 from billhook.engine.settled import GAVE_UP, Settled
 from billhook.engine.unit import Row, Unit
 from billhook.engine.work import READY, WorkRow

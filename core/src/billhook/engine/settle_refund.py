@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from decimal import Decimal
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Pending
 from billhook.contract.results import RefundResult
 from billhook.domain.issue import Severity, ValidationIssue
-from billhook.domain.money import plain
-from billhook.engine import notes, payments
-from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine import payments
+from billhook.engine.failed_refunds import BOUNCED, REFUSED, told_of
+from billhook.engine.given_back import end_made_up_for, tell_books
 from billhook.engine.moments import to_micros
 from billhook.engine.settled import GAVE_UP, Settled
 from billhook.engine.unit import Row, Unit
@@ -37,8 +36,8 @@ class RefundOutcomes:
             return
         payment = unit.get_record("payment", refund["payment_id"])
         failed = _failed(settled, refund, has_bounced=before == "succeeded")
-        unit.issues.report(row.id, _told_of(refund), [failed] if refund["state"] == "failed" else [])
-        _end_what_is_made_up_for(unit, row, payment)
+        unit.issues.report(row.id, told_of(refund), [failed] if refund["state"] == "failed" else [])
+        end_made_up_for(unit, row, payment)
         tell_books(unit, row, payment)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
@@ -65,7 +64,7 @@ class RefundOutcomes:
         refund |= {"state": "failed", "message": note}
         unit.save_record("refund", refund)
         row = unit.invoice(settled.work.subject_id)
-        unit.issues.report(row.id, _told_of(refund), [_failed(settled, refund, has_bounced=False)])
+        unit.issues.report(row.id, told_of(refund), [_failed(settled, refund, has_bounced=False)])
         self._look_at_payment(unit, settled, refund)
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
@@ -90,49 +89,14 @@ class RefundOutcomes:
         unit.record(row, f"{settled.capability}.{ending}", operation_id=settled.work.operation_id, note=note)
 
 
-def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
-    """The books of another app may show a payment of which money went back; no operation takes it out of them, so a person has to."""
-    app = unit.app(row.values["invoicing_app_id"])
-    recorded = notes.name_at(unit, payment, app.id)
-    if payment["app_id"] == app.id or recorded is None:
-        return
-    refunds = payments.refunds_of(unit, payment)
-    refunded = sum((Decimal(each["amount"]) for each in refunds if each["state"] == "succeeded"), Decimal(0))
-    message = (
-        f"{app.name} still shows payment {recorded} over {payment['amount']} {payment['currency']}, of which {plain(refunded)} went back to "
-        "the customer. Billhook can't undo a payment that it recorded: enter the refund there."
-    )
-    issue = ValidationIssue(severity=Severity.WARNING, code="refund_not_in_books", message=message)
-    unit.issues.report(row.id, f"refunds.{payment['id']}", [issue] if refunded else [])
-
-
-def _told_of(refund: Row) -> str:
-    """The component that tells of one refund."""
-    return f"refund.{refund['id']}"
-
-
-def _end_what_is_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> None:
-    """Nothing is to be done about a refund that failed once as much was given back after it, or nothing of the payment is left."""
-    refunds = sorted(payments.refunds_of(unit, payment), key=lambda each: str(each["id"]))
-    is_used_up = payments.spoken_for(refunds) >= Decimal(payment["amount_received"])
-    for place, refund in enumerate(refunds):
-        later = (Decimal(each["amount"]) for each in refunds[place + 1 :] if each["state"] == "succeeded")
-        if refund["state"] == "failed" and (is_used_up or sum(later) >= Decimal(refund["amount"])):
-            unit.issues.report(row.id, _told_of(refund), [])
-
-
 def _failed(settled: Settled, refund: Row, *, has_bounced: bool) -> ValidationIssue:
-    code, words = _BOUNCED if has_bounced else _REFUSED
+    app, amount = settled.app.name, f"{refund['amount']} {refund['currency']}"
     why = f" ({refund['message'].rstrip('.')})" if refund["message"] else ""
-    message = words.format(app=settled.app.name, amount=f"{refund['amount']} {refund['currency']}", why=why)
+    elsewhere = f"or pay it back another way and say so: billhook invoices refund {refund['payment_id']} AMOUNT --paid-elsewhere"
+    if has_bounced:
+        code, came = BOUNCED, f"{app} paid back {amount}, and the money came back{why}. The customer does not have it"
+        message = f"{came}: refund it again, {elsewhere}"
+    else:
+        code, came = REFUSED, f"{app} did not give back {amount}{why}"
+        message = f"{came}. Mend the cause and refund it again under another key, {elsewhere}"
     return ValidationIssue(severity=Severity.WARNING, code=code, message=message)
-
-
-_BOUNCED = (
-    "refund_bounced",
-    "{app} paid back {amount}, and the money came back{why}. The customer does not have it: refund it again, or pay it back another way.",
-)
-_REFUSED = (
-    "refund_failed",
-    "{app} did not give back {amount}{why}. Mend the cause and refund it again under another key, or pay it back another way.",
-)

@@ -26,11 +26,12 @@ TAKEN_BACK = "taken_back"
 def take_back(advancer: Advancer, unit: Unit, row: InvoiceRow, payment_id: str, reason: str) -> None:
     """Count the payment no more. Doing it twice is doing it once.
 
-    Raises NotFound for a payment of no invoice or of another one, and NotAllowed for one that an app collected.
+    Raises NotFound for a payment of no invoice or of another one, and NotAllowed for one that an app collected or that was paid back.
     """
     payment = _noted(unit, row, payment_id)
     if payment["code"] == TAKEN_BACK:
         return
+    _refuse_paid_back(unit, payment)
     state = advance(PAYMENT_TRANSITIONS, PaymentStatus(payment["state"]), PaymentTrigger.TAKE_BACK)
     amount = Decimal(payment["amount_received"])
     payments.count_received(row, -amount)
@@ -85,6 +86,17 @@ def _noted(unit: Unit, row: InvoiceRow, payment_id: str) -> Row:
             "payment_not_noted",
         )
     return payment
+
+
+def _refuse_paid_back(unit: Unit, payment: Row) -> None:
+    """What was paid back was received, so the payment stands."""
+    paid_back = payments.spoken_for(payments.refunds_of(unit, payment))
+    if paid_back:
+        raise NotAllowed(
+            f"{plain(paid_back)} {payment['currency']} of payment {payment['id']} were paid back to the customer, so it is no mistake. Say that "
+            f"the rest was paid back too: billhook invoices refund {payment['id']} AMOUNT --paid-elsewhere",
+            "payment_paid_back",
+        )
 
 
 def _owe_again(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:

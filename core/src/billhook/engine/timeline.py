@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from billhook.domain.payment import RefundOrigin
 from billhook.engine.context import Context
 from billhook.engine.invoice_row import fold
 from billhook.engine.moments import from_micros
@@ -226,17 +227,26 @@ def _payment_details(row: Row) -> Mapping[str, str]:
     )
 
 
+_REFUNDED: Mapping[RefundOrigin, str] = {
+    RefundOrigin.REQUESTED: "was asked for",
+    RefundOrigin.OUTSIDE: "was made at the provider",
+    RefundOrigin.RECORDED: "was paid another way",
+}
+
+
 def _of_refunds(tx: Transaction, invoice_id: str) -> Iterator[_Placed]:
     for row in _mappings(tx, sa.select(_refund).where(_refund.c.invoice_id == invoice_id)):
         details = _stated(
             refund_id=row["id"],
             payment_id=row["payment_id"],
             status=row["state"],
+            origin=row["origin"],
             external_id=row["external_id"],
             reason=row["reason"],
             message=row["message"],
         )
-        summary = f"A refund of {row['amount']} {row['currency']} was asked for; it is {row['state']}."
+        came = _REFUNDED[RefundOrigin(row["origin"])]
+        summary = f"A refund of {row['amount']} {row['currency']} {came}; it is {row['state']}."
         yield _Placed(TimelineEntry(from_micros(row["created_at"]), "refund", summary, details))
 
 

@@ -40,6 +40,10 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
             r"invoices take-back (\w+) PAYMENT --reason WHY",
             rf'POST {OWN_PATHS}/invoices/\1/payments/PAYMENT/take-back with a "reason"',
         ),
+        (
+            r"invoices refund (\w+) AMOUNT --paid-elsewhere",
+            rf'POST {OWN_PATHS}/refunds with "payment_id": "\1", an "amount" and "paid_elsewhere": true',
+        ),
         (r"invoices refund (\w+) AMOUNT", rf'POST {OWN_PATHS}/refunds with "payment_id": "\1" and an "amount"'),
         (r"invoices cancel-payment (\w+)", rf"POST {OWN_PATHS}/invoices/\1/payment/cancel"),
         (r"invoices update (?P<invoice>\w+) --workflow (?P<name>\w+)=(?P<value>\w+)", _workflow_value),

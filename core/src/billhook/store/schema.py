@@ -372,6 +372,7 @@ refund = _table(
     _text("app_id"),
     _text("client_key", null=True),
     _text("state"),
+    _text("origin"),
     _text("amount"),
     _text("currency"),
     _text("reason", null=True),

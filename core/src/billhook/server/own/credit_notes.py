@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, StrictBool
 from starlette.responses import Response
 
 from billhook.domain.base import Key
@@ -45,21 +45,26 @@ class CreditNotes(WireModel):
 
 
 class RefundOf(WireModel):
-    """How much of a payment to give back, in major units. The same key refunds once."""
+    """How much of a payment to give back, in major units. The same key refunds once.
+
+    What was ``paid_elsewhere``, by bank transfer say, is noted, and nobody is asked.
+    """
 
     payment_id: str
     amount: Numeric
     key: Key
     reason: Key | None = None
+    paid_elsewhere: StrictBool = False
 
 
 class Refund(WireModel):
-    """A refund. ``message`` says why it failed."""
+    """A refund. ``message`` says why it failed; ``origin`` who made it: ``requested``, ``outside`` at the provider, or ``recorded``."""
 
     id: str
     payment_id: str
     invoice_id: str
     status: str
+    origin: str
     amount: Numeric
     currency: str
     reason: str | None = None
@@ -105,9 +110,10 @@ def void_credit_note(billing: Integrating, credit_note_id: UlidPath) -> Response
 
 @router.post("/refunds", status_code=201, response_model=Refund)
 def refund(billing: Integrating, wanted: RefundOf) -> Response:
-    """Have a payment's app give money back."""
-    with called({"/amount_to_refund": "/amount"}):
-        id = billing.refunds.refund(wanted.payment_id.upper(), wanted.amount, reason=wanted.reason, key=wanted.key)
+    """Have a payment's app give money back, or note what was paid back another way."""
+    give_back = billing.refunds.record if wanted.paid_elsewhere else billing.refunds.refund
+    with called({"/amount_to_refund": "/amount", "/amount_paid_back": "/amount"}):
+        id = give_back(wanted.payment_id.upper(), wanted.amount, reason=wanted.reason, key=wanted.key)
     return reply(_refund(billing.refunds.get(id)), 201)
 
 

@@ -583,6 +583,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("app_id", sa.Text(), nullable=False),
         sa.Column("client_key", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("amount", sa.Text(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),

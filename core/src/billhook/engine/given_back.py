@@ -1,0 +1,40 @@
+"""What follows once money went back: what was told of refunds that failed before it ends, and what the books can't know is told of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from billhook.domain.issue import Severity, ValidationIssue
+from billhook.domain.money import plain
+from billhook.engine import notes, payments
+from billhook.engine.failed_refunds import told_of
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.unit import Row, Unit
+
+
+def end_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> None:
+    """Nothing is to be done about a refund that failed once as much was given back after it, or nothing of the payment is left."""
+    refunds = sorted(payments.refunds_of(unit, payment), key=lambda each: str(each["id"]))
+    is_used_up = payments.spoken_for(refunds) >= Decimal(payment["amount_received"])
+    for place, refund in enumerate(refunds):
+        later = (Decimal(each["amount"]) for each in refunds[place + 1 :] if each["state"] == "succeeded")
+        if refund["state"] == "failed" and (is_used_up or sum(later) >= Decimal(refund["amount"])):
+            unit.issues.report(row.id, told_of(refund), [])
+
+
+def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
+    """The books may show a payment of which money went back without them; no operation takes it out of them, so a person has to."""
+    app = unit.app(row.values["invoicing_app_id"])
+    is_theirs = payment["app_id"] == app.id
+    recorded = notes.name_at(unit, payment, app.id) or (payment["external_id"] if is_theirs else None)
+    if recorded is None:
+        return
+    refunds = (each for each in payments.refunds_of(unit, payment) if each["state"] == "succeeded")
+    unknown = [each for each in refunds if payments.is_recorded(each) or not is_theirs]
+    refunded = sum((Decimal(each["amount"]) for each in unknown), Decimal(0))
+    message = (
+        f"{app.name} still shows payment {recorded} over {payment['amount']} {payment['currency']}, of which {plain(refunded)} went back to "
+        "the customer. Billhook can't undo a payment that it recorded: enter the refund there."
+    )
+    issue = ValidationIssue(severity=Severity.WARNING, code="refund_not_in_books", message=message)
+    unit.issues.report(row.id, f"refunds.{payment['id']}", [issue] if refunded else [])

@@ -1,0 +1,226 @@
+"""Money that was paid back another way than through the app that received it: it is noted, counts, and nobody is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from engine_kit import Shop, a_provider, careful_draft, put, repeat
+from ledger_kit import Ledger, a_shop_with, enter, pay
+from money_kit import an_issued_invoice, paths
+
+from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, RefundResult, RefundStatus, Rejected
+from billhook.engine.invoice_filter import InvoiceFilter
+from billhook.engine.standing import standing_of
+from billhook.errors import InvalidInput, KeyReused, NotAllowed, NotFound
+from billhook.store import schema
+from billhook.testing.invariants import problems_of
+
+OpenShop = Callable[..., Shop]
+
+
+def first_payment(shop: Shop, id: str) -> str:
+    return str(shop.get(id).payments[0].id)
+
+
+def refunded(shop: Shop, id: str) -> Decimal:
+    return shop.get(id).invoice.amount_refunded
+
+
+# Money that came another way, and went back so.
+
+
+@pytest.fixture
+def overpaid(a_shop_anywhere: OpenShop) -> tuple[Shop, str]:
+    """An invoice over 10 for which 12 came by bank transfer."""
+    shop = a_shop_anywhere()
+    id = an_issued_invoice(shop)
+    shop.ns.invoices.record_payment(id, "12", key="statement-7")
+    return shop, id
+
+
+def test_what_was_overpaid_is_noted_as_paid_back(overpaid: tuple[Shop, str]):
+    shop, id = overpaid
+    asked = paths(shop)
+    noted = shop.ns.refunds.record(first_payment(shop, id), "2", reason="Paid twice.", key="back-7")
+    refund = shop.ns.refunds.get(noted)
+    assert (refund.status, refund.origin, refund.amount) == ("succeeded", "recorded", 2)
+    assert refund.reason == "Paid twice."
+    shop.run()
+    shown = shop.get(id)
+    assert (shown.status, shown.invoice.amount_paid, shown.invoice.amount_refunded) == ("paid", 12, 2)
+    assert (paths(shop), shop.issue_codes(id)) == (asked, [])
+    told = [entry.summary for entry in shop.ns.invoices.timeline(id)]
+    assert "A refund of 2 EUR was paid another way; it is succeeded." in told
+    assert any(each.startswith("Money that was paid back another way was noted") for each in told), told
+    assert problems_of(shop.engine) == []
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "12.01", "1.005", "NaN", "x"])
+def test_an_amount_that_can_not_have_gone_back_is_refused(overpaid: tuple[Shop, str], amount: str):
+    shop, id = overpaid
+    with pytest.raises(InvalidInput):
+        shop.ns.refunds.record(first_payment(shop, id), amount)
+    assert (shop.rows(schema.refund), refunded(shop, id)) == ([], 0)
+
+
+def test_no_more_is_paid_back_in_parts_than_came(overpaid: tuple[Shop, str]):
+    shop, id = overpaid
+    shop.ns.refunds.record(first_payment(shop, id), "11")
+    with pytest.raises(InvalidInput, match="1 of the payment is left"):
+        shop.ns.refunds.record(first_payment(shop, id), "2")
+    assert refunded(shop, id) == 11
+
+
+def test_the_same_key_is_noted_once_and_other_content_under_it_is_refused(overpaid: tuple[Shop, str]):
+    shop, id = overpaid
+    payment = first_payment(shop, id)
+    once, again = (shop.ns.refunds.record(payment, "2", key="back-7") for _ in range(2))
+    assert once == again
+    with pytest.raises(KeyReused):
+        shop.ns.refunds.record(payment, "3", key="back-7")
+    with pytest.raises(KeyReused):
+        shop.ns.refunds.refund(payment, "2", key="back-7")
+    assert refunded(shop, id) == 2
+
+
+def test_a_payment_that_is_not_there_or_did_not_come_is_refused(overpaid: tuple[Shop, str]):
+    shop, id = overpaid
+    payment = first_payment(shop, id)
+    with pytest.raises(NotFound):
+        shop.engine.namespace("other").refunds.record(payment, "1")
+    shop.ns.invoices.take_back_payment(id, payment, reason="For another customer.")
+    with pytest.raises(NotAllowed, match="is canceled"):
+        shop.ns.refunds.record(payment, "1")
+    assert refunded(shop, id) == 0
+
+
+def test_a_payment_of_which_something_went_back_is_no_mistake(overpaid: tuple[Shop, str]):
+    shop, id = overpaid
+    payment = first_payment(shop, id)
+    shop.ns.refunds.record(payment, "2")
+    with pytest.raises(NotAllowed) as refused:
+        shop.ns.invoices.take_back_payment(id, payment, reason="For another customer.")
+    assert refused.value.code == "payment_paid_back"
+    assert f"billhook invoices refund {payment} AMOUNT --paid-elsewhere" in str(refused.value)
+    assert (shop.status(id), shop.get(id).invoice.amount_paid) == ("paid", 12)
+    assert problems_of(shop.engine) == []
+
+
+def test_what_no_app_collected_says_how_to_note_that_it_was_paid_back(overpaid: tuple[Shop, str]):
+    shop, id = overpaid
+    payment = first_payment(shop, id)
+    with pytest.raises(Exception, match=f"billhook invoices refund {payment} AMOUNT --paid-elsewhere"):
+        shop.ns.refunds.refund(payment, "2")
+
+
+# Refunds that an app did not make.
+
+
+def collect(self: Any, batch: Batch[Any, Any]) -> Any:
+    reply = yield put("collect", batch, "collect", recover=(repeat(),))
+    paid = PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount, reply.json()["items"][0]["id"])
+    return {batch.only.id: Done(paid)}
+
+
+def refund_unless_refused(self: Any, batch: Batch[Any, Any]) -> Any:
+    item = batch.only
+    yield put("refund", batch, "refund", recover=(repeat(),))
+    if item.reason == "refused":
+        return {item.id: Rejected.because("card_gone", "The card is gone.")}
+    return {item.id: Done(RefundResult(RefundStatus.SUCCEEDED, item.amount, f"re-{item.id}"))}
+
+
+def note(self: Any, batch: Batch[Any, Any]) -> Any:
+    yield put("note", batch, "notes", recover=(repeat(),))
+    noted = {item.id: PaymentResult(PaymentStatus.SUCCEEDED, item.amount, f"noted-{item.id}") for item in batch.items}
+    return {id: Done(result) for id, result in noted.items()}
+
+
+class Dashboard:
+    """What the bank says was given back of a payment."""
+
+    def __init__(self) -> None:
+        self.refunded = Decimal(0)
+
+
+def a_paid_invoice(open_shop: OpenShop, dashboard: Dashboard) -> tuple[Shop, str, str]:
+    """Paid at a bank, and noted in the books of another app: the shop, the invoice and its payment."""
+
+    def look(self: Any, batch: Batch[Any, Any]) -> Any:
+        item = batch.only
+        yield put("check", batch, "check", safe=True, key=None)
+        seen = PaymentResult(PaymentStatus.SUCCEEDED, item.amount, item.external_id, refunded=dashboard.refunded)
+        return {item.id: Done(seen)}
+
+    bank = a_provider("bank", collect_payment=collect, refund=refund_unless_refused, check_payment=look)
+    shop = open_shop(a_provider(sync_draft=careful_draft, record_payment=note), bank)
+    shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id)
+    id = shop.submit()
+    shop.run()
+    assert shop.status(id) == "paid"
+    return shop, id, first_payment(shop, id)
+
+
+def counted(shop: Shop) -> tuple[int, bool, list[str]]:
+    """How many invoices have a refund that the customer does not have, whether a person is needed, and which invoices they are."""
+    standing = standing_of(shop.engine.context, shop.namespace)
+    listed = shop.ns.invoices.list(InvoiceFilter(failed_refunds=True))
+    return standing.failed_refunds, standing.needs_a_person, [view.id for view in listed.items]
+
+
+def test_a_refund_that_was_refused_needs_a_person_until_it_is_paid_another_way(a_shop_anywhere: OpenShop):
+    shop, id, payment = a_paid_invoice(a_shop_anywhere, Dashboard())
+    assert counted(shop) == (0, False, [])
+    shop.ns.refunds.refund(payment, "5", reason="refused")
+    shop.run()
+    assert counted(shop) == (1, True, [id])
+    (issue,) = shop.get(id).issues
+    assert issue.message.endswith(f"say so: billhook invoices refund {payment} AMOUNT --paid-elsewhere")
+    shop.ns.refunds.record(payment, "5")
+    assert counted(shop) == (0, False, [])
+    assert shop.issue_codes(id) == ["refund_not_in_books"]
+    assert problems_of(shop.engine) == []
+
+
+def test_the_books_of_another_app_are_told_of_by_a_person(a_shop: OpenShop):
+    shop, id, payment = a_paid_invoice(a_shop, Dashboard())
+    shop.ns.refunds.record(payment, "3")
+    (issue,) = shop.get(id).issues
+    assert issue.code == "refund_not_in_books"
+    assert f"noted-{payment}" in issue.message
+    assert "of which 3 went back" in issue.message
+
+
+@pytest.mark.parametrize(
+    "recorded, told, made_there",
+    [("5", "0", "0"), ("5", "3", "3"), ("5", "5", "5"), ("5", "10", "5"), ("10", "10", "0")],
+)
+def test_what_others_give_back_at_the_provider_counts_beside_it(
+    a_shop: OpenShop, recorded: str, told: str, made_there: str
+):
+    dashboard = Dashboard()
+    shop, id, payment = a_paid_invoice(a_shop, dashboard)
+    shop.ns.refunds.record(payment, recorded)
+    dashboard.refunded = Decimal(told)
+    if recorded != "10":
+        shop.ns.refunds.refund(payment, "1", reason="refused")
+        shop.run()
+    assert refunded(shop, id) == Decimal(recorded) + Decimal(made_there)
+    assert problems_of(shop.engine) == []
+
+
+@pytest.mark.parametrize("bank", [True, False], ids=["at a bank", "at the books' app"])
+def test_books_that_show_the_payment_as_ever_tell_of_no_new_money(a_shop_anywhere: OpenShop, bank: bool):
+    ledger = Ledger()
+    shop, id = a_shop_with(a_shop_anywhere, ledger, bank=bank)
+    ledger.is_locked = False
+    pay(shop, id, "10")
+    shop.ns.refunds.record(first_payment(shop, id), "3")
+    enter(shop, ledger, id, "0")
+    shown = shop.get(id)
+    assert (ledger.paid, shown.invoice.amount_paid, shown.invoice.amount_refunded) == (10, 10, 3)
+    assert shop.issue_codes(id) == ["refund_not_in_books"]
+    assert problems_of(shop.engine) == []
