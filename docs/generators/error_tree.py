@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from importlib import import_module
 
 from billhook import errors
 from generators.source import CORE, cell, classes_in, code, table
@@ -83,13 +84,16 @@ def _issue_rows() -> str:
     return table(("code", "message"), [(code(name), cell(message)) for name, _, message in sorted(_issues())])
 
 
-def _calls() -> Iterator[tuple[str, ast.Call]]:
+def _calls() -> Iterator[tuple[str, ast.Call, str]]:
+    """What is called, the call, and the module that it is in."""
     for path in sorted(CORE.rglob("*.py")):
-        if path.relative_to(CORE).parts[0] in _SKIPPED:
+        place = path.relative_to(CORE)
+        if place.parts[0] in _SKIPPED:
             continue
+        module = ".".join(("billhook", *place.with_suffix("").parts)).removesuffix(".__init__")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
-                yield ast.unparse(node.func).rpartition(".")[2], node
+                yield ast.unparse(node.func).rpartition(".")[2], node, module
 
 
 def _raised() -> set[Found]:
@@ -97,10 +101,10 @@ def _raised() -> set[Found]:
 
 
 def _all_raised() -> Iterator[Found]:
-    for name, call in _calls():
+    for name, call, module in _calls():
         if name in _PLACES:
             code_place, message_place, kind = _PLACES[name]
-            yield from _read(call, code_place, message_place, kind)
+            yield from _read(call, module, code_place, message_place, kind)
 
 
 def _issues() -> set[Found]:
@@ -108,13 +112,14 @@ def _issues() -> set[Found]:
 
 
 def _all_issues() -> Iterator[Found]:
-    for name, call in _calls():
+    for name, call, module in _calls():
         if name in _ISSUES:
-            yield from _read(call, *_ISSUES[name], "issue")
+            yield from _read(call, module, *_ISSUES[name], "issue")
         if name == "ValidationIssue":
             named = {keyword.arg: keyword.value for keyword in call.keywords}
-            if isinstance(named.get("code"), ast.Constant) and "message" in named:
-                yield str(ast.literal_eval(named["code"])), "issue", _message(named["message"])
+            if "code" in named and "message" in named:
+                for stated in _stated(named["code"], module):
+                    yield stated, "issue", _message(named["message"])
 
 
 def _first_of_each(found: Iterator[Found]) -> Iterator[Found]:
@@ -125,12 +130,22 @@ def _first_of_each(found: Iterator[Found]) -> Iterator[Found]:
             yield one
 
 
-def _read(call: ast.Call, code_place: int, message_place: int, kind: str) -> Iterator[Found]:
+def _read(call: ast.Call, module: str, code_place: int, message_place: int, kind: str) -> Iterator[Found]:
     if len(call.args) <= max(code_place, message_place):
         return
-    name = call.args[code_place]
-    if isinstance(name, ast.Constant) and isinstance(name.value, str) and re.fullmatch(r"[a-z_]+", name.value):
-        yield name.value, kind, _message(call.args[message_place])
+    for stated in _stated(call.args[code_place], module):
+        yield stated, kind, _message(call.args[message_place])
+
+
+def _stated(node: ast.expr, module: str) -> Iterator[str]:
+    """The code that stands there, or that a constant of the module there holds; none for what only a run can tell."""
+    value: object = None
+    if isinstance(node, ast.Constant):
+        value = node.value
+    elif isinstance(node, ast.Name) and node.id.isupper():
+        value = getattr(import_module(module), node.id, None)
+    if isinstance(value, str) and re.fullmatch(r"[a-z_]+", value):
+        yield value
 
 
 def _message(node: ast.expr) -> str:

@@ -94,9 +94,9 @@ def _failed(settled: Settled, refund: Row, *, has_bounced: bool) -> ValidationIs
     why = f" ({refund['message'].rstrip('.')})" if refund["message"] else ""
     elsewhere = f"or pay it back another way and say so: billhook invoices refund {refund['payment_id']} AMOUNT --paid-elsewhere"
     if has_bounced:
-        code, came = BOUNCED, f"{app} paid back {amount}, and the money came back{why}. The customer does not have it"
-        message = f"{came}: refund it again, {elsewhere}"
-    else:
-        code, came = REFUSED, f"{app} did not give back {amount}{why}"
-        message = f"{came}. Mend the cause and refund it again under another key, {elsewhere}"
-    return ValidationIssue(severity=Severity.WARNING, code=code, message=message)
+        message = f"{app} paid back {amount}, and the money came back{why}. The customer does not have it: refund it again, {elsewhere}"
+        return ValidationIssue(severity=Severity.WARNING, code=BOUNCED, message=message)
+    message = (
+        f"{app} did not give back {amount}{why}. Mend the cause and refund it again under another key, {elsewhere}"
+    )
+    return ValidationIssue(severity=Severity.WARNING, code=REFUSED, message=message)
