@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, Engine, Row, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from billhook.errors import StoreError
+from billhook.store.compiled import COMPILED
 
 SESSION = (
     "SET application_name = 'billhook'",
@@ -92,7 +93,12 @@ class PostgresBackend:
 def session_engine(url: URL, **options: Any) -> Engine:
     """An engine whose sessions carry Billhook's settings. StoreError without the psycopg driver."""
     try:
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), hide_parameters=True, **options)
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            execution_options={"compiled_cache": COMPILED},
+            hide_parameters=True,
+            **options,
+        )
     except ModuleNotFoundError as error:
         raise StoreError(f"PostgreSQL needs the driver {error.name}. Install billhook[postgres].") from error
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from billhook.errors import StoreError
+from billhook.store.compiled import COMPILED
 
 READERS_WAIT = timedelta(seconds=10)
 WRITER_WAIT = timedelta(milliseconds=250)
@@ -145,7 +146,14 @@ def _engine(path: Path, pool: type[Pool], *pragmas: str) -> Engine:
     # Without an isolation level the driver begins nothing by itself: each BEGIN is ours.
     connect_args = {"isolation_level": None, "check_same_thread": False}
     # What is stored is nobody's business but the database's: no error shows it.
-    engine = create_engine(url, poolclass=pool, connect_args=connect_args, hide_parameters=True, **unbounded)
+    engine = create_engine(
+        url,
+        poolclass=pool,
+        connect_args=connect_args,
+        execution_options={"compiled_cache": COMPILED},
+        hide_parameters=True,
+        **unbounded,
+    )
 
     def prepare(driver: sqlite3.Connection, _record: object) -> None:
         for pragma in (*pragmas, "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"):
