@@ -89,6 +89,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             f"The server can't listen on {host}, port {port}: {error.strerror}. Give another --port or --host.",
         ) from error
     with listener:
+        # Inherited by each connection: else the kernel may hold the end of an answer back for 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
 
