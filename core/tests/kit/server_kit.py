@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
+import asyncio
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import httpx
@@ -21,25 +21,42 @@ from billhook.engine.engine import Engine
 from billhook.engine.namespace import Namespace
 from billhook.engine.tokens import Role
 from billhook.server import create_app
+from billhook.server.run import listening as a_listener
 
 ELSEWHERE = "elsewhere"
 """A namespace that has nothing but a token."""
 
 
+class _Server(uvicorn.Server):
+    """Ends when it is told to, where uvicorn looks every tenth of a second whether it was."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(uvicorn.Config(app, log_config=None, ws="none", lifespan="on", timeout_graceful_shutdown=5))
+        self._wake: Callable[[], object] = lambda: None
+
+    async def main_loop(self) -> None:
+        told = asyncio.Event()
+        self._wake = partial(asyncio.get_running_loop().call_soon_threadsafe, told.set)
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), timeout=0.1)
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._wake()
+
+
 @contextmanager
 def listening(app: Any) -> Iterator[str]:
     """The application at an address on this machine, until the block ends."""
-    config = uvicorn.Config(app, log_config=None, ws="none", lifespan="on", timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()  # who calls before the server is ready waits, and is not refused
+    server = _Server(app)
+    with a_listener("127.0.0.1", 0) as listener:  # who calls before the server is ready waits, and is not refused
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.end()
             thread.join(timeout=20)
             assert not thread.is_alive()
 

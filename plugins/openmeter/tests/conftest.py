@@ -204,7 +204,7 @@ def openmeter() -> Iterator[tuple[OpenMeterStandIn, str]]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield stand_in, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
