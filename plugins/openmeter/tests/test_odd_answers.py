@@ -99,6 +99,11 @@ SOON = format_datetime(datetime.now(UTC) + timedelta(seconds=1800), usegmt=True)
         (SOON, (1000, 1800)),
         ("86400", (LONGEST_WAIT_SECONDS - 1, LONGEST_WAIT_SECONDS)),
     ],
+    ids=[
+        "in seconds",
+        "until a moment",
+        "for too long",
+    ],  # the moment would be another one in each process that collects
 )
 def test_how_long_openmeter_asks_to_be_left_alone_is_told(between, told, seconds):
     between.upstream.busy = lambda _request: told
