@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "kit"))
 
 from describing import describe
+from starting import ASKING, ready
 
-HERE = Path(__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -37,20 +35,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         "PYTHONUNBUFFERED": "1",
     }
     with ready(environment) as at:
-        put_command(home / "billhook", f'-I -S "{HERE / "asking.py"}" "{at}"')
+        put_command(home / "billhook", f'-I -S "{ASKING}" "{at}"')
         yield environment
-
-
-@contextmanager
-def ready(environment: Mapping[str, str]) -> Iterator[Path]:
-    """A process that becomes the command whenever it is asked at that socket."""
-    with tempfile.TemporaryDirectory(prefix="billhook-") as folder:  # short, because a socket's path has to be
-        at = Path(folder) / "ready"
-        command = [sys.executable, HERE / "ready.py", at]
-        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            yield at
 
 
 def put_command(path: Path, arguments: str) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,14 @@ import pytest
 from billhook.testing.postgres import PostgresServer
 from billhook.testing.sandbox.ledger import Ledger
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kit"))
+
+from starting import Command, ready
+
 RUN = "from billhook.cli import main; main()"
+IMPORTED_BY_EVERY_DEMO = ("billhook.demo.live", "billhook.demo.run", "alembic.operations", "httpx", "psycopg")
+Process = Command | subprocess.Popen[str]
+Start = Callable[..., Process]
 PATIENCE_SECONDS = 180
 LOOK_SECONDS = 0.005
 SANDBOX = ("--invoicing", "sandbox")
@@ -45,30 +51,51 @@ def books(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.fixture(scope="module")
+def ready_at() -> Iterator[Path]:
+    with ready(environment(), *IMPORTED_BY_EVERY_DEMO) as at:
+        yield at
+
+
 @pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(ready_at: Path) -> Iterator[Start]:
     """Start a command in a process of its own, ended with the test."""
-    started: list[subprocess.Popen[str]] = []
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    yield from starting(lambda *arguments: Command(ready_at, arguments, environment()))
+
+
+@pytest.fixture
+def start_afresh() -> Iterator[Start]:
+    """The same in a process that has to import everything, as a user's has."""
 
     def start(*arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", RUN, *arguments]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-        started.append(process)
-        return process
+        command, pipe = [sys.executable, "-c", RUN, *arguments], subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    yield from starting(start)
+
+
+def starting(start: Start) -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def start_here(*arguments: str) -> Process:
+            process = start(*arguments)
+            stack.callback(process.communicate)
+            stack.callback(process.kill)
+            return process
+
+        yield start_here
 
 
 @pytest.fixture
-def demo(start, db, books) -> Callable[[], subprocess.Popen[str]]:
+def demo(start: Start, db: str, books: Path) -> Callable[[], Process]:
     return lambda: start("demo", *SANDBOX, "--db", db, "--ledger", str(books), "--json")
 
 
-def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
+def result_of(process: Process) -> dict[str, Any]:
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, err
     return json.loads(out)
@@ -134,14 +161,14 @@ def test_the_books_hold_every_document_as_it_was_sold(demo, books):
     assert len(customers) == 48
 
 
-def test_nothing_stays_behind_without_files(start, tmp_path, monkeypatch):
+def test_nothing_stays_behind_without_files(start_afresh, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert without_calls(result_of(start("demo", *SANDBOX, "--json"))) == WHOLE_DAY
+    assert without_calls(result_of(start_afresh("demo", *SANDBOX, "--json"))) == WHOLE_DAY
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_person_gets_a_summary(start, tmp_path):
-    process = start("demo", *SANDBOX, "--db", str(tmp_path / "demo.db"))
+def test_a_person_gets_a_summary(start_afresh, tmp_path):
+    process = start_afresh("demo", *SANDBOX, "--db", str(tmp_path / "demo.db"))
     said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert "24503.75 GBP in 65 documents" in said
     assert "536414" in said
@@ -159,7 +186,7 @@ def test_books_that_belong_to_another_database_are_left_alone(start, tmp_path, b
     assert (lost.returncode, json.loads(err)["error"]["code"]) == (1, "ledger_missing")
 
 
-def refused(process: subprocess.Popen[str]) -> dict[str, Any]:
+def refused(process: Process) -> dict[str, Any]:
     _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     return json.loads(err)["error"]
@@ -226,7 +253,7 @@ def test_who_can_not_play_a_part_is_told_so(start):
     assert refused(start("demo", "--invoicing", "sage", "--json"))["code"] == "simulator_missing"
 
 
-def killed_again_and_again(demo: Callable[[], subprocess.Popen[str]], books: Path, kills: int, seed: int) -> int:
+def killed_again_and_again(demo: Callable[[], Process], books: Path, kills: int, seed: int) -> int:
     """Kill the demo that often, each time after it has sent some more calls or a moment later. Gives how often it was hit."""
     chance = random.Random(seed)
     hits = 0
@@ -237,7 +264,7 @@ def killed_again_and_again(demo: Callable[[], subprocess.Popen[str]], books: Pat
             time.sleep(LOOK_SECONDS)
         time.sleep(moment_seconds)
         hits += process.poll() is None
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.communicate()
     return hits
 
@@ -246,7 +273,7 @@ def calls(books: Path) -> int:
     if not books.exists():
         return 0
     with closing(Ledger.open(books)) as ledger:
-        return len(ledger.calls())
+        return ledger.count_calls()
 
 
 def test_killed_again_and_again_it_ends_with_the_same_result(demo, books, db):
@@ -269,7 +296,7 @@ def test_killed_many_times_it_ends_with_the_same_result(demo, books, seed):
         assert ledger.duplicates() == ()
 
 
-def test_what_is_recorded_is_what_the_provider_was_asked(start: Callable[..., subprocess.Popen[str]], tmp_path: Path):
+def test_what_is_recorded_is_what_the_provider_was_asked(start: Start, tmp_path: Path):
     out, err = start("demo", *SANDBOX, "--json", "--record", str(tmp_path / "records")).communicate()
     result = json.loads(out)
     text = (tmp_path / "records" / "wire.jsonl").read_text()

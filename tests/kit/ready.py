@@ -1,8 +1,8 @@
 """Becomes the command `billhook`, in a process of its own, whenever that is asked for: what every command imports is imported once.
 
-    python ready.py SOCKET
+    python ready.py SOCKET MODULE...
 
-It says `ready` once it listens there to who runs asking.py, and ends when its standard input does.
+Imports those modules, too. It says `ready` once it listens there to who runs asking.py or has a Command of starting.py, and ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import billhook.engine.engine  # what nearly every command needs
 NUMBER_BYTES = 4
 
 
-def main(path: str) -> None:
+def main(path: str, *modules: str) -> None:
     """Listen. Only a process that was asked to be the command comes out of it."""
-    for module in pkgutil.iter_modules(billhook.cli.__path__, "billhook.cli."):
-        importlib.import_module(module.name)
+    for name in (*(module.name for module in pkgutil.iter_modules(billhook.cli.__path__, "billhook.cli.")), *modules):
+        importlib.import_module(name)
     asked, files = _await(path)
     _put_on(asked, files)
     billhook.cli.main()
@@ -87,4 +87,4 @@ def _paths(environment: Any) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
