@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,17 @@ from starting import ASKING, ready
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@dataclass(frozen=True)
+class Reader:
+    """Somebody who installed every member: what stands in the environment, and where a process is ready to be a page."""
+
+    environment: Mapping[str, str]
+    ready_at: Path
+
+
 @pytest.fixture(scope="session")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of somebody who installed every member: the command `billhook`, and providers that are found."""
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """With the command `billhook`, and providers that are found."""
     home = tmp_path_factory.mktemp("reader")
     put_command(home / "python3", "")
     put_command(home / "pip", str(Path(__file__).with_name("install.py")))
@@ -36,7 +45,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     }
     with ready(environment) as at:
         put_command(home / "billhook", f'-I -S "{ASKING}" "{at}"')
-        yield environment
+        yield Reader(environment, at)
 
 
 def put_command(path: Path, arguments: str) -> None:

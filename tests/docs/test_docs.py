@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from starting import Command
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_PAGE = Path(__file__).with_name("run_page.py")
@@ -30,10 +31,13 @@ def name_of(page: Path) -> str:
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
 def test_every_block_of_a_page_runs_and_prints_what_is_shown(page, reader, tmp_path, tmp_path_factory):
     site = str(tmp_path_factory.mktemp("site"))  # what a page installs, no other page sees
-    reader = {**reader, "BILLHOOK_SITE": site, "PYTHONPATH": f"{site}{os.pathsep}{reader['PYTHONPATH']}"}
-    command = [sys.executable, "-W", "error::DeprecationWarning", RUN_PAGE, page]
-    done = subprocess.run(command, cwd=tmp_path, env=reader, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-6000:]
+    paths = f"{site}{os.pathsep}{reader.environment['PYTHONPATH']}"
+    environment = {**reader.environment, "BILLHOOK_SITE": site, "PYTHONPATH": paths}
+    run = Command(
+        reader.ready_at, [str(page)], environment, folder=tmp_path, script=RUN_PAGE, refused=[DeprecationWarning]
+    )
+    _, err = run.communicate(timeout=240)
+    assert run.returncode == 0, err[-6000:]
 
 
 def test_few_blocks_are_shown_without_being_run():
@@ -75,6 +79,10 @@ def test_every_page_can_be_reached_from_the_index():
 
 def test_the_reference_is_what_the_code_says(reader):
     done = subprocess.run(
-        [sys.executable, ROOT / "docs/generate.py", "--check"], env=reader, capture_output=True, text=True, timeout=120
+        [sys.executable, ROOT / "docs/generate.py", "--check"],
+        env=reader.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr

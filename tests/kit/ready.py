@@ -1,4 +1,4 @@
-"""Becomes the command `billhook`, in a process of its own, whenever that is asked for: what every command imports is imported once.
+"""Becomes the command `billhook`, or a script, in a process of its own, whenever that is asked for: what all of them import is imported once.
 
     python ready.py SOCKET MODULE...
 
@@ -7,16 +7,20 @@ Imports those modules, too. It says `ready` once it listens there to who runs as
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import json
 import os
 import pkgutil
 import random
+import runpy
 import select
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import billhook.cli
@@ -26,12 +30,15 @@ NUMBER_BYTES = 4
 
 
 def main(path: str, *modules: str) -> None:
-    """Listen. Only a process that was asked to be the command comes out of it."""
+    """Listen. Only a process that was asked to be something comes out of it."""
     for name in (*(module.name for module in pkgutil.iter_modules(billhook.cli.__path__, "billhook.cli.")), *modules):
         importlib.import_module(name)
     asked, files = _await(path)
     _put_on(asked, files)
-    billhook.cli.main()
+    if asked.get("script") is None:
+        billhook.cli.main()
+    else:
+        runpy.run_path(asked["script"], run_name="__main__")
 
 
 def _await(path: str) -> tuple[dict[str, Any], Sequence[int]]:
@@ -75,10 +82,14 @@ def _put_on(asked: dict[str, Any], files: Sequence[int]) -> None:
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
     os.chdir(asked["folder"])
     ours, theirs = _paths(os.environ), _paths(asked["environment"])
-    sys.path[:] = ["", *theirs, *(path for path in sys.path[1:] if path not in ours)]
+    script = asked.get("script")
+    place = "" if script is None else str(Path(script).parent)
+    sys.path[:] = [place, *theirs, *(path for path in sys.path[1:] if path not in ours)]
     os.environ.clear()
     os.environ.update(asked["environment"])
-    sys.argv = ["billhook", *asked["arguments"]]
+    sys.argv = [script or "billhook", *asked["arguments"]]
+    for category in asked.get("refused", ()):
+        warnings.simplefilter("error", getattr(builtins, category))
     random.seed()
 
 

@@ -1,4 +1,4 @@
-"""Starts the command `billhook` in processes of its own that need not import what every one of them would import."""
+"""Starts the command `billhook`, and scripts, in processes of their own that need not import what every one of them would import."""
 
 from __future__ import annotations
 
@@ -33,11 +33,29 @@ def ready(environment: Mapping[str, str], *modules: str) -> Iterator[Path]:
 
 
 class Command:
-    """The command with these arguments, begun by who is ready there; what tests use of `subprocess.Popen`."""
+    """The command with these arguments, begun by who is ready there; what tests use of `subprocess.Popen`.
 
-    def __init__(self, ready_at: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    ``script`` is run in place of `billhook`, and warnings of the categories ``refused`` are errors.
+    """
+
+    def __init__(
+        self,
+        ready_at: Path,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        folder: Path | None = None,
+        script: Path | None = None,
+        refused: Sequence[type[Warning]] = (),
+    ) -> None:
         self.returncode: int | None = None
-        asked = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(environment)}
+        asked = {
+            "arguments": arguments,
+            "folder": str(folder or Path.cwd()),
+            "environment": dict(environment),
+            "script": script and str(script),
+            "refused": [category.__name__ for category in refused],
+        }
         body = json.dumps(asked).encode()
         self._teller = socket.socket(socket.AF_UNIX)
         self._teller.connect(str(ready_at))
