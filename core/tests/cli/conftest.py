@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,9 @@ import pytest
 from typer.main import get_command
 
 from billhook.cli.root import app
+from billhook.clock import SystemClock
+from billhook.faults import NO_FAULTS
+from billhook.store import Database, migrate
 from billhook.testing.sandbox import simulator
 from billhook.testing.simulator.http import Served
 
@@ -115,9 +119,19 @@ def sandbox(tmp_path: Path) -> Iterator[Served]:
     provider.close()
 
 
+@pytest.fixture(scope="session")
+def file_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with all tables, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    with Database.open(path, clock=SystemClock(), faults=NO_FAULTS) as database:
+        migrate.upgrade(database)
+    return path
+
+
 @pytest.fixture
-def app_id(cli: Cli, sandbox: Served, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A sandbox app."""
+def app_id(cli: Cli, sandbox: Served, file_template: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A sandbox app, on a database whose tables are there: how a command makes them is told where nothing is."""
+    shutil.copy(file_template, "billhook.db")
     monkeypatch.setenv("SANDBOX_TOKEN", "sandbox-token")
     installed = cli(
         *("apps", "install", "sandbox", "--set", f"base_url={sandbox.url}"),
