@@ -28,9 +28,12 @@ class CompiledStatements(LRUCache[Any, Compiled]):
         super().__setitem__(_alike(key), value)
 
 
-def _alike(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    dialect, *rest = key
-    return (*_compiling_as(dialect), *rest)
+def _alike(key: Any) -> Any:
+    # How a key is made up is the library's own business. One that is made up otherwise is its engine's alone, as without us.
+    match key:
+        case (Dialect() as dialect, *rest):
+            return (*_compiling_as(dialect), *rest)
+    return key
 
 
 def _compiling_as(dialect: Dialect) -> tuple[object, ...]:
