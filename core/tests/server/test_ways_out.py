@@ -51,7 +51,7 @@ def test_every_message_that_names_a_command_names_a_call_that_there_is(served: S
         told = over_http(message)
         assert COMMAND.search(told) is None, f"Say in ways_out.py what this is over HTTP: {message}"
         for method, path in CALL.findall(told):
-            pattern = re.sub(r"/(THING|INVOICE|PAYMENT|CUSTOMER|SERIES|APP_ID|APP)", "/[^/]+", path)
+            pattern = re.sub(r"/(THING|INVOICE|CREDIT_NOTE|PAYMENT|CUSTOMER|SERIES|APP_ID|APP)", "/[^/]+", path)
             known = [each for each in document if re.fullmatch(pattern, re.sub(r"\{\w+\}", "X", each))]
             assert any(method.lower() in document[each] for each in known), (method, path)
 
@@ -75,6 +75,11 @@ def test_a_command_about_an_invoice_becomes_a_call_about_that_invoice():
     told = over_http("Let it: billhook invoices update INVOICE --workflow tax_rounding=per_line, then retry.", an_id(7))
     wanted = json.dumps({"workflow": {"tax_rounding": "per_line"}})
     assert told == f"Let it: PATCH /api/billhook/v1/invoices/{an_id(7)} with {wanted}, then retry."
+
+
+def test_a_command_about_a_credit_note_becomes_a_call_about_that_one():
+    told = over_http("Give it up with billhook credit-notes void CREDIT_NOTE, then go on.", an_id(7))
+    assert told == f"Give it up with POST /api/billhook/v1/credit-notes/{an_id(7)}/void, then go on."
 
 
 # What a caller can ask for, and where something is wrong, in the words of the form of the API that was called.

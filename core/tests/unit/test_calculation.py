@@ -8,7 +8,7 @@ from billhook.domain.calculation import InvoiceEdit, apply_taxes, as_draft, reca
 from billhook.domain.checks import issues_of
 from billhook.domain.discount import AmountDiscount, DiscountReason, PercentageDiscount, UsageDiscount
 from billhook.domain.exchange import ExchangeRate
-from billhook.domain.invoice import details_of, discounts_of
+from billhook.domain.invoice import ExpectedTotals, details_of, discounts_of
 from billhook.domain.price import FlatPrice, Tier, TieredPrice, UnitPrice
 from billhook.domain.tax import TaxAmount, TaxBehavior, TaxConfig, TaxRate
 from billhook.errors import InvalidInput
@@ -232,3 +232,74 @@ def test_a_drafts_own_workflow_values_win_and_the_profiles_others_stay():
 def test_an_exchange_rate_travels_with_the_invoice():
     rate = ExchangeRate(from_currency="EUR", to_currency="USD", rate=Decimal("1.0812"))
     assert a_content(an_invoice(exchange_rate=rate)).exchange_rate == rate
+
+
+# What the sender's system came to.
+
+
+SEVENS = TaxConfig(rates=(TaxRate(name="VAT", percentage=Decimal(7)),))
+
+
+def three_times_half_a_euro(expected, **changes):
+    lines = [a_line(quantity=Decimal(1), price=UnitPrice(amount=Decimal("0.50")), tax_config=SEVENS) for _ in range(3)]
+    return a_content(an_invoice().model_copy(update={"lines": tuple(lines), "expected_totals": expected, **changes}))
+
+
+def test_an_invoice_that_comes_to_what_is_expected_has_no_issue():
+    expected = ExpectedTotals(net=Decimal("1.5"), taxes_total=Decimal("0.12"), total=Decimal("1.620"))
+    assert issues_of(three_times_half_a_euro(expected)) == ()
+
+
+def test_a_cent_more_than_expected_names_both_figures_and_the_rounding_that_comes_to_it():
+    expected = ExpectedTotals(net=Decimal("1.50"), taxes_total=Decimal("0.11"), total=Decimal("1.61"))
+    content = three_times_half_a_euro(expected)
+    (issue,) = issues_of(content)
+    assert (issue.severity, issue.code, issue.path) == ("critical", "totals_unexpected", "/expected_totals")
+    assert issue.message == (
+        "The lines come to other amounts than expected: the tax is 0.12 and 0.11 was expected; the total is 1.62 and 1.61 was expected. "
+        "Rounded otherwise they come to it: billhook invoices update INVOICE --workflow tax_rounding=on_total"
+    )
+    rounded = recalculate(content, InvoiceEdit(workflow=a_workflow(tax_rounding="on_total")))
+    assert issues_of(rounded) == ()
+
+
+def test_a_sender_who_rounds_halves_down_is_found_too():
+    (issue,) = issues_of(three_times_half_a_euro(ExpectedTotals(total=Decimal("1.59"))))
+    assert issue.message.endswith("billhook invoices update INVOICE --workflow rounding=half_down")
+
+
+def test_what_no_rounding_explains_is_to_be_corrected():
+    (issue,) = issues_of(three_times_half_a_euro(ExpectedTotals(total=Decimal("16.20"))))
+    assert "billhook invoices update INVOICE --file EDIT.json" in issue.message
+
+
+def test_a_credit_note_of_another_total_is_given_up():
+    expected = ExpectedTotals(total=Decimal("1.61"))
+    (issue,) = issues_of(three_times_half_a_euro(expected, type="credit_note"))
+    assert issue.message.endswith(
+        "Give it up with billhook credit-notes void CREDIT_NOTE, and submit it with the workflow tax_rounding=on_total under a new key."
+    )
+
+
+def test_an_edit_keeps_what_is_expected_until_it_says_otherwise():
+    expected = ExpectedTotals(total=Decimal("1.62"))
+    before = three_times_half_a_euro(expected)
+    lines = (as_draft(before.lines[0]),)
+    edited = recalculate(before, InvoiceEdit(lines=lines), line_ids=[before.lines[0].id])
+    assert [issue.code for issue in issues_of(edited)] == ["totals_unexpected"]
+    assert issues_of(recalculate(edited, InvoiceEdit(expected_totals=None))) == ()
+    restated = InvoiceEdit(expected_totals=ExpectedTotals(total=Decimal("0.54")))
+    assert issues_of(recalculate(edited, restated)) == ()
+
+
+def test_taxes_of_an_app_are_compared_as_well():
+    before = three_times_half_a_euro(ExpectedTotals(total=Decimal("1.62")))
+    line = before.lines[0]
+    (tax,) = line.taxes
+    taxed = apply_taxes(before, {line.id: (tax.model_copy(update={"amount": Decimal("0.03")}),)})
+    assert [issue.code for issue in issues_of(taxed)] == ["totals_unexpected"]
+
+
+def test_nothing_expected_is_refused():
+    with pytest.raises(ValueError, match="State net, taxes_total, total"):
+        ExpectedTotals()

@@ -112,7 +112,7 @@ def update(
         Path | None,
         typer.Option(
             metavar="EDIT.json",
-            help="JSON with any of lines, description, metadata, customer, supplier, workflow, period, exchange_rate; - for standard input.",
+            help="JSON with any of lines, description, metadata, customer, supplier, workflow, period, exchange_rate, expected_totals; - for standard input.",
         ),
     ] = None,
 ) -> None:

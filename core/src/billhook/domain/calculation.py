@@ -14,6 +14,7 @@ from billhook.domain.exchange import ExchangeRate
 from billhook.domain.ids import child_ulid
 from billhook.domain.invoice import (
     DetailedLine,
+    ExpectedTotals,
     InvoiceContent,
     InvoiceDraft,
     Line,
@@ -52,6 +53,7 @@ class InvoiceEdit(Value):
     workflow: WorkflowConfig | None = None
     period: Period | None = None
     exchange_rate: ExchangeRate | None = None
+    expected_totals: ExpectedTotals | None = None
 
 
 def calculate(
@@ -82,6 +84,7 @@ def calculate(
         credited_invoice_id=draft.credited_invoice_id,
         description=draft.description,
         metadata=draft.metadata,
+        expected_totals=draft.expected_totals,
     )
 
 
@@ -105,7 +108,7 @@ def recalculate(
     return content.model_copy(update={**replaced, "lines": lines, "totals": summed(line.totals for line in lines)})
 
 
-CLEARABLE = frozenset({"description", "period", "exchange_rate"})
+CLEARABLE = frozenset({"description", "period", "exchange_rate", "expected_totals"})
 
 
 def _stated(edit: InvoiceEdit) -> Iterable[tuple[str, object]]:

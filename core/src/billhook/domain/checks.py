@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from billhook.domain.invoice import InvoiceContent
+from billhook.domain.calculation import InvoiceEdit, recalculate
+from billhook.domain.invoice import DocumentType, InvoiceContent
 from billhook.domain.issue import Severity, ValidationIssue
-from billhook.domain.money import ZERO, plain
+from billhook.domain.money import ZERO, Rounding, plain
+from billhook.domain.tax import TaxRounding
+
+_FIGURES = {"net": "the net amount", "taxes_total": "the tax", "total": "the total"}
 
 
 def issues_of(content: InvoiceContent) -> tuple[ValidationIssue, ...]:
     """Everything found, in a stable order. A critical issue stops the invoice."""
-    return (*_total_issues(content), *_tax_issues(content))
+    return (*_total_issues(content), *_expected_issues(content), *_tax_issues(content))
 
 
 def _total_issues(content: InvoiceContent) -> Iterator[ValidationIssue]:
@@ -21,6 +25,50 @@ def _total_issues(content: InvoiceContent) -> Iterator[ValidationIssue]:
             f"The total is {plain(content.totals.total)} {content.currency}. Make a credit note for what is owed back.",
             "/totals/total",
         )
+
+
+def _expected_issues(content: InvoiceContent) -> Iterator[ValidationIssue]:
+    unexpected = _unexpected(content)
+    if unexpected:
+        yield _critical(
+            "totals_unexpected",
+            f"The lines come to other amounts than expected: {'; '.join(unexpected)}. {_way_out(content)}",
+            "/expected_totals",
+        )
+
+
+def _unexpected(content: InvoiceContent) -> list[str]:
+    """What differs from what the sender computed, each with both figures."""
+    stated = content.expected_totals.stated if content.expected_totals else {}
+    found = {name: getattr(content.totals, name) for name in stated}
+    return [
+        f"{_FIGURES[name]} is {plain(found[name])} and {plain(expected)} was expected"
+        for name, expected in stated.items()
+        if found[name] != expected
+    ]
+
+
+def _way_out(content: InvoiceContent) -> str:
+    name, value = _rounding_as_expected(content)
+    if content.type is DocumentType.CREDIT_NOTE:
+        mended = f"with the workflow {name}={value}" if name else "with other lines or expected_totals"
+        return f"Give it up with billhook credit-notes void CREDIT_NOTE, and submit it {mended} under a new key."
+    if name:
+        return f"Rounded otherwise they come to it: billhook invoices update INVOICE --workflow {name}={value}"
+    return (
+        "Correct the lines, or what is expected: billhook invoices update INVOICE --file EDIT.json, where EDIT.json has the lines "
+        "or expected_totals."
+    )
+
+
+def _rounding_as_expected(content: InvoiceContent) -> tuple[str, str]:
+    """The one workflow value that comes to what is expected; nothing where that is not the cause."""
+    ways = [*(("tax_rounding", each) for each in TaxRounding), *(("rounding", each) for each in Rounding)]
+    for name, value in ways:
+        workflow = content.workflow.model_copy(update={name: value})
+        if not _unexpected(recalculate(content, InvoiceEdit(workflow=workflow))):
+            return name, value.value
+    return "", ""
 
 
 def _tax_issues(content: InvoiceContent) -> Iterator[ValidationIssue]:

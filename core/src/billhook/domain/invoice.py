@@ -90,11 +90,33 @@ class LineDraft(Value):
 LineDrafts = Annotated[tuple[LineDraft, ...], Field(max_length=MAX_LINES), AfterValidator(not_empty)]
 
 
+class ExpectedTotals(Value):
+    """What the sender's own system came to, in major units. What is stated is compared; at least one figure is.
+
+    `net` is without any tax, `taxes_total` all taxes, `total` what is to be paid.
+    """
+
+    net: Amount | None = None
+    taxes_total: Amount | None = None
+    total: Amount | None = None
+
+    @model_validator(mode="after")
+    def _expects_something(self) -> Self:
+        if not self.stated:
+            raise PydanticCustomError("expected_totals_empty", "State net, taxes_total, total, or any of them.")
+        return self
+
+    @property
+    def stated(self) -> dict[str, Decimal]:
+        """The figures that are compared, by name."""
+        return {name: value for name, value in self if value is not None}
+
+
 class InvoiceDraft(Value):
     """What a host asks for. The key makes asking twice harmless: the same key with the same content is one invoice.
 
     `number`, `issued_at` and `due_at` are for hosts that own them. Workflow values that are stated win over the
-    billing profile's.
+    billing profile's. A document that comes to anything else than `expected_totals` is stopped before anything is sent.
     """
 
     key: Key | None = None
@@ -103,6 +125,7 @@ class InvoiceDraft(Value):
     customer_key: Key | None = None
     currency: CurrencyCode
     lines: LineDrafts
+    expected_totals: ExpectedTotals | None = None
     description: Description | None = None
     metadata: Metadata = Field(default_factory=dict)
     period: Period | None = None
@@ -229,6 +252,7 @@ class InvoiceContent(Value):
     credited_invoice_id: Ulid | None = None
     description: Description | None = None
     metadata: Metadata = Field(default_factory=dict)
+    expected_totals: ExpectedTotals | None = None
 
 
 def is_plain(price: Price) -> bool:

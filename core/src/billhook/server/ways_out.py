@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 OWN_PATHS = "/api/billhook/v1"
-_PLACEHOLDER = "INVOICE"
+_PLACEHOLDERS = {"invoices": "INVOICE", "credit-notes": "CREDIT_NOTE"}
 
 Said = Callable[[re.Match[str]], str]
 
@@ -48,6 +48,7 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
         (r"invoices cancel-payment (\w+)", rf"POST {OWN_PATHS}/invoices/\1/payment/cancel"),
         (r"invoices update (?P<invoice>\w+) --workflow (?P<name>\w+)=(?P<value>\w+)", _workflow_value),
         (r"invoices update (\w+) --file EDIT\.json", rf"PATCH {OWN_PATHS}/invoices/\1"),
+        (r"credit-notes void (\w+)", rf"POST {OWN_PATHS}/credit-notes/\1/void"),
         (
             r"customers link (\w+) (\w+) --external-id (\w+)",
             rf'PUT {OWN_PATHS}/customers/\1/apps/\2 with "external_id": "\3"',
@@ -58,9 +59,11 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
 """What each command is over HTTP."""
 
 
-def over_http(message: str, invoice_id: str = _PLACEHOLDER) -> str:
-    """The message, with calls where it names commands, and with that invoice where a call is about the invoice that is told of."""
+def over_http(message: str, document_id: str | None = None) -> str:
+    """The message, with calls where it names commands, and with that document where a call is about the one that is told of."""
     for command, call in _WAYS:
         message = command.sub(call, message)
     message = message.replace("or check the namespace.", "or use a token of the namespace that has it.")
-    return message.replace(f"/invoices/{_PLACEHOLDER}", f"/invoices/{invoice_id}")
+    for kind, placeholder in _PLACEHOLDERS.items():
+        message = message.replace(f"/{kind}/{placeholder}", f"/{kind}/{document_id or placeholder}")
+    return message
