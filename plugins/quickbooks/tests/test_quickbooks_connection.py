@@ -126,6 +126,7 @@ def test_a_company_that_is_as_the_settings_say_is_named(desk_over_http, scene):
         ({"closed_until": date(2026, 1, 31)}, {"closed_until": "2025-12-31"}, "books_closed"),
         ({"inactive_items": frozenset({"1"})}, {}, "item_not_active"),
         ({}, {"items": {"X": "77"}}, "item_not_active"),
+        ({}, {"rounding_item": "77"}, "item_not_active"),
         (
             {"tax": "elsewhere"},
             {"tax_model": "elsewhere", "tax_codes": {"VAT": {"id": "99", "percentage": "20"}}},

@@ -17,6 +17,7 @@ from billhook_quickbooks.config import QuickBooksSettings, TaxModel
 SCALE = 7
 _CENT = Decimal("0.01")
 _ONE = Decimal(1)
+_NOTHING = Decimal(0)
 # Wide enough for the product of any two of our amounts.
 _EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
 
@@ -33,11 +34,12 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class TaxDifference:
-    """The first line whose tax QuickBooks would compute otherwise."""
+    """The first line whose tax QuickBooks would compute otherwise. ``is_rounding``: by no more than a cent a line in all."""
 
     place: int
     ours: Decimal
     theirs: Decimal
+    is_rounding: bool
 
 
 def figures_of(line: Line) -> Figures:
@@ -85,17 +87,37 @@ def tax_difference(
     invoice: InvoiceView, mapped: Mapping[str, MappedLine], settings: QuickBooksSettings
 ) -> TaxDifference | None:
     """The smallest counter-example where the tax of the invoice would come out otherwise: one line. None: to the cent."""
-    if settings.tax_model is TaxModel.US:
+    rest = tax_rest(invoice, mapped, settings)
+    if rest == rounding_of(invoice, mapped, settings):
         return None
-    predicted = [predicted_line_tax(line, mapped[line.id], settings) for line in invoice.lines]
-    if sum(predicted, Decimal(0)) == invoice.totals.taxes_total:
-        return None
-    pairs = enumerate(zip(invoice.lines, predicted, strict=True))
+    lines = (
+        (place, line, predicted_line_tax(line, mapped[line.id], settings)) for place, line in enumerate(invoice.lines)
+    )
     return next(
-        TaxDifference(place, line.totals.taxes_total, theirs)
-        for place, (line, theirs) in pairs
+        TaxDifference(place, line.totals.taxes_total, theirs, _is_rounding(rest, invoice))
+        for place, line, theirs in lines
         if line.totals.taxes_total != theirs
     )
+
+
+def tax_rest(invoice: InvoiceView, mapped: Mapping[str, MappedLine], settings: QuickBooksSettings) -> Decimal:
+    """What the tax that QuickBooks computes lacks of ours; nothing where it takes the sum as it is stated."""
+    if settings.tax_model is TaxModel.US:
+        return _NOTHING
+    predicted = (predicted_line_tax(line, mapped[line.id], settings) for line in invoice.lines)
+    return invoice.totals.taxes_total - sum(predicted, _NOTHING)
+
+
+def rounding_of(invoice: InvoiceView, mapped: Mapping[str, MappedLine], settings: QuickBooksSettings) -> Decimal:
+    """What a line of its own makes up for, so that the total is ours; nothing where none is needed, or nobody named a product for it."""
+    can = settings.tax_model is TaxModel.ELSEWHERE and settings.rounding_item and settings.untaxed_code
+    rest = tax_rest(invoice, mapped, settings) if can else _NOTHING
+    return rest if _is_rounding(rest, invoice) else _NOTHING
+
+
+def _is_rounding(rest: Decimal, invoice: InvoiceView) -> bool:
+    # A cent a line is rounding; more is another rate.
+    return abs(rest) <= _CENT * len(invoice.lines)
 
 
 def predicted_line_tax(line: Line, mapped: MappedLine, settings: QuickBooksSettings) -> Decimal:

@@ -18,7 +18,7 @@ Entity = Mapping[str, Any]
 def queries(settings: QuickBooksSettings) -> dict[str, str]:
     """What is asked of the company, by a name for each answer."""
     asked = {"company": "select * from CompanyInfo", "preferences": "select * from Preferences"}
-    items = sorted({*settings.items.values(), *filter(None, [settings.default_item])})
+    items = sorted({*settings.items.values(), *filter(None, [settings.default_item, settings.rounding_item])})
     if items:
         asked["items"] = by_ids("Item", items)
     codes = sorted({code.id for code in settings.tax_codes.values()})
@@ -91,7 +91,7 @@ def _period_differences(preferences: Entity, settings: QuickBooksSettings) -> It
 def _missing(answer: Entity, kind: str, settings: QuickBooksSettings) -> Iterator[ValidationIssue]:
     active = {each["Id"] for each in answer.get(kind, ()) if each.get("Active", True)}
     if kind == "Item":
-        wanted = {*settings.items.values(), *filter(None, [settings.default_item])}
+        wanted = {*settings.items.values(), *filter(None, [settings.default_item, settings.rounding_item])}
     else:
         wanted = {code.id for code in settings.tax_codes.values()}
     for id in sorted(wanted - active):

@@ -56,6 +56,7 @@ class QuickBooksSettings(BaseModel):
     ``items`` gives the id of a product or service of the company for our item codes; ``default_item`` is for all others. ``tax_codes``
     gives the company's tax codes for ours, outside the US; ``default_tax_code`` is one of our codes, for lines without any.
     ``closed_until`` is the company's closing date. ``deposit_account`` is the id of the account that recorded payments go to.
+    ``rounding_item`` is for a line of the cents by which the tax that QuickBooks computes differs, outside the US.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,12 +73,20 @@ class QuickBooksSettings(BaseModel):
     default_tax_code: str | None = Field(None, description="one of our codes, for lines without any")
     items: Mapping[str, Id] = Field(default_factory=dict, description="the company's products for our item codes")
     default_item: Id | None = Field(None, description="the product of every other line")
+    rounding_item: Id | None = Field(
+        None, description="the product of a line of cents that QuickBooks rounds otherwise"
+    )
     deposit_account: Id | None = Field(None, description="the account that recorded payments go to")
     closed_until: date | None = Field(None, description="the company's closing date")
 
     def percentage_of(self, tax_code_id: str) -> Decimal | None:
         """The percentage of one of the company's tax codes, None for a code that is not among these settings."""
         return next((code.percentage for code in self.tax_codes.values() if code.id == tax_code_id), None)
+
+    @property
+    def untaxed_code(self) -> str | None:
+        """The id of a tax code without tax, None where none is known."""
+        return next((code.id for code in self.tax_codes.values() if code.percentage == 0), None)
 
 
 class QuickBooksCredentials(BaseModel):

@@ -17,7 +17,7 @@ from billhook.contract import (
     MappedLine,
     PaymentItem,
 )
-from billhook_quickbooks.amounts import cents, figures_of
+from billhook_quickbooks.amounts import cents, figures_of, rounding_of
 from billhook_quickbooks.config import QuickBooksSettings, TaxModel
 from billhook_quickbooks.marks import mark_of
 
@@ -139,7 +139,10 @@ def _document(
     content: Entity = {
         **_parties(customer, view, settings),
         "TxnDate": document_date(view, now),
-        "Line": [_line(place, *pair) for place, pair in enumerate(zip(view.lines, mapped, strict=True), start=1)],
+        "Line": [
+            *(_line(place, *pair) for place, pair in enumerate(zip(view.lines, mapped, strict=True), start=1)),
+            *_rounding_line(view, mapped, settings),
+        ],
         **_tax(view, settings),
     }
     if number is not None:
@@ -183,6 +186,27 @@ def _line(number: int, line: Line, mapped: MappedLine) -> Entity:
         "DetailType": "SalesItemLineDetail",
         "SalesItemLineDetail": detail,
     }
+
+
+def _rounding_line(view: InvoiceView, mapped: Sequence[MappedLine], settings: QuickBooksSettings) -> list[Entity]:
+    rest = rounding_of(view, {line.line_id: line for line in mapped}, settings)
+    if not rest:
+        return []
+    detail = {
+        "Qty": Decimal(1),
+        "UnitPrice": rest,
+        "ItemRef": {"value": settings.rounding_item},
+        "TaxCodeRef": {"value": settings.untaxed_code},
+    }
+    return [
+        {
+            "LineNum": len(view.lines) + 1,
+            "Description": "Rounding",
+            "Amount": rest,
+            "DetailType": "SalesItemLineDetail",
+            "SalesItemLineDetail": detail,
+        }
+    ]
 
 
 def _tax(view: InvoiceView, settings: QuickBooksSettings) -> Entity:

@@ -13,6 +13,14 @@ from billhook_quickbooks.amounts import is_in_cents, plain, tax_difference
 from billhook_quickbooks.config import QuickBooksSettings, TaxModel
 from billhook_quickbooks.encoding import NOT_TAXED, TAXED
 
+_ROUNDING = (
+    "Name a product for a line of such cents, with a tax code of 0 % among the app's tax_codes: billhook apps update APP_ID "
+    "--set rounding_item=ITEM; then retry. Or use rates of that code on prices without tax, rounded on each line: "
+    "billhook invoices update INVOICE --workflow tax_rounding=per_line"
+)
+_OTHER_RATES = "Give the line rates of that code on a price without tax, or the tax code of its rates."
+"""The ways out where QuickBooks' own tax differs by cents, and by more."""
+
 
 def issues_of(
     invoice: InvoiceView, lines: Sequence[MappedLine], settings: QuickBooksSettings
@@ -123,8 +131,7 @@ def _tax_issues(
     yield _issue(
         "tax_not_reproducible",
         f"QuickBooks computes tax itself, line by line: {plain(percentage)} % of {plain(line.totals.net)} (line {line.name!r}) is "
-        f"{plain(differs.theirs)} there and {plain(differs.ours)} here. Use rates of that code on prices without tax, rounded on "
-        "each line: billhook invoices update INVOICE --workflow tax_rounding=per_line",
+        f"{plain(differs.theirs)} there and {plain(differs.ours)} here. {_ROUNDING if differs.is_rounding else _OTHER_RATES}",
         f"/lines/{differs.place}/taxes",
     )
 

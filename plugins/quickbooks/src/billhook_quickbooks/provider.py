@@ -164,10 +164,12 @@ class QuickBooksProvider(QuickBooksRequests):
         if isinstance(payments, Reply):
             return dict.fromkeys((item.id for item in batch.items), refused(payments))
         received = reading.received_by(payments)
-        entities = {item.id: standing.get(known.get(item.id, "")) for item in batch.items}
+        entities = ((item, standing.get(known.get(item.id, ""))) for item in batch.items)
         return {
-            id: reading.read_snapshot(entity, received.get(entity["Id"] if entity else "", Decimal(0)))
-            for id, entity in entities.items()
+            item.id: reading.read_snapshot(
+                item.invoice, entity, received.get(entity["Id"] if entity else "", Decimal(0))
+            )
+            for item, entity in entities
         }
 
     # Money.

@@ -97,24 +97,32 @@ def _wrong_number(number: str | None, entity: Entity) -> Rejected | None:
 
 
 def _document(view: InvoiceView, entity: Entity, url: str | None) -> DocumentResult:
-    lines = {str(line["LineNum"]): line for line in entity.get("Line", ()) if "LineNum" in line}
+    lines = _numbered(entity)
     pairs = [(line, lines[str(place)]) for place, line in enumerate(view.lines, start=1) if str(place) in lines]
     return DocumentResult(
         external_id=entity["Id"],
         number=entity.get("DocNumber"),
         line_ids={line.id: theirs["Id"] for line, theirs in pairs if theirs.get("Id")},
-        totals=_totals(entity, {line.id: theirs for line, theirs in pairs if not line.totals.taxes_total}),
+        totals=_totals(view, entity, {line.id: theirs for line, theirs in pairs if not line.totals.taxes_total}),
         url=url,
     )
 
 
-def _totals(entity: Entity, untaxed: Mapping[str, Entity]) -> ProviderTotals | None:
-    """As the company holds them; None of a sample. A line with tax is not told: its Amount is without."""
+def _numbered(entity: Entity) -> dict[str, Entity]:
+    return {str(line["LineNum"]): line for line in entity.get("Line", ()) if "LineNum" in line}
+
+
+def _totals(view: InvoiceView, entity: Entity, untaxed: Mapping[str, Entity]) -> ProviderTotals | None:
+    """As the company holds them; None of a sample. A line with tax is not told: its Amount is without.
+
+    Where a line after ours makes up for the tax that QuickBooks rounds otherwise, the tax is not told: the total is.
+    """
     if "TotalAmt" not in entity:
         return None
+    is_rounded = str(len(view.lines) + 1) in _numbered(entity)
     return ProviderTotals(
         total=amount_of(entity, "TotalAmt"),
-        tax=amount_of(entity.get("TxnTaxDetail") or {}, "TotalTax"),
+        tax=None if is_rounded else amount_of(entity.get("TxnTaxDetail") or {}, "TotalTax"),
         line_totals={id: amount_of(line, "Amount") for id, line in untaxed.items()},
     )
 
@@ -145,15 +153,13 @@ def read_removal(reply: Reply, invoice_id: str) -> Done[RemovalResult] | Rejecte
     return refused(reply)
 
 
-def read_snapshot(entity: Entity | None, received: Decimal) -> Done[Snapshot]:
-    """What the company holds; ``received`` is the money that its payments brought to the invoice."""
+def read_snapshot(view: InvoiceView, entity: Entity | None, received: Decimal) -> Done[Snapshot]:
+    """What the company holds of that invoice; ``received`` is the money that its payments brought to it."""
     if entity is None:
         return Done(Snapshot(found=False))
-    return Done(
-        Snapshot(
-            True, entity["Id"], entity.get("DocNumber"), status_of(entity), _totals(entity, {}), amount_paid=received
-        )
-    )
+    totals = _totals(view, entity, {})
+    number = entity.get("DocNumber")
+    return Done(Snapshot(True, entity["Id"], number, status_of(entity), totals, amount_paid=received))
 
 
 def status_of(invoice: Entity) -> str:
