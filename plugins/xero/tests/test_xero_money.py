@@ -84,6 +84,15 @@ def test_where_xero_computes_tax_a_rounding_line_makes_up_for_its_cents():
     assert problems_of(view, mapped(view), app) == ()
 
 
+def test_a_percentage_without_a_tax_type_is_named_even_where_it_is_nothing():
+    view = a_view_of(taxed(["4.90"], 0))
+    rates = {rate: code for rate, code in RATES.items() if rate != "0"}
+    (issue,) = problems_of(view, mapped(view), the_settings(tax_types=rates))
+    assert issue.code == "tax_code_missing"
+    assert "'Line 1' is taxed 0 %" in issue.message
+    assert 'such as {"0": "TAX_TYPE"}' in issue.message
+
+
 def test_without_one_it_is_refused_with_the_smallest_line_that_shows_why():
     view = a_view_of(taxed(THREE, 15), tax_rounding=TaxRounding.ON_TOTAL)
     (issue,) = problems_of(view, mapped(view), the_settings(tax="xero"))

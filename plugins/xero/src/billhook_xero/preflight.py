@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
-from billhook.contract import InvoiceView, MappedLine, Severity, ValidationIssue
+from billhook.contract import InvoiceView, Line, MappedLine, Severity, ValidationIssue
 from billhook_xero.config import XeroSettings
 from billhook_xero.contacts import LONGEST_NAME
 from billhook_xero.representation import (
@@ -17,6 +17,7 @@ from billhook_xero.representation import (
     cents,
     computed_tax_of,
     paper_of,
+    percentage_of,
     plain,
     predicted_total,
 )
@@ -138,10 +139,7 @@ def _tax_types(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> It
     for place, written in enumerate(paper_of(invoice, lines, settings).lines):
         path = f"/lines/{place}"
         if written.tax_type is None:
-            message = (
-                f"{written.description!r} is taxed, and nothing says which tax type that is. Map it, or set tax_types."
-            )
-            yield _critical("tax_code_missing", message, path)
+            yield _critical("tax_code_missing", _without_tax_type(invoice.lines[place]), path)
         elif known is not None and written.tax_type not in {*known, settings.untaxed_tax_type}:
             message = (
                 f"The organisation has no active tax type {written.tax_type}. Map the line to one that it has, or add it at Xero and "
@@ -151,6 +149,14 @@ def _tax_types(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> It
         elif written.own_tax and _is_untaxed(written.tax_type, settings):
             message = f"{written.description!r} is taxed {plain(written.own_tax)}, and {written.tax_type} has no tax. Map it to a tax type with a rate."
             yield _critical("tax_code_untaxed", message, path)
+
+
+def _without_tax_type(line: Line) -> str:
+    percentage = plain(percentage_of(line))
+    return (
+        f"{line.name!r} is taxed {percentage} %, and nothing says which tax type that is. Add it to the app's setting tax_types, "
+        f'such as {{"{percentage}": "TAX_TYPE"}}, or map the line to a tax type; then retry.'
+    )
 
 
 def _is_untaxed(tax_type: str, settings: XeroSettings) -> bool:

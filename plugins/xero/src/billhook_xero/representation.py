@@ -117,8 +117,13 @@ def tax_type_of(line: Line, to: MappedLine, settings: XeroSettings) -> str | Non
         return to.tax_code
     if not line.taxes:
         return settings.untaxed_tax_type
-    percentage = sum((tax.percentage for tax in line.taxes), ZERO)
+    percentage = percentage_of(line)
     return next((code for rate, code in settings.tax_types.items() if Decimal(rate) == percentage), None)
+
+
+def percentage_of(line: Line) -> Decimal:
+    """All taxes of the line together, as a TaxType has one rate."""
+    return sum((tax.percentage for tax in line.taxes), ZERO)
 
 
 def computed_amount(quantity: Decimal, unit_amount: Decimal, discount: Decimal) -> Decimal:
