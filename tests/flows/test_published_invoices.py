@@ -148,7 +148,7 @@ CARRIED = [
     Published("gobl-surcharge", f"{GOBL} regimes/es/invoice-es-es-vateqs-provider; VAT inside, surcharge on top", "EUR", "10 x 10.00 @21i=17.35 @5.2=4.30, 1 x 10.00 @21i", {"21": "19.09", "5.2": "4.30"}, "114.30", settled="25"),
     Published("gobl-mexico", f"{GOBL} regimes/mx/retentions; VAT and ISR of 254.20 withheld", "MXN", "1 x 1230.00 @16", {"16": "196.80"}, "1426.80", settled="254.20"),
     Published("gobl-prepaid", f"{GOBL} regimes/mx/prepaid-invoice", "MXN", "1 x 10.00 less 10% @16, 1 x 10.00 @16", {"16": "3.04"}, "22.04", settled="22.04"),
-    Published("gobl-india", f"{GOBL} examples/in/invoice-in-in-stdr; CGST and SGST", "INR", "20 x 90.00 less 5% @9 @9", {"9": "307.80"}, "2017.80"),
+    Published("gobl-india", f"{GOBL} examples/in/invoice-in-in-stdr.yaml, which states lines and rates; CGST and SGST", "INR", "20 x 90.00 less 5% @9 @9", {"9": "307.80"}, "2017.80"),
     Published("gobl-japan", f"{GOBL} examples/jp/invoice-jp-discount-charge", "JPY", "3 x 4000 less 10% @8, 1 x 1500 @10, 2000 @10", {"8": "864", "10": "350"}, "15514"),
 ]
 """Each with something of its own; these are taken to the providers."""

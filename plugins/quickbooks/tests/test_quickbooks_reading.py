@@ -96,6 +96,16 @@ def test_a_refusal_has_a_code_of_ours_and_their_words(code, message, ours):
     assert issue.metadata["quickbooks_code"] == code
 
 
+def test_their_words_and_the_way_out_are_sentences_of_their_own():
+    error = {"code": "2500", "Message": "Invalid Reference Id", "Detail": "Items element id 9 not found."}
+    reply = Reply.of({"Fault": {"Error": [error], "type": "ValidationFault"}}, status=400)
+    assert (
+        refused(reply)
+        .issues[0]
+        .message.startswith("QuickBooks refuses it (2500): Invalid Reference Id. Items element id 9 not found. An item")
+    )
+
+
 def test_a_fault_of_a_gateway_in_lower_case_is_read():
     reply = Reply.of({"fault": {"error": [{"message": "x", "code": "2020"}], "type": "ValidationFault"}}, status=400)
     assert refused(reply).issues[0].code == "value_missing"

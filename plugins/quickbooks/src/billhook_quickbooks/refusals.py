@@ -145,11 +145,17 @@ def refusal(fault: Fault, external_id: str | None = None) -> Rejected | Retry:
 def _issue(error: Mapping[str, Any]) -> ValidationIssue:
     theirs = str(error.get("code", ""))
     code, way_out = _KNOWN.get(_meaning(error, theirs), ("refused", ""))
-    said = " ".join(str(error[name]) for name in ("Message", "Detail") if error.get(name)) or "no reason given"
+    said = (
+        " ".join(_sentence(str(error[name])) for name in ("Message", "Detail") if error.get(name)) or "no reason given."
+    )
     message = f"QuickBooks refuses it ({theirs or 'no code'}): {said} {way_out}".strip()
     return ValidationIssue(
         severity=Severity.CRITICAL, code=code, message=message[:4000], metadata={"quickbooks_code": theirs[:64]}
     )
+
+
+def _sentence(words: str) -> str:
+    return words if words.rstrip().endswith((".", "!", "?")) else f"{words.rstrip()}."
 
 
 def _meaning(error: Mapping[str, Any], code: str) -> str:
