@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 from stand_in import OpenMeterStandIn, a_line, totals
 
 from billhook.domain.base import METADATA_ENTRIES
+from billhook.domain.invoice import InvoiceDraft
 from billhook_openmeter import wire
 from billhook_openmeter.mirroring import DIGEST, NotMirrored, customer_of, draft_of
 
@@ -63,6 +64,14 @@ def test_taxes_are_taken_as_they_were_computed():
     (line,) = draft_of(shown(a_parent(child, total="119.00")))["lines"]
     (tax,) = line["taxes"]
     assert (tax["percentage"], tax["taxable_amount"], tax["amount"]) == ("19", "100.00", "19.00")
+
+
+def test_the_draft_says_what_it_has_to_come_to_and_that_is_no_content_of_its_own():
+    stated = totals(Decimal("119.00"), amount="100.00", taxesExclusiveTotal="19.00")
+    upstream = shown(a_parent(a_child(totals=stated), total="119.00"))
+    draft = draft_of(upstream)
+    assert draft["expected_totals"] == {"total": "119.00"}
+    assert InvoiceDraft.model_validate(draft).expected_totals.stated == {"total": Decimal("119.00")}
 
 
 @pytest.mark.parametrize(

@@ -87,12 +87,15 @@ def draft_of(invoice: wire.Invoice) -> Json:
         }
     )
     draft["metadata"][DIGEST] = _digest(draft, invoice.customer)
-    return draft
+    # What it comes to follows from its lines, so it is no content of its own: it is what they have to come to here too.
+    return {**draft, "expected_totals": {"total": _plain(invoice.totals.total)}}
 
 
 def edit_of(draft: Mapping[str, Any], customer: CustomerSnapshot, workflow: WorkflowConfig) -> Json:
     """The edit that brings what changed upstream to the invoice here, made out to that customer; ``workflow`` is the invoice's own."""
-    stated = {name: draft.get(name) for name in ("lines", "metadata", "description", "period", "supplier")}
+    stated = {
+        name: draft.get(name) for name in ("lines", "expected_totals", "metadata", "description", "period", "supplier")
+    }
     changed = WorkflowConfig.model_validate({**dict(workflow), **draft["workflow"]})
     return {**stated, "customer": customer, "workflow": changed}
 
