@@ -29,6 +29,7 @@ from billhook.domain.base import Value, inside_model
 from billhook.errors import InvalidInput
 
 LONGEST_NUMBER = 255
+SERIES_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +171,7 @@ def _checked_template(text: str) -> str:
 class Series(Value):
     """A named counter and the template its values are written in."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    name: Annotated[str, StringConstraints(pattern=SERIES_NAME)]
     template: Annotated[str, AfterValidator(inside_model(_checked_template))]
     scope: SeriesScope = SeriesScope.NAMESPACE
     kind: SeriesKind = SeriesKind.GAPLESS

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import State
+from billhook.engine.open_issues import has_open_issue
 from billhook.store import schema
 
 TAKEN_BACK = "recorded_payment_taken_back"
@@ -16,24 +17,20 @@ _invoice, _issue = schema.invoice, schema.validation_issue
 
 def payment_refused() -> sa.ColumnElement[bool]:
     """The books refuse to note money of the invoice, such as more than is due."""
-    return _has_issue(_issue.c.component.contains(f".{Capability.RECORD_PAYMENT}."))
+    return has_open_issue(_issue.c.component.contains(f".{Capability.RECORD_PAYMENT}."))
 
 
 def void_refused() -> sa.ColumnElement[bool]:
     """The invoice is void here, and stands there: the void was refused."""
-    refused = _has_issue(_issue.c.component.endswith(f".{Capability.VOID}"))
+    refused = has_open_issue(_issue.c.component.endswith(f".{Capability.VOID}"))
     return sa.and_(_invoice.c.state == State.VOIDED.value, _invoice.c.void_confirmed == 0, refused)
 
 
 def shows_taken_back() -> sa.ColumnElement[bool]:
     """The books still show a payment that was taken back, which nothing but a person takes out of them."""
-    return _has_issue(_issue.c.code == TAKEN_BACK)
+    return has_open_issue(_issue.c.code == TAKEN_BACK)
 
 
 def is_not_in_books() -> sa.ColumnElement[bool]:
     """Any of these."""
     return sa.or_(payment_refused(), void_refused(), shows_taken_back())
-
-
-def _has_issue(wanted: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    return sa.exists().where(_issue.c.document_id == _invoice.c.id, _issue.c.superseded_at.is_(None), wanted)

@@ -90,7 +90,9 @@ def shown_at(unit: Unit, row: InvoiceRow, app_id: str) -> Decimal:
 def _refunded_there(unit: Unit, row: InvoiceRow) -> Decimal:
     """What went back through the app that received it."""
     refunded = Decimal(row.values["amount_refunded"])
-    refunds = (refund for payment in unit.payments_of(row.id) if refunded for refund in refunds_of(unit, payment))
+    if not refunded:
+        return refunded
+    refunds = (refund for payment in unit.payments_of(row.id) for refund in refunds_of(unit, payment))
     return refunded - spoken_for(filter(is_recorded, refunds))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import ConfigDict
@@ -35,6 +36,13 @@ class _RefundNotes(Value):
     key: Key | None
 
 
+class _Wanted(NamedTuple):
+    payment_id: str
+    amount: Decimal
+    notes: _RefundNotes
+    origin: RefundOrigin
+
+
 class Refunds:
     """Giving money back from payments that an app collected, and noting what was paid back another way."""
 
@@ -53,9 +61,10 @@ class Refunds:
         Raises InvalidInput for more than is left of the payment, and for an argument that is wrong, which it names; Unsupported where the
         app can't refund.
         """
-        wanted = argument("amount_to_refund", amount, amount_to_refund)
+        exact = argument("amount_to_refund", amount, amount_to_refund)
         notes = parse(_RefundNotes, {"reason": reason, "key": key})
-        return self._context.database.write(lambda tx: self._open(tx, payment_id, wanted, notes.reason, notes.key))
+        wanted = _Wanted(payment_id, exact, notes, RefundOrigin.REQUESTED)
+        return self._context.database.write(partial(self._give_back, wanted))
 
     def record(
         self, payment_id: str, amount_paid_back: Decimal | str, *, reason: str | None = None, key: str | None = None
@@ -68,53 +77,51 @@ class Refunds:
         Raises InvalidInput for more than is left of the payment, and for an argument that is wrong, which it names; NotAllowed for a payment
         that was not received.
         """
-        wanted = argument("amount_paid_back", amount, amount_paid_back)
+        exact = argument("amount_paid_back", amount, amount_paid_back)
         notes = parse(_RefundNotes, {"reason": reason, "key": key})
-        return self._context.database.write(lambda tx: self._record(tx, payment_id, wanted, notes.reason, notes.key))
+        wanted = _Wanted(payment_id, exact, notes, RefundOrigin.RECORDED)
+        return self._context.database.write(partial(self._give_back, wanted))
 
     def get(self, refund_id: str) -> RefundView:
         """How the refund stands. Raises NotFound."""
         with self._context.database.read() as tx:
             return refund_view(Unit(self._context, tx).get_record("refund", refund_id, self._namespace))
 
-    def _open(self, tx: Transaction, payment_id: str, wanted: Decimal, reason: str | None, key: str | None) -> str:
+    def _give_back(self, wanted: _Wanted, tx: Transaction) -> str:
         unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
-        payment = unit.get_record("payment", payment_id, self._namespace)
-        existing = self._existing(tx, key)
+        payment = unit.get_record("payment", wanted.payment_id, self._namespace)
+        existing = self._existing(tx, wanted.notes.key)
         if existing is not None:
-            return _same(existing, payment_id, wanted, key or "", RefundOrigin.REQUESTED)
+            return _same(existing, wanted)
+        way = self._record if wanted.origin is RefundOrigin.RECORDED else self._ask
+        refund = way(unit, payment, wanted)
+        unit.flush()
+        return str(refund["id"])
+
+    def _ask(self, unit: Unit, payment: Row, wanted: _Wanted) -> Row:
         self._check(unit, payment)
-        _check_left(unit, payment, wanted, "/amount_to_refund")
+        refund = _opened(unit, payment, wanted, "/amount_to_refund")
         row = unit.invoice(payment["invoice_id"])
-        refund = payments.open_refund(unit, payment, wanted, reason, key)
-        unit.record(row, "refund.requested", note=reason)
+        unit.record(row, "refund.requested", note=wanted.notes.reason)
         work = WorkRow(refund["id"], Capability.REFUND, payment["app_id"], row.id, version=row.values["version"])
         self._settler.advancer.want(
             unit, unit.app(payment["app_id"]), Capability.REFUND, work, row.values["customer_id"]
         )
-        unit.flush()
-        return str(refund["id"])
+        return refund
 
-    def _record(self, tx: Transaction, payment_id: str, wanted: Decimal, reason: str | None, key: str | None) -> str:
-        unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
-        payment = unit.get_record("payment", payment_id, self._namespace)
-        existing = self._existing(tx, key)
-        if existing is not None:
-            return _same(existing, payment_id, wanted, key or "", RefundOrigin.RECORDED)
+    def _record(self, unit: Unit, payment: Row, wanted: _Wanted) -> Row:
         if payment["state"] != "succeeded":
             raise NotAllowed(
-                f"Payment {payment_id} is {payment['state']}; only money that was received can be paid back.",
+                f"Payment {payment['id']} is {payment['state']}; only money that was received can be paid back.",
                 "refund_not_available",
             )
-        _check_left(unit, payment, wanted, "/amount_paid_back")
+        refund = _opened(unit, payment, wanted, "/amount_paid_back")
         row = unit.invoice(payment["invoice_id"])
-        refund = payments.open_refund(unit, payment, wanted, reason, key, RefundOrigin.RECORDED)
-        payments.take_refund(unit, row, refund, RefundResult(RefundStatus.SUCCEEDED, wanted))
-        unit.record(row, "refund.recorded", note=reason)
+        payments.take_refund(unit, row, refund, RefundResult(RefundStatus.SUCCEEDED, wanted.amount))
+        unit.record(row, "refund.recorded", note=wanted.notes.reason)
         end_made_up_for(unit, row, payment)
         tell_books(unit, row, payment)
-        unit.flush()
-        return str(refund["id"])
+        return refund
 
     def _check(self, unit: Unit, payment: Row) -> None:
         app, id = unit.app(payment["app_id"]), payment["id"]
@@ -142,16 +149,19 @@ class Refunds:
         return tx.first(sa.select(refund).where(refund.c.namespace == self._namespace, refund.c.client_key == key))
 
 
-def _check_left(unit: Unit, payment: Row, wanted: Decimal, path: str) -> None:
-    to_minor(wanted, payment["currency"])
+def _opened(unit: Unit, payment: Row, wanted: _Wanted, path: str) -> Row:
+    """A new refund. Raises InvalidInput for more than is left of the payment."""
+    to_minor(wanted.amount, payment["currency"])
     left = Decimal(payment["amount_received"]) - payments.spoken_for(payments.refunds_of(unit, payment))
-    if not 0 < wanted <= left:
+    if not 0 < wanted.amount <= left:
         raise InvalidInput(
-            "refund_too_large", f"{plain(wanted)} can't be refunded: {plain(left)} of the payment is left.", path
+            "refund_too_large", f"{plain(wanted.amount)} can't be refunded: {plain(left)} of the payment is left.", path
         )
+    return payments.open_refund(unit, payment, wanted.amount, wanted.notes.reason, wanted.notes.key, wanted.origin)
 
 
-def _same(existing: Any, payment_id: str, wanted: Decimal, key: str, origin: RefundOrigin) -> str:
-    if (existing.payment_id, existing.origin) != (payment_id, origin) or Decimal(existing.amount) != wanted:
-        raise KeyReused(key, f"refund {existing.id}")
+def _same(existing: Any, wanted: _Wanted) -> str:
+    asked_for = (wanted.payment_id, wanted.origin, wanted.amount)
+    if (existing.payment_id, existing.origin, Decimal(existing.amount)) != asked_for:
+        raise KeyReused(existing.client_key, f"refund {existing.id}")
     return str(existing.id)

@@ -7,7 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from billhook.domain.numbering import GapAudit, IssuedNumber, Series, SeriesKind, SeriesReset, SeriesScope
+from billhook.domain.numbering import (
+    SERIES_NAME,
+    GapAudit,
+    IssuedNumber,
+    Series,
+    SeriesKind,
+    SeriesReset,
+    SeriesScope,
+)
 from billhook.domain.parsing import parse
 from billhook.server.access import Administering, Reading
 from billhook.server.v1.wire import reply
@@ -16,7 +24,7 @@ from billhook.server.v3.wire import WireModel
 router = APIRouter(prefix="/numbers", tags=["Numbers"])
 
 Json = dict[str, Any]
-SeriesName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+SeriesName = Annotated[str, Path(pattern=SERIES_NAME)]
 
 
 class SeriesInput(WireModel):
