@@ -18,13 +18,14 @@ from billhook.errors import NotFound
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.plugins.handle import ProviderHandle
 from billhook.store import schema
+from billhook.store.statements import Query
 from billhook.store.transaction import Transaction
 
 MOST_KEPT = 4096
 MOST_NAMED = 5
 
 _BY_ID = schema.app.c.id == sa.bindparam("app_id")
-_STAMP = sa.select(schema.app.c.updated_at, schema.app.c.status, schema.app.c.enabled).where(_BY_ID)
+_STAMP = Query(sa.select(schema.app.c.updated_at, schema.app.c.status, schema.app.c.enabled).where(_BY_ID))
 _WHOLE = sa.select(schema.app).where(_BY_ID)
 
 Stamp = tuple[int, str, int]
@@ -91,18 +92,15 @@ class Apps:
 
     def find(self, tx: Transaction, app_id: str) -> AppHandle | None:
         """As ``get``; None for an id that no app has."""
-        stamp = tx.first(_STAMP, {"app_id": app_id})
-        if stamp is None:
-            return None
-        kept = self._kept.get(app_id)
-        if kept is not None and kept[0] == tuple(stamp):
+        stamps, kept = tx.fetch(_STAMP, {"app_id": app_id}), self._kept.get(app_id)
+        if kept is not None and stamps == [kept[0]]:
             return kept[1]
-        return self._keep(app_id, tx.first(_WHOLE, {"app_id": app_id}))
+        return self._keep(app_id, tx.first(_WHOLE, {"app_id": app_id})) if stamps else None
 
     def is_unchanged(self, tx: Transaction, app: AppHandle) -> bool:
         """Whether its row is still what this was made of."""
-        stamp, kept = tx.first(_STAMP, {"app_id": app.id}), self._kept.get(app.id)
-        return stamp is not None and kept is not None and kept[0] == tuple(stamp) and kept[1] is app
+        stamps, kept = tx.fetch(_STAMP, {"app_id": app.id}), self._kept.get(app.id)
+        return kept is not None and stamps == [kept[0]] and kept[1] is app
 
     def forget(self, app_id: str) -> None:
         """Make the app anew when it is next asked for."""

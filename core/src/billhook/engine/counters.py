@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from billhook.domain.numbering import NumberContext, Series, series_key
 from billhook.store import schema
+from billhook.store.statements import Query
 from billhook.store.transaction import Transaction
 
 _sequence = schema.sequence
@@ -17,6 +18,7 @@ _BEGIN = sa.text(
     "ON CONFLICT DO NOTHING"
 )
 _NEXT = sa.select(_sequence.c.next_value).where(_MINE)
+_PEEK = Query(_NEXT)
 _RESERVE = sa.update(_sequence).where(_MINE).values(next_value=_sequence.c.next_value + sa.bindparam("size"))
 _ADVANCE = (
     sa.update(_sequence)
@@ -45,8 +47,8 @@ def counts_for(column: sa.ColumnElement[str], series_name: str) -> sa.ColumnElem
 
 def next_value(tx: Transaction, counter: Counter) -> int:
     """The value that comes next. Takes nothing."""
-    following = tx.scalar(_NEXT, _place(counter))
-    return counter.start if following is None else int(following)
+    following = tx.fetch(_PEEK, _place(counter))
+    return int(following[0][0]) if following else counter.start
 
 
 def locked_value(tx: Transaction, counter: Counter) -> int:

@@ -18,12 +18,17 @@ from billhook.engine.counters import counts_for
 from billhook.engine.locks import hold
 from billhook.errors import Conflict, InvalidInput, NotFound
 from billhook.store import schema
-from billhook.store.statements import Upsert
+from billhook.store.statements import Query, Upsert
 from billhook.store.transaction import Transaction
 
 DEFAULTS = {series.name: series for series in (DRAFT_SERIES, INVOICE_SERIES, GATHERING_SERIES, CREDIT_NOTE_SERIES)}
 
 _series, _sequence = schema.number_series, schema.sequence
+_BODY = Query(
+    sa.select(_series.c.body).where(
+        _series.c.namespace == sa.bindparam("of_namespace"), _series.c.name == sa.bindparam("of_name")
+    )
+)
 _UPSERT = Upsert(_series, key=("namespace", "name"), columns=("namespace", "name", "body"))
 
 
@@ -43,8 +48,7 @@ class KnownSeries:
 
 def read_series(tx: Transaction, namespace: str, name: str) -> Series:
     """The series as it is stored, or the default of that name. Raises NotFound."""
-    body = tx.scalar(sa.select(_series.c.body).where(_series.c.namespace == namespace, _series.c.name == name))
-    if body is not None:
+    for (body,) in tx.fetch(_BODY, {"of_namespace": namespace, "of_name": name}):
         return Series.model_validate_json(body)
     if name in DEFAULTS:
         return DEFAULTS[name]

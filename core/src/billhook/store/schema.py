@@ -416,7 +416,8 @@ work = _table(
     _text("operation_id", null=True),
     _int("give_up_at", null=True),
     sa.PrimaryKeyConstraint("item_id", "operation", "app_id"),
-    sa.Index("billhook_work_due", "app_id", "state", "operation", "lane", "due"),
+    # Ends with the item, so that what came at one moment is read in order and not sorted, however much of it there is.
+    sa.Index("billhook_work_due", "app_id", "state", "operation", "lane", "due", "item_id"),
     sa.Index("billhook_work_subject", "subject_id"),
     sa.Index("billhook_work_waits_for", "waits_for"),
     clustered=True,

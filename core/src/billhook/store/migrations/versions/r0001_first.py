@@ -652,6 +652,8 @@ def upgrade(op: Operations) -> None:
         sa.PrimaryKeyConstraint("item_id", "operation", "app_id"),
         sqlite_with_rowid=False,
     )
-    op.create_index("billhook_work_due", "billhook_work", ["app_id", "state", "operation", "lane", "due"], unique=False)
+    op.create_index(
+        "billhook_work_due", "billhook_work", ["app_id", "state", "operation", "lane", "due", "item_id"], unique=False
+    )
     op.create_index("billhook_work_subject", "billhook_work", ["subject_id"], unique=False)
     op.create_index("billhook_work_waits_for", "billhook_work", ["waits_for"], unique=False)
