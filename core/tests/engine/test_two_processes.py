@@ -6,14 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from engine_kit import Shop, a_provider, answers, careful_draft, open_shop, put, repeat
+from engine_kit import Shop, a_provider, answers, careful_draft, documents, open_shop, put, repeat
+from money_kit import a_refunding_shop, an_issued_invoice
 
 from billhook.contract import Batch, CustomerResult, Done, MappedLine, RemovalResult
-from billhook.engine import leases, round as round_
+from billhook.engine import leases, open_payments, refund_commands, round as round_
+from billhook.errors import InvalidInput, NotAllowed
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 from billhook.testing.invariants import problems_of
@@ -155,6 +158,69 @@ def test_what_another_process_changes_while_everything_is_retried_is_looked_at_a
     assert [shop.causes(id).count("retry") for id in ids] == [1, 1]
     assert (meanwhile, shop.causes(ids[0]).count("payment.recorded")) == ([], 4)
     assert problems_of(shop.engine) == []
+
+
+@pytest.fixture
+def refunded_meanwhile(
+    shared_url: str, shop_on: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Shop, str, Callable[[str], list[str]]]]:
+    """A shop with a payment over 10.00, and how another process refunds 6.00 of it while this one is about to refund some."""
+    shop, _, payment_id = a_refunding_shop(partial(shop_on, shared_url))
+    second, whole, given = Second(shop), refund_commands._opened, list[str]()
+
+    def begin(key: str) -> list[str]:
+        def interrupted(*arguments: Any) -> Any:
+            opened = whole(*arguments)
+            if second.thread is None:
+                second.begin(lambda: given.append(second.shop.ns.refunds.refund(payment_id, "6", key=key)))
+            return opened
+
+        monkeypatch.setattr(refund_commands, "_opened", interrupted)
+        return given
+
+    yield shop, payment_id, begin
+    second.close()
+
+
+def test_a_refund_that_two_processes_are_asked_for_at_once_is_one_refund(refunded_meanwhile: Any):
+    shop, payment_id, begin = refunded_meanwhile
+    given = begin("once")
+    assert [shop.ns.refunds.refund(payment_id, "6", key="once")] == given
+    assert [row["amount"] for row in shop.rows(schema.refund)] == ["6"]
+
+
+def test_of_two_refunds_at_once_that_are_more_than_was_paid_one_is_refused(refunded_meanwhile: Any):
+    shop, payment_id, begin = refunded_meanwhile
+    given = begin("theirs")
+    with pytest.raises(InvalidInput, match=r"4\.00 of the payment is left"):
+        shop.ns.refunds.refund(payment_id, "6", key="ours")
+    assert [row["id"] for row in shop.rows(schema.refund)] == given
+
+
+def test_an_invoice_of_which_somebody_begins_a_credit_note_is_not_made_void_at_that_moment(
+    shared_url: str, shop_on: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+):
+    def credit(self: Any, batch: Batch[Any, Any]) -> Any:
+        reply = yield put("credit", batch, "credits", recover=(repeat(),))
+        return documents(batch, reply)
+
+    shop = shop_on(shared_url, a_provider(sync_draft=careful_draft, credit=credit))
+    id = an_issued_invoice(shop)
+    second, whole = Second(shop), open_payments.make_way
+    line = {"name": "Back", "quantity": "1", "price": {"type": "unit", "amount": "3"}}
+    note = shop.draft(type="credit_note", lines=[line], credited_invoice_id=id)
+
+    def interrupted(*arguments: Any) -> Any:
+        if second.thread is None:
+            second.begin(lambda: second.shop.ns.credit_notes.submit(note))
+        return whole(*arguments)
+
+    monkeypatch.setattr(open_payments, "make_way", interrupted)
+    with pytest.raises(NotAllowed) as refused:
+        shop.ns.invoices.void(id)
+    second.close()
+    assert (refused.value.code, shop.status(id)) == ("credit_note_under_way", PENDING)
+    assert [row["state"] for row in shop.rows(schema.credit_note)] == ["issuing"]
 
 
 @pytest.mark.parametrize("place", ["_stale", "_write_attempts"])

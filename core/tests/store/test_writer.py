@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import timedelta
@@ -14,9 +15,10 @@ import pytest
 import sqlalchemy as sa
 
 from billhook.clock import SystemClock
-from billhook.errors import StoreError
+from billhook.errors import StaleWrite, StoreError
 from billhook.faults import NO_FAULTS, Crash
 from billhook.store import Database, Insert, Transaction, Update
+from billhook.store.database import RUNS
 from billhook.store.writer import Job
 
 
@@ -201,6 +203,40 @@ def test_a_commit_that_was_not_confirmed_is_not_run_again(store_url: str, item: 
 
         assert runs == [1]
         assert db.write(add(item, "a")) == "a"
+
+
+class SomebodyElseFirst:
+    """A job before which somebody else is so many times; it adds a row that must not stay, and then its own."""
+
+    def __init__(self, item: sa.Table, times: int, told: Callable[[Transaction], object]) -> None:
+        self.item, self.times, self.told, self.runs = item, times, told, 0
+
+    def __call__(self, tx: Transaction) -> str:
+        self.runs += 1
+        if self.runs <= self.times:
+            add(self.item, "half")(tx)
+            self.told(tx)
+        return add(self.item, "whole")(tx)
+
+
+def say_stale(_tx: Transaction) -> None:
+    raise StaleWrite("Somebody else was first.")
+
+
+@pytest.mark.parametrize("times", [1, RUNS - 1])
+@pytest.mark.parametrize("how", ["row_changed", "key_taken"])
+def test_a_job_looks_again_where_somebody_else_was_first(db: Database, item: sa.Table, times: int, how: str) -> None:
+    job = SomebodyElseFirst(item, times, say_stale if how == "row_changed" else add(item, "taken", "taken"))
+    assert db.write(job) == "whole"
+    assert (job.runs, ids_in(db, item)) == (times + 1, ["whole"])
+
+
+def test_whoever_is_never_first_is_told_and_so_is_at_once_who_prepares_anew(db: Database, item: sa.Table) -> None:
+    for write, runs in ((db.write, RUNS), (db.write_once, 1)):
+        job = SomebodyElseFirst(item, 99, say_stale)
+        with pytest.raises(StaleWrite):
+            write(job)
+        assert (job.runs, ids_in(db, item)) == (runs, [])
 
 
 def test_a_job_that_waits_for_another_job_is_refused(db: Database, item: sa.Table) -> None:

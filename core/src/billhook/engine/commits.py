@@ -58,10 +58,10 @@ class Commits:
     def _write(self, work: Round) -> RoundResult:
         for _ in range(STALE_RETRIES):
             try:
-                return self._context.database.write(work)
+                return self._context.database.write_once(work)
             except StaleWrite:
                 work.looks_first = True
-        return self._context.database.write(work)
+        return self._context.database.write_once(work)
 
     def _commit_apart(self, work: Round, error: Exception) -> None:
         """Commit each app's part by itself, and what fails there operation by operation: each trouble stays where it is."""

@@ -238,6 +238,8 @@ class CreditNotes:
             self._settler.advancer.want(unit, app, Capability.CREDIT, work, record["customer_id"])
             return
         invoice = unit.invoice(record["invoice_id"])
+        # Whoever collects the invoice or makes it void at this moment has to know of it.
+        unit.record(invoice, "credit_note.begun", note=f"{record['total']} {record['currency']}, {record['id']}")
         self._settler.advancer.want_after_issue(unit, app, Capability.CREDIT, work, invoice)
         unsent_payments.refit(self._settler.advancer, unit, invoice)
 

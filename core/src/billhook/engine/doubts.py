@@ -39,7 +39,6 @@ from billhook.engine.told_ids import keep_told
 from billhook.engine.unit import Unit
 from billhook.engine.webhooks import match_named
 from billhook.engine.work import CLAIMED, Lane, WorkRow, until_customer
-from billhook.engine.writing import write_afresh
 from billhook.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -112,7 +111,7 @@ class Doubts:
         """
         _check_one_answer(found, absent=absent, look_again=look_again)
         finding = Finding(found, number, look_again, by, note)
-        write_afresh(self._context, lambda tx: self._resolve(tx, document_id, operation, finding))
+        self._context.database.write(lambda tx: self._resolve(tx, document_id, operation, finding))
 
     def _resolve(self, tx: Transaction, document_id: str, operation: str | None, finding: Finding) -> None:
         doubt = self._locked(tx, document_id, operation)

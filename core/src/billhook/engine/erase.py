@@ -22,7 +22,6 @@ from billhook.engine.prune import drop_bodies, drop_frozen
 from billhook.engine.scrub import MARKER, Scrub, scrub_mappings, scrub_texts
 from billhook.engine.unit import Unit
 from billhook.engine.work import ADVANCE, CLAIMED
-from billhook.engine.writing import write_afresh
 from billhook.errors import InUse, NotFound
 from billhook.store import schema
 from billhook.store.statements import Update
@@ -130,7 +129,7 @@ class Eraser:
     # Documents: the customer goes, the figures stay.
 
     def _erase_documents(self, customer_id: str, traces: _Traces, invoices: Sequence[str], notes: Sequence[str]) -> int:
-        return write_afresh(self._context, lambda tx: self._blank_documents(tx, customer_id, traces, invoices, notes))
+        return self._context.database.write(lambda tx: self._blank_documents(tx, customer_id, traces, invoices, notes))
 
     def _blank_documents(
         self, tx: Transaction, customer_id: str, traces: _Traces, invoices: Sequence[str], notes: Sequence[str]

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, StringConstraints
-from sqlalchemy.exc import IntegrityError
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Done
@@ -38,7 +37,7 @@ from billhook.engine.timeline import TimelineEntry, timeline
 from billhook.engine.unit import Unit
 from billhook.engine.usage import UsageSnapshots
 from billhook.engine.work import Lane
-from billhook.errors import InvalidInput, KeyReused, NotAllowed, NotFound, StaleWrite
+from billhook.errors import InvalidInput, KeyReused, NotAllowed, NotFound
 from billhook.store.database import refusing_texts
 from billhook.store.transaction import Transaction
 
@@ -47,7 +46,6 @@ Ids = list[str]
 T = TypeVar("T")
 INTAKE = 500
 """How many drafts one transaction takes in."""
-STALE_RETRIES = 5
 
 
 class Invoices:
@@ -345,12 +343,6 @@ class Invoices:
         if self._bound is not None:
             with refusing_texts():
                 return act(self._bound)
-        for _ in range(STALE_RETRIES):
-            try:
-                return self._context.database.write(act)
-            except (StaleWrite, IntegrityError):
-                # Somebody else changed the row, or stored the same key, at the same moment: look again.
-                continue
         return self._context.database.write(act)
 
 

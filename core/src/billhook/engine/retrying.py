@@ -18,7 +18,6 @@ from billhook.engine.failed import is_to_be_retried
 from billhook.engine.settle import Settler
 from billhook.engine.telling import told
 from billhook.engine.unit import Unit
-from billhook.engine.writing import write_afresh
 from billhook.errors import BillhookError, StaleWrite, StoreError
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -90,7 +89,7 @@ class Retrier:
     def _afresh(self, failed: Retried) -> Retried:
         """Somebody else changed it at the same moment: look again."""
         try:
-            return write_afresh(self._context, partial(self._try_alone, failed=failed))
+            return self._context.database.write(partial(self._try_alone, failed=failed))
         except (StaleWrite, IntegrityError) as busy:
             return _left(failed, StaleWrite.code, told(busy))
 

@@ -252,10 +252,21 @@ class Unit:
         """One payment, refund or credit note, for change. Raises NotFound."""
         if id not in self.records[kind]:
             self.load_records(kind, [id])
+            self._load_under_its_invoice(kind, id)
         row = self.records[kind].get(id)
         if row is None or (namespace is not None and row["namespace"] != namespace):
             raise NotFound(kind.replace("_", " "), id, namespace)
         return row
+
+    def _load_under_its_invoice(self, kind: str, id: str) -> None:
+        """Read it again once its invoice was read, whose version tells of every change of its money that comes after."""
+        row = self.records[kind].get(id)
+        invoice_id = row["invoice_id"] if row is not None else None
+        if invoice_id is None or invoice_id in self.invoices:
+            return
+        self.load_invoices([invoice_id])
+        del self.records[kind][id]
+        self.load_records(kind, [id])
 
     def load_payments_of(self, invoice_ids: Iterable[str]) -> None:
         """Read every payment of these invoices."""

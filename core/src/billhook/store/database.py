@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DataError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError
 
 from billhook.clock import Clock
-from billhook.errors import InvalidInput, StoreError
+from billhook.errors import InvalidInput, StaleWrite, StoreError
 from billhook.faults import Faults
 from billhook.store.adopt import adopted
 from billhook.store.file_liveness import FileLiveness
@@ -28,6 +28,8 @@ from billhook.store.transaction import Transaction
 from billhook.store.writer import Job, T, Writer
 
 PATIENCE = timedelta(minutes=2)
+RUNS = 6
+"""How often a job is run at most, when somebody else is always first."""
 
 
 class Database:
@@ -64,9 +66,17 @@ class Database:
     def write(self, job: Job[T]) -> T:
         """Run the job in a transaction and return its result once that is committed.
 
-        The job may be run more than once until then, so it does nothing but work on its transaction; what else has to
-        happen goes to `after_commit`. Its own exception comes back, and then nothing of it is stored.
+        It is run again from its start, a few times, where somebody else changed a row of it or stored the same key first:
+        it looks anew, and decides or refuses by what it then finds. So it does nothing but work on its transaction; what else
+        has to happen goes to `after_commit`. Its own exception comes back, and then nothing of it is stored.
         """
+        for _ in range(RUNS - 1):
+            with suppress(StaleWrite, IntegrityError):
+                return self.write_once(job)
+        return self.write_once(job)
+
+    def write_once(self, job: Job[T]) -> T:
+        """As `write`; StaleWrite comes back at once, for whoever can prepare the job itself anew."""
         with refusing_texts():
             return self._writer.write(job)
 
