@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from engine_kit import Shop, a_provider, careful_draft, look_up, lost_after, lost_before, put, repeat
+from engine_kit import Shop, a_provider, careful_draft, look_up, lost_after, lost_before, plain_draft, put, repeat
 
-from billhook.contract import Batch, CustomerResult, Done, OperationRules
+from billhook.contract import Batch, CustomerResult, Done, OperationRules, PaymentResult, PaymentStatus, Rejected
 
 OpenShop = Callable[..., Shop]
 PENDING = "payment_processing.pending"
@@ -136,3 +136,62 @@ def test_a_customer_that_is_brought_to_one_app_is_brought_to_another_by_itself(a
         "customers-books",
         "customers-other",
     ]
+
+
+def a_shop_that_loses_the_draft(open_one: OpenShop, sync_customer: Any) -> tuple[Shop, str]:
+    """The first invoice of a new customer: the draft waits for the customer, is sent, and its answer is lost."""
+    shop = open_one(a_provider(sync_draft=plain_draft, sync_customer=sync_customer))
+    shop.wire.plan(lost_after, to="drafts")
+    id = shop.submit()
+    shop.run()
+    assert shop.get(id).in_doubt
+    return shop, id
+
+
+def test_a_customer_that_is_brought_again_begins_nothing_anew_whose_end_nobody_knows(a_shop_anywhere: OpenShop):
+    def sync_customer(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("customer", batch, "customers", recover=(repeat(),))
+        return {batch.only.id: Done(CustomerResult("c1"))}
+
+    shop, id = a_shop_that_loses_the_draft(a_shop_anywhere, sync_customer)
+    shop.ns.customers.update("jane", name="Jane Smith")
+    shop.run()
+    assert len(shop.wire.to("customers")) == 2
+    assert shop.get(id).in_doubt
+    assert len(shop.wire.to("drafts")) == 1
+
+
+def test_a_customer_that_is_refused_later_ends_nothing_that_an_operation_holds(a_shop_anywhere: OpenShop):
+    def sync_customer(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("customer", batch, "customers", recover=(repeat(),))
+        if batch.only.external_id:
+            return {batch.only.id: Rejected.because("name_taken", "Somebody else has that name.")}
+        return {batch.only.id: Done(CustomerResult("c1"))}
+
+    shop, id = a_shop_that_loses_the_draft(a_shop_anywhere, sync_customer)
+    shop.ns.customers.update("jane", name="Jane Smith")
+    shop.run()
+    assert len(shop.wire.to("customers")) == 2
+    assert (shop.status(id), shop.get(id).in_doubt is None) == ("draft.syncing", False)
+
+
+def test_a_charge_whose_end_nobody_knows_is_not_made_again_when_its_customer_is_edited(a_shop_anywhere: OpenShop):
+    def sync_customer(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("customer", batch, "customers", recover=(repeat(),))
+        return {batch.only.id: Done(CustomerResult("c1"))}
+
+    def collect(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("collect", batch, "charges")
+        return {batch.only.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount, "pay-1"))}
+
+    bank = a_provider("bank", sync_customer=sync_customer, collect_payment=collect)
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft), bank)
+    shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id)
+    shop.wire.plan(lost_after, to="charges")
+    id = shop.submit()
+    shop.run()
+    assert shop.get(id).in_doubt
+    shop.ns.customers.update("jane", name="Jane Smith")
+    shop.run()
+    assert shop.get(id).in_doubt
+    assert len(shop.wire.to("charges")) == 1

@@ -10,7 +10,7 @@ from pydantic_core import from_json, to_json
 
 from billhook.domain.mapping import MappedLine
 from billhook.engine.invoice_row import COLUMNS, MUTABLE
-from billhook.engine.work import WorkRow
+from billhook.engine.work import WAITING, WorkRow
 from billhook.store import schema
 from billhook.store.statements import Delete, Insert, Update, Upsert, column_names
 from billhook.store.transaction import Transaction
@@ -39,7 +39,10 @@ SUPERSEDE_ISSUES = Update(
 )
 WORK_COLUMNS = WorkRow._fields
 UPSERT_WORK = Upsert(schema.work, key=("item_id", "operation", "app_id"), columns=WORK_COLUMNS)
-RELEASE_WAITING = Update(schema.work, key=("waits_for",), set=("state", "due"))
+# Only what still waits: what an operation holds, and perhaps nobody knows the end of, must not be begun again.
+RELEASE_WAITING = Update(
+    schema.work, key=("waits_for",), set=("state", "due", "waits_for"), where=f"state = {WAITING:d}"
+)
 DELETE_WORK = Delete(schema.work, key=("item_id", "operation", "app_id"))
 # Work that nobody holds, as the row is when it is written and not as it was when it was read.
 UPSERT_FREE_WORK = Upsert(
@@ -180,7 +183,8 @@ def read_item_work(tx: Transaction, item_id: str) -> list[WorkRow]:
 
 def read_waiting_work(tx: Transaction, name: str) -> list[WorkRow]:
     """Everything that waits for that name."""
-    return [WorkRow(*row) for row in tx.select_in(schema.work, WORK_COLUMNS, "waits_for", [name])]
+    found = (WorkRow(*row) for row in tx.select_in(schema.work, WORK_COLUMNS, "waits_for", [name]))
+    return [work for work in found if work.is_waiting]
 
 
 def _decoded(row: Row, json_columns: Iterable[str]) -> Row:

@@ -68,6 +68,11 @@ class WorkRow(NamedTuple):
         return self.state == READY
 
     @property
+    def is_waiting(self) -> bool:
+        """What it waits for is still to come."""
+        return self.state == WAITING
+
+    @property
     def is_claimed(self) -> bool:
         """An operation holds it."""
         return self.state == CLAIMED

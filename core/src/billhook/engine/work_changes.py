@@ -29,7 +29,7 @@ class WorkChanges:
         self._freed: set[WorkKey] = set()
         self._wakes: dict[str, int] = {}
         self._stirred: set[tuple[str, str]] = set()
-        self._released: list[tuple[str, int, int]] = []
+        self._released: list[tuple[str, int, int, None]] = []
         self._claimed: dict[str, bool] = {}
 
     def want(self, work: WorkRow) -> None:
@@ -99,7 +99,7 @@ class WorkChanges:
 
     def release(self, name: str, app_id: str, operations: Iterable[str] = (EVERYTHING,)) -> None:
         """What waited for this can be done now at that app."""
-        self._released.append((name, READY, self._now_micros))
+        self._released.append((name, READY, self._now_micros, None))
         self._stirred.update((app_id, operation) for operation in operations)
         self._wake_at(app_id, self._now_micros)
 

@@ -50,6 +50,18 @@ def every_claim_has_its_operation(tx: Transaction) -> Iterator[str]:
             yield f"{row.operation} of {row.item_id} is claimed by operation {row.operation_id}, which is {row.status}"
 
 
+def every_doubt_holds_its_work(tx: Transaction) -> Iterator[str]:
+    """What is in doubt is begun by nobody else: the work is claimed until somebody says how it ended."""
+    work, operation = schema.work, schema.operation
+    rows = tx.all(
+        sa.select(operation.c.id, operation.c.name)
+        .outerjoin(work, sa.and_(work.c.operation_id == operation.c.id, work.c.state == CLAIMED))
+        .where(operation.c.status == "in_doubt", work.c.item_id.is_(None))
+    )
+    for row in rows:
+        yield f"operation {row.id} ({row.name}) is in doubt, and holds nothing"
+
+
 def nothing_is_left_open(tx: Transaction) -> Iterator[str]:
     """At rest every operation is settled, or in doubt and visible."""
     operation = schema.operation
@@ -108,6 +120,7 @@ def no_document_has_two_numbers(tx: Transaction) -> Iterator[str]:
 RULES: tuple[Rule, ...] = (
     no_app_is_held,
     every_claim_has_its_operation,
+    every_doubt_holds_its_work,
     nothing_is_left_open,
     events_lead_to_the_row,
     credit_note_versions_are_unbroken,
