@@ -67,6 +67,32 @@ def test_a_part_is_captured_and_the_rest_can_be_collected(a_shop: OpenShop):
     assert [amount for _, amount in at_the_sandbox(scene)] == [Decimal("4.00"), Decimal("6.00")]
 
 
+@pytest.mark.parametrize("target", ["authorized", "action_required"])
+@pytest.mark.parametrize("said", ["payment_failed", "payment_overdue"])
+def test_a_retry_takes_nothing_twice_and_goes_where_the_payment_under_way_stands(
+    a_shop: OpenShop, target: str, said: str
+):
+    scene = open_sandbox_shop(a_shop)
+    id = an_invoice(scene, target)
+    there = scene.shop.status(id)
+    scene.shop.ns.invoices.payment_status(id, said)
+    assert scene.shop.get(id).available_actions == {"retry": there}
+    assert scene.shop.ns.invoices.retry(id).status == there
+    scene.shop.run()
+    assert (scene.shop.status(id), at_the_sandbox(scene)) == (there, [(target, Decimal("10.00"))])
+
+
+def test_a_part_that_is_captured_after_a_retry_leaves_a_rest_that_can_be_collected(a_shop: OpenShop):
+    scene = open_sandbox_shop(a_shop)
+    id = an_invoice(scene)
+    scene.shop.ns.invoices.payment_status(id, "payment_failed")
+    scene.shop.ns.invoices.retry(id)
+    scene.shop.ns.invoices.capture(id, "4.00")
+    scene.shop.run()
+    assert (scene.shop.status(id), money(scene, id)) == (FAILED, (Decimal(4), Decimal(6)))
+    assert scene.shop.issue_codes(id) == ["captured_in_part"]
+
+
 @pytest.mark.parametrize("amount", ["10.01", "0", "-1", "0.001", "NaN"])
 def test_no_more_is_captured_than_is_authorized(a_shop: OpenShop, amount: str):
     scene = open_sandbox_shop(a_shop)

@@ -219,13 +219,21 @@ class Advancer:
         self._settle_local(unit, app, capability, work._replace(operation_id=operation_id), item, outcome)
 
     def collect(self, unit: Unit, row: InvoiceRow) -> None:
-        """Open a payment for what is due, and have the payment app collect it."""
+        """Open a payment for what is due, and have the payment app collect it. Where one is under way, the invoice goes where that stands."""
         app = unit.app(row.values["payment_app_id"])
-        if not app.handle.declaration.can(Capability.COLLECT_PAYMENT) or payments.has_open(unit, row):
+        if not app.handle.declaration.can(Capability.COLLECT_PAYMENT):
+            return
+        if payments.has_open(unit, row):
+            self._follow_payment(unit, row)
             return
         if unit.open_credits(row.id) >= row.amount_due:
             return  # a credit note that is being issued closes it
         unsent_payments.ask(self, unit, row, payments.open_payment(unit, row, app.id))
+
+    def _follow_payment(self, unit: Unit, row: InvoiceRow) -> None:
+        trigger = payments.where_it_stands(unit, row)
+        if trigger is not None:
+            self.fire(unit, row, trigger, "payment_under_way")
 
 
 def _refusal_of(row: InvoiceRow, way: Refused) -> str:

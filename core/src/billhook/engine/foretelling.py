@@ -6,11 +6,17 @@ from collections.abc import Mapping
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Done
-from billhook.domain.lifecycle import Action, State, WorkNeeded, available_actions
+from billhook.domain.lifecycle import Action, State, Trigger, WorkNeeded, available_actions
+from billhook.engine import payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.local_outcomes import local_outcome_of
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
+
+_STANDS_AT = {
+    Trigger.AUTHORIZED: State.PAYMENT_AUTHORIZED,
+    Trigger.ACTION_REQUIRED: State.PAYMENT_ACTION_REQUIRED,
+}
 
 
 class Foretelling:
@@ -22,7 +28,15 @@ class Foretelling:
 
     def actions(self, row: InvoiceRow) -> Mapping[Action, State]:
         """What can be done with that invoice now, and where it would rest then."""
-        return available_actions(row.facts, self._unit.now, lambda need: self._passes(row, need))
+        actions = available_actions(row.facts, self._unit.now, lambda need: self._passes(row, need))
+        return {action: self._rest(row, state) for action, state in actions.items()}
+
+    def _rest(self, row: InvoiceRow, state: State) -> State:
+        """Nothing is collected while a payment is under way: the invoice goes where that stands."""
+        if state is not State.PAYMENT_PENDING:
+            return state
+        trigger = payments.where_it_stands(self._unit, row)
+        return state if trigger is None else _STANDS_AT[trigger]
 
     def _passes(self, row: InvoiceRow, need: WorkNeeded) -> bool:
         if need.operation == "validate":

@@ -31,7 +31,8 @@ from billhook.store import schema
 Row = dict[str, Any]
 
 GIVEN_BACK_THERE = "It was given back at the provider."
-OPEN = frozenset({"pending", "processing", "action_required", "authorized"})
+WAITS_FOR_SOMEBODY = frozenset({"action_required", "authorized"})
+OPEN = frozenset({"pending", "processing"}) | WAITS_FOR_SOMEBODY
 
 # What a payment's state means for its invoice. Succeeded means paid only when nothing is left to pay.
 INVOICE_TRIGGER: dict[PaymentStatus, Trigger] = {
@@ -64,6 +65,12 @@ _REFUND_STEP: dict[RefundStatus, RefundTrigger] = {
 def has_open(unit: Unit, row: InvoiceRow) -> bool:
     """Whether some payment of the invoice is under way."""
     return any(payment["state"] in OPEN for payment in unit.payments_of(row.id))
+
+
+def where_it_stands(unit: Unit, row: InvoiceRow) -> Trigger | None:
+    """What a payment under way means for its invoice: that somebody has to act, or to capture it. None where nobody has to."""
+    states = (payment["state"] for payment in unit.payments_of(row.id))
+    return next((INVOICE_TRIGGER[PaymentStatus(state)] for state in states if state in WAITS_FOR_SOMEBODY), None)
 
 
 def is_under_way_to(unit: Unit, row: InvoiceRow, app_id: str) -> bool:

@@ -11,6 +11,7 @@ _WHOLE: Mapping[str, str] = {
     "time_passed": "Its time came",
     "due_date_passed": "The due date passed",
     "paid_in_full": "Nothing is left to pay",
+    "payment_under_way": "A payment is under way already",
     "advance": "It was told to go on",
     "approve": "It was approved",
     "record_payment.entered": "Its books show a payment that they had refused to note",

@@ -22,7 +22,6 @@ from billhook.engine.unit import Row, Unit
 from billhook.engine.work import READY, WorkRow
 
 REFUSED_LOOK_AGAIN = timedelta(hours=1)
-WAITS_FOR_SOMEBODY = frozenset({"action_required", "authorized"})
 FIRST_LOOK_AFTER = timedelta(hours=1)
 """How long after a payment began to wait for its payer, or for somebody to capture it, it is looked at without being told."""
 _CHANGES_WHAT_STANDS = frozenset({Capability.CAPTURE_PAYMENT, Capability.CANCEL_PAYMENT})
@@ -70,7 +69,7 @@ class PaymentOutcomes:
     def _look_seldom(self, unit: Unit, settled: Settled, payment: Row) -> None:
         """A webhook says when the payer has acted. What none told is found by a look, each after twice the time, until patience ends."""
         waited = unit.now - from_micros(payment["created_at"])
-        if payment["state"] not in WAITS_FOR_SOMEBODY or waited >= unit.context.policy.longest_wait:
+        if payment["state"] not in payments.WAITS_FOR_SOMEBODY or waited >= unit.context.policy.longest_wait:
             return
         look = _look_at(settled, unit.now + max(waited, FIRST_LOOK_AFTER))
         was_look = settled.capability is Capability.CHECK_PAYMENT
