@@ -266,3 +266,13 @@ def test_an_app_that_can_not_credit_says_so_and_nothing_is_stored(a_shop: OpenSh
     with pytest.raises(Unsupported):
         shop.ns.credit_notes.submit(a_note(shop, "3"))
     assert shop.counts() == before
+
+
+def test_a_note_that_did_not_fail_is_neither_tried_again_nor_made_void_and_nothing_else_is_offered(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3", an_issued_invoice(shop)))
+    shop.run()
+    for refused in (shop.ns.credit_notes.retry, shop.ns.credit_notes.void):
+        with pytest.raises(NotAllowed, match="is issued; only one that failed") as error:
+            refused(note.id)
+        assert error.value.code == "credit_note_not_failed"

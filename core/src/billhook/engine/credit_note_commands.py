@@ -85,7 +85,7 @@ class CreditNotes:
             return issues_of(tx, credit_note_id)
 
     def retry(self, credit_note_id: str) -> InvoiceView:
-        """Try a failed one again."""
+        """Try a failed one again. Raises NotAllowed for one that did not fail."""
 
         def act(tx: Transaction) -> None:
             unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
@@ -98,6 +98,11 @@ class CreditNotes:
     def retry_in(self, unit: Unit, credit_note_id: str) -> Row:
         """As ``retry``, in that unit. Returns the credit note's row."""
         record = unit.get_record("credit_note", credit_note_id, self._namespace)
+        if record["state"] != CreditNoteStatus.FAILED:
+            raise NotAllowed(
+                f"The credit note {credit_note_id} is {record['state']}; only one that failed is tried again.",
+                "credit_note_not_failed",
+            )
         if record["invoice_id"] is not None:
             _check_stands(unit.invoice(record["invoice_id"]))
         credit_notes.move(unit, record, CreditNoteTrigger.RETRY, "retry", {})
