@@ -239,6 +239,21 @@ def test_whoever_is_never_first_is_told_and_so_is_at_once_who_prepares_anew(db: 
         assert (job.runs, ids_in(db, item)) == (runs, [])
 
 
+def test_a_disk_that_is_full_stores_nothing_and_says_what_to_do(tmp_path: Path, item: sa.Table) -> None:
+    with Database.open(tmp_path / "full.db", clock=SystemClock(), faults=NO_FAULTS) as db:
+        db.write(lambda tx: item.create(tx.connection))
+        db.write(lambda tx: tx.connection.exec_driver_sql("PRAGMA max_page_count = 1").scalar_one())
+
+        def write_much(tx: Transaction) -> None:
+            add(item, "a")(tx)
+            tx.connection.exec_driver_sql("CREATE TABLE much AS SELECT zeroblob(100000) AS body")
+
+        with pytest.raises(StoreError, match=r"\(database or disk is full\). Nothing was stored. Make room") as refused:
+            db.write(write_much)
+        assert "sqlalche" not in str(refused.value)
+        assert ids_in(db, item) == []
+
+
 def test_a_job_that_waits_for_another_job_is_refused(db: Database, item: sa.Table) -> None:
     with pytest.raises(RuntimeError, match="its own transaction"):
         db.write(lambda tx: db.write(add(item, "a")))

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from billhook.errors import StoreError
 from billhook.store.compiled import COMPILED
+from billhook.store.driver_errors import is_disk_trouble, said
 
 READERS_WAIT = timedelta(seconds=10)
 WRITER_WAIT = timedelta(milliseconds=250)
@@ -97,7 +98,8 @@ class SqliteBackend:
                 driver = driver_connection(connection)
                 mode = self._when_free(lambda: driver.execute("PRAGMA journal_mode = WAL").fetchone()[0])
         except (sqlite3.DatabaseError, DBAPIError) as error:
-            raise StoreError(f"{self.path} can't be opened as a SQLite database ({error}). Check the file.") from error
+            cure = "Check its disk, and whether it is full." if is_disk_trouble(error) else "Check the file."
+            raise StoreError(f"{self.path} can't be opened as a SQLite database ({said(error)}). {cure}") from error
         if mode != "wal":
             raise StoreError(
                 f"{self.path} stays in journal mode {mode!r}; Billhook needs WAL. Put it on a local, writable disk."

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from billhook.errors import StoreError
 from billhook.faults import Faults
+from billhook.store.driver_errors import is_disk_trouble, said
 from billhook.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -127,13 +128,13 @@ class Writer:
 
     def _settle_one_by_one(self, group: Sequence[_Entry], cause: Exception) -> None:
         if len(group) == 1 and not _may_pass(cause):
-            _fail(group, cause)
+            _fail(group, _told(cause))
             return
         for entry in group:
             try:
                 self._commit([entry])
             except _Undone as undone:
-                _fail([entry], undone.cause)
+                _fail([entry], _told(undone.cause))
             except Exception as refusal:  # noqa: BLE001 - handed to whoever waits for this job
                 _fail([entry], refusal)
 
@@ -153,7 +154,7 @@ class Writer:
         except Exception as error:
             self._drop_connection()
             raise StoreError(
-                f"The database did not confirm a commit ({error}). It may be stored or not: read again before you "
+                f"The database did not confirm a commit ({said(error)}). It may be stored or not: read again before you "
                 "write again."
             ) from error
         self._faults.reach("commit.after")
@@ -195,6 +196,17 @@ class Writer:
 def _fail(entries: Sequence[_Entry], error: BaseException) -> None:
     for entry in entries:
         entry.future.set_exception(error)
+
+
+def _told(cause: Exception) -> Exception:
+    """The job's own exception, but for the disk, which is not the job's fault."""
+    if not is_disk_trouble(cause):
+        return cause
+    told = StoreError(
+        f"The database can't be written to ({said(cause)}). Nothing was stored. Make room on its disk, then do it again."
+    )
+    told.__cause__ = cause
+    return told
 
 
 def _call(callbacks: Sequence[Callable[[], object]]) -> None:
