@@ -64,6 +64,18 @@ def test_with_the_draft_hook_an_invoice_waits_in_draft_syncing(a_shop_anywhere: 
     assert details.invoice.line_external_ids == {view.lines[0].id: "ext-line-1"}
 
 
+def test_money_that_comes_and_goes_meanwhile_hides_nothing_of_what_is_waited_for(a_shop_anywhere: OpenShop):
+    shop = a_custom_shop(a_shop_anywhere, draft=True)
+    id = shop.submit()
+    waiting = shop.get(id)
+    assert waiting.waiting_for == "waiting for a caller to confirm the draft"
+    payment = shop.ns.invoices.record_payment(id, "4").payments[0]
+    after = shop.ns.invoices.take_back_payment(id, payment.id, reason="Another customer's.")
+    assert (after.waiting_for, after.waiting_since) == (waiting.waiting_for, waiting.waiting_since)
+    shop.ns.invoices.draft_synchronized(id)
+    assert "confirm the draft" not in (shop.get(id).waiting_for or "")
+
+
 def test_a_draft_confirmed_without_a_number_gets_one_when_it_is_issued(a_shop: OpenShop):
     shop = a_custom_shop(a_shop, draft=True)
     id = shop.submit()

@@ -142,14 +142,25 @@ def _doubted_credit(row: Any) -> str:
 
 
 def _pauses(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:
-    """The last thing that happened, where it was a wait: for the provider, or for a caller."""
+    """The wait in which each is: for the provider, or for a caller. It ends with the state, or with a word on that very operation."""
     event = schema.event
-    last = tx.all(
-        sa.select(event.c.document_id, event.c.cause, event.c.note, event.c.at)
-        .join(_invoice, sa.and_(_invoice.c.id == event.c.document_id, _invoice.c.version == event.c.version))
-        .where(_invoice.c.id.in_(ids))
+    rows = tx.all(
+        sa.select(event.c.document_id, event.c.cause, event.c.note, event.c.at, event.c.hops)
+        .where(event.c.document_id.in_(ids), sa.or_(event.c.operation_id.is_not(None), event.c.hops.is_not(None)))
+        .order_by(event.c.document_id, event.c.version)
     )
-    return {row.document_id: row for row in last if row.note and row.cause.endswith(".pending")}
+    pauses: dict[str, Any] = {}
+    for row in rows:
+        pause = pauses.get(row.document_id)
+        if pause is not None and (row.hops is not None or _operation_of(row) == _operation_of(pause)):
+            del pauses[row.document_id]
+        if row.note and row.cause.endswith(".pending"):
+            pauses[row.document_id] = row
+    return pauses
+
+
+def _operation_of(event: Any) -> str:
+    return str(event.cause.partition(".")[0])
 
 
 def _given_up_at(tx: Transaction, ids: Iterable[str]) -> dict[str, datetime]:
