@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -275,6 +276,31 @@ def test_a_customer_whom_the_provider_refuses_stops_every_invoice_that_waits_for
     shop.run()
     assert [shop.status(id) for id in ids] == ["payment_processing.pending"] * 2
     assert shop.books.references.count(jane) == 1
+
+
+def test_a_retry_after_that_is_a_date_is_waited_for(a_shop: OpenShop):
+    shop = a_shop(a_provider(sync_draft=careful_draft))
+    until = format_datetime(shop.clock.now() + timedelta(seconds=90), usegmt=True)
+    shop.wire.plan(answers(429, retry_after=until), arrives)
+    id = shop.submit()
+    shop.run()
+    shop.clock.advance(timedelta(seconds=88))
+    shop.run()
+    assert (shop.status(id), len(shop.wire.sent)) == ("draft.syncing", 1)
+    shop.clock.advance(timedelta(seconds=3))
+    shop.run()
+    assert shop.status(id) == "payment_processing.pending"
+
+
+@pytest.mark.parametrize("until", ["soon", "Mon, 99 Nov 2026 02:00:00 GMT", "GMT", "Mon, 23 Nov 2026"])
+def test_a_retry_after_that_nobody_can_read_is_a_minute(a_shop: OpenShop, until: str):
+    shop = a_shop(a_provider(sync_draft=careful_draft))
+    shop.wire.plan(answers(429, retry_after=until), arrives)
+    id = shop.submit()
+    shop.run()
+    shop.clock.advance(timedelta(minutes=1))
+    shop.run()
+    assert shop.status(id) == "payment_processing.pending"
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 3600])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
 from billhook.contract.requests import Call, Reply, Request
@@ -63,7 +64,7 @@ UNKNOWN_STATUSES = frozenset({408, 409, 425})
 def classify_by_status(request: Request | Call, reply: Reply) -> Verdict:
     """The default: 429 throttled, 401 unauthorized; 5xx, 408, 409, 425 and an unreadable 2xx are unknown; the rest is an answer."""
     if reply.status == 429:
-        return Throttled(after=retry_after(reply))
+        return Throttled(after=retry_after(reply), until=retry_until(reply))
     if reply.status == 401:
         return Unauthorized("the provider answered 401")
     if reply.status >= 500 or reply.status in UNKNOWN_STATUSES:
@@ -77,6 +78,15 @@ def retry_after(reply: Reply) -> timedelta | None:
     """The Retry-After header in its form of whole seconds."""
     value = (reply.header("retry-after") or "").strip()
     return timedelta(seconds=int(value)) if value.isascii() and value.isdigit() and len(value) < 10 else None
+
+
+def retry_until(reply: Reply) -> datetime | None:
+    """The Retry-After header in its form of a date, which is always of Greenwich."""
+    value = (reply.header("retry-after") or "").strip()
+    try:
+        return parsedate_to_datetime(value).replace(tzinfo=UTC) if value.endswith("GMT") else None
+    except ValueError:
+        return None
 
 
 def is_readable(reply: Reply) -> bool:
