@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from broken.silver import Summing
+from broken.gold import Renamed, Stray
+from broken.silver import FURTHER, Later, Summing
 from broken_providers import BROKEN, PERFECT, subject_of
 
 from billhook.providers.custom_invoicing import provider as all_local
@@ -77,6 +78,33 @@ def test_an_edit_is_one_though_the_total_stays():
     verdict = find(Examination(subject_of(Summing)), check_named("an_edit_replaces_what_stood")).verdict
     assert isinstance(verdict, Failed)
     assert verdict.happened == "its lines are named Reworded now, and nothing that is sent says so"
+
+
+@pytest.mark.parametrize("name, provider, told", FURTHER)
+def test_another_mistake_is_found_and_told(name, provider, told):
+    verdict = find(Examination(subject_of(provider)), check_named(name)).verdict
+    assert isinstance(verdict, Failed)
+    assert told in verdict.happened
+
+
+@pytest.mark.parametrize("tier", [Tier.SILVER, Tier.GOLD])
+def test_what_is_issued_later_is_looked_at_until_it_is(tier):
+    report = examine(subject_of(Later), checks=[check for check in CHECKS if check.tier is tier])
+    assert {finding.check.name: finding.verdict for finding in report.failures} == {}
+
+
+def test_a_look_up_that_tells_another_id_is_found():
+    verdict = find(Examination(subject_of(Renamed)), check_named("a_lost_answer_is_recovered")).verdict
+    assert isinstance(verdict, Failed)
+    assert "under which nothing stands there" in verdict.happened
+
+
+def test_a_check_that_comes_to_no_end_fails_and_the_others_are_tried():
+    report = examine(subject_of(Stray), checks=[check_named("no_secret_is_stored"), check_named("loads")])
+    failed, passed = (finding.verdict for finding in report.findings)
+    assert isinstance(failed, Failed)
+    assert failed.happened.startswith("it came to no end: NeverIdle: ")
+    assert isinstance(passed, Passed)
 
 
 def test_without_a_simulator_nothing_beyond_bronze_is_proven():

@@ -171,7 +171,7 @@ class Doubts:
         _let_go(unit, doubt)
         if finding.external_id is None:
             self._settle(unit, app, doubt, lambda _item: Release())
-        elif check_of(app, capability) is capability:
+        elif check_of(app.handle.declaration, capability) is capability:
             self._settle(unit, app, doubt, lambda item: _done(app, capability, item, finding, unit.now))
         else:
             self._read_first(unit, app, doubt.work, finding)
@@ -198,7 +198,7 @@ class Doubts:
             unit.save_link(link)
             unit.match_inbox(app.id, finding.external_id, work.subject_id, "document")
         row = unit.invoice(work.subject_id)
-        check = check_of(app, capability)
+        check = check_of(app.handle.declaration, capability)
         reading = WorkRow(work.item_id, check.value, app.id, row.id, version=row.values["version"])
         if not unit.work.is_claimed(reading):
             self._settler.advancer.want(unit, app, check, reading, row.values["customer_id"])

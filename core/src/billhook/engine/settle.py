@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from billhook.contract.declaration import Capability
+from billhook.contract.declaration import Capability, Declaration
 from billhook.contract.events import OperationSettled
 from billhook.contract.items import CreditNoteItem, CustomerItem, InvoiceItem, PaymentItem, RefundItem
 from billhook.contract.operations import OPERATIONS
@@ -96,7 +96,7 @@ class Settler:
         times += [give_up_at] if give_up_at is not None else []
         if not times:
             return
-        check = check_of(settled.app, settled.capability)
+        check = check_of(settled.app.handle.declaration, settled.capability)
         unit.work.want(
             WorkRow(
                 settled.work.item_id,
@@ -159,10 +159,10 @@ class Settler:
         unit.issues.report(settled.work.subject_id, settled.component, [issue])
 
 
-def check_of(app: AppHandle, capability: Capability) -> Capability:
+def check_of(declaration: Declaration, capability: Capability) -> Capability:
     """The operation that looks how a pending one stands; the operation itself where the provider has no such look."""
     check = _CHECKS.get(capability)
-    return check if check is not None and app.handle.declaration.can(check) else capability
+    return check if check is not None and declaration.can(check) else capability
 
 
 def gave_up(app_name: str, reason: str, external_id: str | None = None) -> Rejected:

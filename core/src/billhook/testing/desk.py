@@ -26,8 +26,10 @@ from billhook.contract import (
     Found,
     InvoiceItem,
     PaymentItem,
+    Pending,
     Provider,
     RefundItem,
+    Rejected,
     Reply,
     Request,
 )
@@ -42,6 +44,21 @@ from billhook.testing.simulator.base import Simulator
 from billhook.testing.simulator.messages import Dropped
 
 ANSWERED_WITHIN_SECONDS = 60.0
+
+
+class NotDone(AssertionError):
+    """An operation that was to be done, and ended another way."""
+
+
+def in_words(outcome: object) -> str:
+    """How an operation ended that is not done."""
+    match outcome:
+        case Rejected(issues=issues):
+            return f"a refusal: {'; '.join(issue.message for issue in issues)}"
+        case Pending(reason=reason):
+            return f"pending: {reason}"
+        case _:
+            return f"{outcome}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +76,9 @@ class Ran:
 
     @property
     def result(self) -> Any:
-        """What the one item's Done holds."""
-        assert isinstance(self.outcome, Done), self.outcome
+        """What the one item's Done holds. Raises NotDone where it ended another way."""
+        if not isinstance(self.outcome, Done):
+            raise NotDone(f"what was to be done comes to {in_words(self.outcome)}")
         return self.outcome.result
 
     @property

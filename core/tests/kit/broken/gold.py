@@ -13,6 +13,7 @@ from broken.parts import asking, ending, handed, with_body, with_header
 
 from billhook.contract import (
     Answered,
+    Done,
     Find,
     Finding,
     Found,
@@ -222,6 +223,34 @@ class Indiscreet(SandboxProvider):
             return read
         details = {"signed_with": secrets.webhook_secret.get_secret_value()}
         return tuple(replace(event, details={**event.details, **details}) for event in read)
+
+
+class Renamed(SandboxProvider):
+    """A payment that is found again it tells under our reference."""
+
+    @hookimpl
+    def collect_payment(self, batch: Any) -> Any:
+        steps, was_found = SandboxProvider.collect_payment(self, batch), False
+        request = next(steps)
+        while True:
+            reply = yield replace(request, recover=looking(request))
+            was_found |= reply.source == "found"
+            try:
+                request = steps.send(reply)
+            except StopIteration as end:
+                return {id: _called(id, outcome) if was_found else outcome for id, outcome in end.value.items()}
+
+
+def _called(id: str, outcome: Any) -> Any:
+    if isinstance(outcome, Done):
+        return replace(outcome, result=replace(outcome.result, external_id=id))
+    return replace(outcome, external_id=id)
+
+
+class Stray(SandboxProvider):
+    """It answers for what nobody asked, and not for what was asked."""
+
+    issue = ending("issue", lambda batch, outcomes: dict.fromkeys([batch.operation_id], *outcomes.values()))
 
 
 BROKEN: Mapping[str, type[SandboxProvider]] = {

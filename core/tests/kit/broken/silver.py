@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from billhook.contract import (
     Finding,
     PaymentResult,
     PaymentStatus,
+    Pending,
     Refusal,
     Rejected,
     RemovalResult,
@@ -205,10 +206,13 @@ class InCents(SandboxProvider):
 
 
 class Misreading(SandboxProvider):
-    """Rule EXACT: it reads a payment's amount in hundredths when it looks at it."""
+    """Rule EXACT: it reads a payment's amount in hundredths when it looks at it, where it has any."""
 
     check_payment = ending(
-        "check_payment", each_result(lambda item, result: replace(result, amount=result.amount / 100))
+        "check_payment",
+        each_result(
+            lambda item, result: replace(result, amount=result.amount / 100 if result.amount % 1 else result.amount)
+        ),
     )
 
 
@@ -283,6 +287,188 @@ class Unsampled(SandboxProvider):
 
     send = asking("send", lambda request, _: replace(request, sample=None))
 
+
+def yen_in_hundredths(body: Any) -> Any:
+    return hundredfold(body) if body["currency"] == "JPY" else body
+
+
+class YenInHundredths(SandboxProvider):
+    """It counts yen in hundredths, which have none."""
+
+    collect_payment = asking("collect_payment", lambda request, _: with_body(request, yen_in_hundredths))
+
+
+def for_no_invoice_in_pounds(body: Any) -> Any:
+    return {name: value for name, value in body.items() if name != "invoice"} | {"currency": "GBP"}
+
+
+class InOneCurrency(SandboxProvider):
+    """It takes every payment in pounds, for no invoice."""
+
+    collect_payment = asking("collect_payment", lambda request, _: with_body(request, for_no_invoice_in_pounds))
+
+
+class BillingInOneCurrency(SandboxProvider):
+    """It writes every invoice in pounds, and does not read the totals."""
+
+    sync_draft = asking(
+        "sync_draft",
+        lambda request, _: with_body(
+            request, lambda body: {**body, "items": [{**item, "currency": "GBP"} for item in body["items"]]}
+        ),
+    )
+
+
+def cut_off(body: Any) -> Any:
+    return {**body, "amount": str(Decimal(int(float(body["amount"]) * 100)) / 100)}
+
+
+class CuttingOff(SandboxProvider):
+    """It computes with binary fractions, and cuts off what is over."""
+
+    collect_payment = asking("collect_payment", lambda request, _: with_body(request, cut_off))
+    refund = asking("refund", lambda request, _: with_body(request, cut_off))
+
+
+class EchoingCapture(SandboxProvider):
+    """It takes the whole of a payment of which a part was asked, and tells the part."""
+
+    @hookimpl
+    def capture_payment(self, batch: Any) -> Any:
+        outcomes = yield from Greedy.capture_payment(self, batch)
+        return each_result(lambda item, result: replace(result, amount=item.amount))(batch, outcomes)
+
+
+class EchoingRefund(SandboxProvider):
+    """It gives back twice what was asked, and tells what was asked."""
+
+    @hookimpl
+    def refund(self, batch: Any) -> Any:
+        outcomes = yield from Generous.refund(self, batch)
+        return each_result(lambda item, result: replace(result, amount=item.amount))(batch, outcomes)
+
+
+class RefundedInHundredths(SandboxProvider):
+    """It tells what was given back of a payment in hundredths."""
+
+    check_payment = ending("check_payment", each_result(lambda item, result: replace(result, refunded=Decimal(129))))
+
+
+class Penniless(SandboxProvider):
+    """A payment that came it tells without its money."""
+
+    check_payment = ending("check_payment", each_result(lambda item, result: replace(result, amount=Decimal(0))))
+
+
+def taxed_otherwise(item: Any, result: Any) -> Any:
+    totals = result.totals
+    return result if totals is None else replace(result, totals=replace(totals, tax=(totals.tax or Decimal(0)) + 1))
+
+
+class TaxedOtherwise(SandboxProvider):
+    """It tells the total, and another tax than is in it."""
+
+    issue = ending("issue", each_result(taxed_otherwise))
+    credit = ending("credit", each_result(taxed_otherwise))
+
+
+class Optimistic(SandboxProvider):
+    """Every invoice that it reads back is paid."""
+
+    fetch = ending("fetch", each_result(lambda item, held: replace(held, amount_paid=item.invoice.total)))
+
+
+def paid_in_hundredths(item: Any, held: Any) -> Any:
+    return replace(held, amount_paid=item.invoice.total * 100 if held.status == "paid" else Decimal(0))
+
+
+class PaidInHundredths(SandboxProvider):
+    """It tells what was paid in hundredths."""
+
+    fetch = ending("fetch", each_result(paid_in_hundredths))
+
+
+class OneCustomer(SandboxProvider):
+    """All its customers have one id."""
+
+    sync_customer = ending("sync_customer", each_result(lambda item, result: replace(result, external_id="cus_1")))
+
+
+class Unheeding(SandboxProvider):
+    """An edited customer is sent as he was."""
+
+    sync_customer = handed(
+        "sync_customer",
+        lambda item: (
+            replace(item, customer=item.customer.model_copy(update={"name": "Customer 1"}))
+            if item.external_id
+            else item
+        ),
+    )
+
+
+class Superficial(SandboxProvider):
+    """It compares the first signs of a signature."""
+
+    @hookimpl
+    def read_webhook(
+        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
+    ) -> Sequence[WebhookEvent] | Refusal:
+        genuine = SandboxProvider.read_webhook(self, headers, body, secrets, now, settings)
+        known = self.seen.setdefault(body, headers) if not isinstance(genuine, Refusal) else self.seen.get(body, {})
+        told, signed = headers.get("sandbox-signature", ""), known.get("sandbox-signature", "-")
+        return (
+            SandboxProvider.read_webhook(self, known, body, secrets, now, settings)
+            if told[:20] == signed[:20]
+            else genuine
+        )
+
+    seen: ClassVar[dict[bytes, Mapping[str, str]]] = {}
+
+
+class Later(SandboxProvider):
+    """No mistake: what it issues is finished a while after it was taken, and `fetch` tells when."""
+
+    @hookimpl
+    def issue(self, batch: Any) -> Any:
+        outcomes = yield from SandboxProvider.issue(self, batch)
+        return {
+            id: Pending("it is in a queue", outcome.result.external_id, check_after=timedelta(seconds=5))
+            if isinstance(outcome, Done)
+            else outcome
+            for id, outcome in outcomes.items()
+        }
+
+
+class Never(Later):
+    """What it issues it never tells to be done."""
+
+    @hookimpl
+    def fetch(self, batch: Any) -> Any:
+        yield from SandboxProvider.fetch(self, batch)
+        return {item.id: Pending("it is in a queue", check_after=timedelta(seconds=5)) for item in batch.items}
+
+
+FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
+    ("collects_what_is_due", YenInHundredths, "435 is due, and the books show 43500"),
+    ("collects_what_is_due", InOneCurrency, "is due, and the books show a payment in GBP"),
+    ("arrives_to_the_cent", BillingInOneCurrency, "EUR stands there in GBP"),
+    ("collects_what_is_due", CuttingOff, "4.35 is due, and the books show 4.34"),
+    ("gives_back_what_is_asked", CuttingOff, "0.29 was asked, and 0.28 is given back"),
+    ("captures_what_is_asked", EchoingCapture, "1.00 was asked, and a look shows that 65.18 was taken"),
+    ("gives_back_what_is_asked", EchoingRefund, "1.00 was asked, and the books show 2.00"),
+    ("gives_back_what_is_asked", RefundedInHundredths, "1.29 was asked, and a look at the payment shows 129"),
+    ("a_payment_reads_as_it_stands", Penniless, "it shows 0, and the books 65.18"),
+    ("arrives_to_the_cent", TaxedOtherwise, "the tax is 0 here and 1 there"),
+    ("credit_arrives_to_the_cent", TaxedOtherwise, "the tax is 0 here and 1 there"),
+    ("stands_as_it_is_read_back", Optimistic, "65.18 GBP 0 is paid, and 65.18 is fetched"),
+    ("stands_as_it_is_read_back", PaidInHundredths, "0 or 65.18 is paid, and 6518"),
+    ("an_edited_customer_stays_one", Unheeding, "the customer is called Customer Renamed now"),
+    ("an_edited_customer_stays_one", OneCustomer, "another customer stands there as the same, cus_1"),
+    ("forged_webhooks_are_refused", Superficial, "a webhook with another signature is taken"),
+    ("arrives_to_the_cent", Never, "issue is still pending when fetch was asked 40 times: pending: it is in a queue"),
+)
+"""Checks that find more than one mistake: the check, the provider with another of them, and what is told of it."""
 
 BROKEN: Mapping[str, type[SandboxProvider]] = {
     "arrives_to_the_cent": Hundredths,

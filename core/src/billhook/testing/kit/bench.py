@@ -6,7 +6,7 @@ What the engine would commit is written down and read again as its store does; a
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -17,17 +17,20 @@ from billhook.contract import (
     Call,
     Capability,
     ConnectionItem,
+    DocumentResult,
     Done,
     Find,
     InvoiceItem,
     Outgoing,
     PaymentResult,
     PaymentStatus,
+    Pending,
     Provider,
     Rejected,
     Reply,
     Request,
     Retry,
+    Snapshot,
 )
 from billhook.contract.operations import OPERATIONS
 from billhook.domain.ids import new_ulid
@@ -48,10 +51,11 @@ from billhook.engine.effects import (
 )
 from billhook.engine.journal import COLUMNS, SENDING, Attempt, thaw_attempt
 from billhook.engine.outgoing import outgoing
+from billhook.engine.settle import check_of
 from billhook.engine.telling import told
 from billhook.errors import BillhookError
 from billhook.plugins import ProviderHandle
-from billhook.testing.desk import Desk, Ran
+from billhook.testing.desk import Desk, Ran, in_words
 from billhook.testing.kit.subject import Authorizing, SimulatorProtocol, Subject
 from billhook.testing.transport import SimulatorTransport
 
@@ -59,6 +63,7 @@ BEGINS_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 URL = "http://there.test"
 MOST_TURNS = 400
 MOST_ROUNDS = 6
+MOST_LOOKS = 40
 NOTHING_AUTHORIZES = "its simulator has no `authorizing_connection`, by which a payment would come to stand authorized"
 LONG_ENOUGH = timedelta(hours=1)
 """When a story has come to rest: later than anything that was still under way."""
@@ -97,21 +102,28 @@ class Sent:
 
 @dataclass(slots=True)
 class Worked:
-    """An operation that came to an end, with everything that was sent for it."""
+    """An operation that came to an end, with everything that was sent for it. ``ended``: what its outcomes became where some were
+    pending and were looked at until they were not."""
 
     outcomes: dict[str, Any] = field(default_factory=dict)
+    ended: dict[str, Any] = field(default_factory=dict)
     leftovers: dict[str, dict[str, str]] = field(default_factory=dict)
     calls: list[Sent] = field(default_factory=list)
 
     @property
+    def at_the_end(self) -> Mapping[str, Any]:
+        """The outcomes, as far as anybody looked."""
+        return {**self.outcomes, **self.ended}
+
+    @property
     def doubts(self) -> list[str]:
         """Why outcomes are in doubt."""
-        return [outcome.reason for outcome in self.outcomes.values() if isinstance(outcome, Doubt)]
+        return [outcome.reason for outcome in self.at_the_end.values() if isinstance(outcome, Doubt)]
 
     @property
     def refusals(self) -> list[str]:
         """Why items were rejected."""
-        rejected = (outcome for outcome in self.outcomes.values() if isinstance(outcome, Rejected))
+        rejected = (outcome for outcome in self.at_the_end.values() if isinstance(outcome, Rejected))
         return [issue.message for outcome in rejected for issue in outcome.issues]
 
 
@@ -167,9 +179,26 @@ class Bench(Desk):
         self.settings = self.handle.settings(self.books.authorizing_connection(self._url).settings)
 
     def run(self, capability: Capability, *items: Any) -> Ran:
-        """The whole operation, with nothing going wrong."""
+        """The whole operation, with nothing going wrong, and what the provider takes its time for looked at until it is done."""
         worked = self.work(capability, *items)
-        return Ran(worked.outcomes, [call.request for call in worked.calls])
+        return Ran(self.to_the_end(capability, items, worked.outcomes), [call.request for call in worked.calls])
+
+    def to_the_end(self, capability: Capability, items: Iterable[Any], outcomes: Mapping[str, Any]) -> dict[str, Any]:
+        """The outcomes, what is pending looked at until it is not, as the engine does. Money stays pending: scenes look at it as far as
+        they want it. Raises Stuck where there is no end."""
+        if capability in _MONEY:
+            return dict(outcomes)
+        return {item.id: self._end_of(capability, item, outcomes[item.id]) for item in items}
+
+    def _end_of(self, capability: Capability, item: Any, outcome: Any) -> Any:
+        look = check_of(self.handle.declaration, capability)
+        for _ in range(MOST_LOOKS):
+            if not isinstance(outcome, Pending):
+                return outcome
+            item = replace(item, external_id=outcome.external_id or item.external_id)
+            self.turned.advance(outcome.check_after or LONG_ENOUGH)
+            outcome = _as_waited_for(item, self.work(look, item).outcomes[item.id])
+        raise Stuck(f"{capability} is still pending when {look} was asked {MOST_LOOKS} times: {in_words(outcome)}")
 
     def work(self, capability: Capability, *items: Any, blow: Blow | None = None) -> Worked:
         """Do it for all items, in as many operations as it takes. Raises Stuck where there is no end."""
@@ -214,6 +243,29 @@ class Bench(Desk):
 
 
 _NO_BLOW = Blow(at=0)
+_MONEY = frozenset(
+    {
+        Capability.COLLECT_PAYMENT,
+        Capability.CAPTURE_PAYMENT,
+        Capability.CANCEL_PAYMENT,
+        Capability.CHECK_PAYMENT,
+        Capability.RECORD_PAYMENT,
+        Capability.REFUND,
+        Capability.CHECK_REFUND,
+    }
+)
+
+
+def _as_waited_for(item: Any, outcome: Any) -> Any:
+    """What a look says of the document that was waited for, read as the engine reads it."""
+    if not isinstance(outcome, Done) or not isinstance(outcome.result, Snapshot):
+        return outcome
+    seen = outcome.result
+    if not seen.found:
+        return Pending("the provider does not show it yet")
+    return Done(DocumentResult(seen.external_id or item.external_id, seen.number, totals=seen.totals))
+
+
 _HINTS = {"unauthorized": ". The credentials that the simulator's `connection` gives have to work as they are"}
 
 

@@ -90,7 +90,10 @@ def _verdict(examination: Examination, check: Check) -> Verdict:
         return Exempt("all its operations are local: there is no outside that could let it down")
     if check.remote and subject.simulator is None:
         return Failed(check.promise, "it was not tried, because there is no simulator", unproven=True)
-    return check.run(examination)
+    try:
+        return check.run(examination)
+    except Exception as error:  # noqa: BLE001 - whatever a plugin brings about, the other checks are told
+        return Failed(check.promise, f"it came to no end: {type(error).__name__}: {error}")
 
 
 def _again(examination: Examination, check: Check, verdict: Verdict) -> str | None:

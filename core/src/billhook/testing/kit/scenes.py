@@ -9,14 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 from billhook.contract import Capability, ConnectionItem, Done, InvoiceItem, PaymentItem, PaymentStatus
+from billhook.domain.invoice import InvoiceDraft
 from billhook.testing.builders import an_invoice
-from billhook.testing.kit.bench import NOTHING_AUTHORIZES, Bench, Stuck
+from billhook.testing.kit.bench import MOST_LOOKS, NOTHING_AUTHORIZES, Bench, Stuck
 from billhook.testing.kit.subject import Authorizing, SimulatorProtocol, Subject
 
 FIRST = 1
 REFUNDED = "1.00"
 CAPTURED = Decimal("1.00")
-LOOKS = 40
 ONE_AT_A_TIME = "its operations take one item at a time"
 LONGEST_LOOK = timedelta(days=2)
 
@@ -94,10 +94,11 @@ def a_credit_note(bench: Bench) -> Items:
     return (bench.credit_item(50, applies_to=invoice.external_id),)
 
 
-def to_be_paid(bench: Bench) -> PaymentItem:
+def to_be_paid(bench: Bench, draft: InvoiceDraft | None = None) -> PaymentItem:
     """The payment of an invoice that is final there, or lives elsewhere where the provider issues none."""
     issues = bench.can(Capability.ISSUE) and Capability.ISSUE in bench.subject.remote_operations
-    return bench.payment_item(bench.issued(FIRST) if issues else bench.invoice_item(FIRST))
+    place = bench.issued if issues else bench.invoice_item
+    return bench.payment_item(place(FIRST, draft=draft))
 
 
 def a_payment(bench: Bench) -> Items:
@@ -150,7 +151,7 @@ def settled_payment(bench: Bench) -> PaymentItem:
     """Collect it, and look until the money is there. Raises Stuck when it never comes."""
     item = to_be_paid(bench)
     outcome = bench.run(Capability.COLLECT_PAYMENT, item).outcome
-    for _ in range(LOOKS):
+    for _ in range(MOST_LOOKS):
         if isinstance(outcome, Done) and outcome.result.status is PaymentStatus.SUCCEEDED:
             return replace(item, external_id=outcome.result.external_id)
         item = replace(item, external_id=_known(outcome) or item.external_id)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from billhook.contract import Capability, Done, InvoiceItem, Rejected
+from billhook.contract import Capability, Done, InvoiceItem, InvoiceView, MappedLine, PaymentItem
 from billhook.domain.invoice import InvoiceDraft
 from billhook.domain.issue import Severity
+from billhook.engine.totals import compare, differences
 from billhook.testing.builders import a_line, an_invoice
-from billhook.testing.desk import Ran
+from billhook.testing.desk import Ran, in_words
 from billhook.testing.kit.bench import Bench
 from billhook.testing.kit.check import Check, Exempt, Tier, Verdict
 from billhook.testing.kit.examination import Examination
@@ -21,6 +23,7 @@ from billhook.testing.kit.scenes import (
     an_edited_customer,
     issued,
     removable,
+    settled_payment,
     to_be_issued,
     two_of,
 )
@@ -28,7 +31,6 @@ from billhook.testing.kit.trying import Refused, tried
 from billhook.testing.simulator.books import BookedDocument
 
 C = Capability
-AWKWARD_CURRENCIES = ("JPY", "KRW", "KWD", "BHD")
 MANY_LINES = 120
 TEXTS = (
     "Zażółć gęślą jaźń",
@@ -38,6 +40,8 @@ TEXTS = (
     "%s {0} ${x}",
     "L" * 250,
 )
+OTHER = 2
+"""A customer who is not there yet."""
 WORDS = ("Worded", "Reworded")
 VAT = {"rates": [{"name": "VAT", "percentage": "20"}]}
 INCLUDED = {"behavior": "inclusive", **VAT}
@@ -47,8 +51,7 @@ MONEY_OFF = ({"type": "amount", "amount": "1"},)
 
 def arrives_to_the_cent(examination: Examination) -> Verdict:
     """The total at the provider is ours, in currencies with no, two and three decimals."""
-    subject = examination.subject
-    currencies = [subject.currency, *(each for each in AWKWARD_CURRENCIES if subject.takes(each))]
+    currencies = examination.subject.currencies_to_try
     attempts = (partial(_in_currency, examination, currency) for currency in currencies)
     return tried("the total at the provider is the invoice's", "currency", attempts)
 
@@ -72,7 +75,7 @@ def _carried(bench: Bench, draft: InvoiceDraft, *, may_refuse: bool = False) -> 
 
 
 def _issued_to_the_cent(bench: Bench, item: InvoiceItem) -> str | None:
-    _refuse_if_told(bench, item)
+    _refuse_if_told(bench, item.invoice, item.lines)
     if bench.can(C.SYNC_DRAFT):
         told = bench.run(C.SYNC_DRAFT, item)
         problem = _total_told(told.result.totals, item)
@@ -83,22 +86,23 @@ def _issued_to_the_cent(bench: Bench, item: InvoiceItem) -> str | None:
     return _total_told(bench.run(C.ISSUE, final).result.totals, item) or _total_in_books(bench, item)
 
 
-def _refuse_if_told(bench: Bench, item: InvoiceItem) -> None:
-    if len(item.lines) < len(item.invoice.lines):
+def _refuse_if_told(bench: Bench, document: InvoiceView, mapped: Sequence[MappedLine]) -> None:
+    if len(mapped) < len(document.lines):
         raise Refused("some line is not mapped")
     if not bench.can(C.VALIDATE_INVOICE):
         return
-    issues = bench.handle.validate_invoice(item.invoice, item.lines, bench.settings)
+    issues = bench.handle.validate_invoice(document, mapped, bench.settings)
     refused = [issue.message for issue in issues if issue.severity is Severity.CRITICAL]
     if refused:
         raise Refused(refused[0])
 
 
 def _total_told(totals: Any, item: InvoiceItem) -> str | None:
+    """What differs in the figures that an answer tells, compared as the engine does."""
     told = None if totals is None else totals.total
-    if told is None or told == item.invoice.total:
-        return None
-    return f"the answer to an invoice of {item.invoice.total} {item.invoice.currency} is a total of {told}"
+    if told is not None and told != item.invoice.total:
+        return f"the answer to an invoice of {item.invoice.total} {item.invoice.currency} is a total of {told}"
+    return "; ".join(differences(compare(item.invoice, totals))) or None
 
 
 def _total_in_books(bench: Bench, item: InvoiceItem) -> str | None:
@@ -107,6 +111,8 @@ def _total_in_books(bench: Bench, item: InvoiceItem) -> str | None:
         return f"the invoice {item.id} does not stand in the books"
     if document.total != item.invoice.total:
         return f"an invoice of {item.invoice.total} {item.invoice.currency} stands there with {document.total}"
+    if document.currency != item.invoice.currency:
+        return f"an invoice of {item.invoice.total} {item.invoice.currency} stands there in {document.currency}"
     return None if document.is_issued else "it stands in the books, and is not issued"
 
 
@@ -130,11 +136,14 @@ def discounts_and_taxes_arrive(examination: Examination) -> Verdict:
 
 def _shaped(examination: Examination, shape: dict[str, Any]) -> str | None:
     with examination.bench() as bench:
-        line = a_line(3, bench.currency).model_dump(mode="json", exclude_none=True) | shape
-        draft = InvoiceDraft.model_validate(
-            {"currency": bench.currency, "customer_key": "customer-1", "lines": [line, a_line(1, bench.currency)]}
-        )
-        return _carried(bench, draft)
+        return _carried(bench, _shaped_draft(bench, shape))
+
+
+def _shaped_draft(bench: Bench, shape: dict[str, Any]) -> InvoiceDraft:
+    """Two lines, the first of that shape."""
+    line = a_line(3, bench.currency).model_dump(mode="json", exclude_none=True) | shape
+    lines = [line, a_line(1, bench.currency)]
+    return InvoiceDraft.model_validate({"currency": bench.currency, "customer_key": "customer-1", "lines": lines})
 
 
 def any_text_arrives(examination: Examination) -> Verdict:
@@ -193,7 +202,10 @@ def _customers(bench: Bench) -> Iterator[Any]:
 
 def stands_as_it_is_read_back(examination: Examination) -> Verdict:
     """Fetching an invoice shows what was sent."""
-    return tried("what is fetched is what was issued", "invoice", [partial(_read_back, examination)])
+    attempts = [partial(_read_back, examination)]
+    if examination.subject.can(C.COLLECT_PAYMENT) and examination.subject.can(C.ISSUE):
+        attempts.append(partial(_read_back_paid, examination))
+    return tried("what is fetched is what was issued", "invoice", attempts)
 
 
 def _read_back(examination: Examination) -> str | None:
@@ -204,7 +216,24 @@ def _read_back(examination: Examination) -> str | None:
             return "an invoice that was issued is not found"
         if known.external_id != item.external_id:
             return f"{item.external_id} was issued, and {known.external_id} is fetched"
-        return _total_told(known.totals, item)
+        return _total_told(known.totals, item) or _paid(known.amount_paid, item, Decimal(0))
+
+
+def _read_back_paid(examination: Examination) -> str | None:
+    with examination.bench() as bench:
+        payment = settled_payment(bench)
+        if payment.invoice_external_id is None:
+            raise Refused("it collects for invoices that live elsewhere")
+        item = bench.invoice_item(1, number="INV-1", external_id=payment.invoice_external_id)
+        known = bench.run(C.FETCH, item).result
+        return _paid(known.amount_paid, payment, Decimal(0), payment.amount)
+
+
+def _paid(told: Decimal | None, item: InvoiceItem | PaymentItem, *possible: Decimal) -> str | None:
+    if told is None or told in possible:
+        return None
+    came = " or ".join(f"{amount}" for amount in possible)
+    return f"of an invoice of {item.invoice.total} {item.invoice.currency} {came} is paid, and {told} is fetched"
 
 
 def keeps_the_given_number(examination: Examination) -> Verdict:
@@ -287,7 +316,7 @@ def _says(ran: Ran, name: str) -> bool:
 
 
 def an_edited_customer_stays_one(examination: Examination) -> Verdict:
-    """An edited customer is changed, not made a second time."""
+    """An edited customer is changed, not made a second time, and the new name is sent."""
     return tried("the customer who stands there is changed", "customer", [partial(_renamed, examination)])
 
 
@@ -295,26 +324,41 @@ def _renamed(examination: Examination) -> str | None:
     with examination.bench() as bench:
         items = an_edited_customer(bench)
         before = len(bench.books.customers())
-        bench.run(C.SYNC_CUSTOMER, *items)
+        ran = bench.run(C.SYNC_CUSTOMER, *items)
         after = len(bench.books.customers())
-    return None if before == after else f"there were {before} customers, and are {after}"
+        first = bench.run(C.SYNC_CUSTOMER, bench.customer_item(OTHER))
+    if before != after:
+        return f"there were {before} customers, and are {after}"
+    if first.result.external_id == items[0].external_id:
+        return f"another customer stands there as the same, {first.result.external_id}"
+    *_, word = items[0].customer.name.split()
+    if _says(ran, word) or not _says(first, "Customer"):
+        return None
+    return f"the customer is called {items[0].customer.name} now, and nothing that is sent says so"
 
 
 def credit_arrives_to_the_cent(examination: Examination) -> Verdict:
-    """A credit note stands there with our total."""
-    return tried("the total of the credit note is ours", "credit note", [partial(_credited, examination)])
+    """A credit note stands there with our total, and with the tax in it."""
+    attempts = (partial(_credited, examination, shape) for shape in ({}, {"tax_config": VAT}))
+    return tried("the total of the credit note is ours", "credit note", attempts)
 
 
-def _credited(examination: Examination) -> str | None:
+def _credited(examination: Examination, shape: dict[str, Any]) -> str | None:
     with examination.bench() as bench:
-        invoice = bench.issued(1) if bench.can(C.ISSUE) else None
-        item = bench.credit_item(50, applies_to=invoice.external_id if invoice else None)
-        bench.run(C.CREDIT, item)
+        draft = _shaped_draft(bench, shape)
+        _refuse_if_told(bench, bench.invoice_item(1, draft).invoice, bench.invoice_item(1, draft).lines)
+        invoice = bench.issued(1, draft=draft) if bench.can(C.ISSUE) else None
+        credited = draft.model_copy(update={"lines": draft.lines[:1]})
+        item = bench.credit_item(50, credited, applies_to=invoice.external_id if invoice else None)
+        _refuse_if_told(bench, item.credit_note, item.lines)
+        told = bench.run(C.CREDIT, item).result
         document = booked(bench, item.id)
     if document is None:
         return "the credit note does not stand in the books"
     expected = item.credit_note.total
-    return None if document.total == expected else f"a credit note of {expected} stands there with {document.total}"
+    if document.total != expected:
+        return f"a credit note of {expected} stands there with {document.total}"
+    return "; ".join(differences(compare(item.credit_note, told.totals))) or None
 
 
 def removes_what_it_is_told_to(examination: Examination) -> Verdict:
@@ -366,13 +410,7 @@ def _removed_again(examination: Examination, capability: Capability) -> str | No
         item = _to_remove(bench, capability)
         bench.run(capability, item)
         outcome = bench.run(capability, item).outcome
-    return None if isinstance(outcome, Done) else f"a second {capability} comes to {_told(outcome)}"
-
-
-def _told(outcome: object) -> str:
-    if not isinstance(outcome, Rejected):
-        return f"{outcome}"
-    return f"a refusal: {'; '.join(issue.message for issue in outcome.issues)}"
+    return None if isinstance(outcome, Done) else f"a second {capability} comes to {in_words(outcome)}"
 
 
 def _check(run: Callable[[Examination], Verdict], rule: Rule, *needs: Capability) -> Check:

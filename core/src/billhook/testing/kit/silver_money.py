@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from billhook.contract import Capability, Done, PaymentStatus, Pending, Refusal, Request, WebhookEvent
+from billhook.contract import (
+    Capability,
+    Done,
+    PaymentItem,
+    PaymentStatus,
+    Pending,
+    RefundItem,
+    Refusal,
+    Rejected,
+    Request,
+    WebhookEvent,
+)
 from billhook.contract.requests import Call
+from billhook.domain.invoice import InvoiceDraft
+from billhook.domain.money import is_exact, round_to
 from billhook.engine.rehearsal import rehearse
+from billhook.testing.builders import a_line, an_invoice
+from billhook.testing.desk import NotDone, in_words
 from billhook.testing.kit.bench import NOTHING_AUTHORIZES, Bench
 from billhook.testing.kit.check import Check, Exempt, Tier, Verdict
 from billhook.testing.kit.examination import Examination
@@ -25,29 +41,74 @@ from billhook.testing.kit.scenes import (
     to_be_captured,
     to_be_paid,
 )
-from billhook.testing.kit.subject import Authorizing
+from billhook.testing.kit.subject import Authorizing, Refunding
 from billhook.testing.kit.trying import Refused, tried
 
 C = Capability
-REFUNDS = (Decimal("1.00"), Decimal("0.50"))
+LONG_WORDS = re.compile("[A-Za-z0-9+/_-]{16,}")
+UNEVEN = ("435", "4.35", "1.005")
+REFUNDS = (Decimal("1.00"), Decimal("0.29"))
+"""The second is none of those that a binary fraction holds: a hundred times it, cut off, is 28."""
 
 
 def collects_what_is_due(examination: Examination) -> Verdict:
-    """What is collected is what is due."""
-    return tried("the amount that is due is collected, once", "payment", [partial(_collected, examination)])
+    """What is collected is what is due, in currencies with no, two and three decimals."""
+    attempts = _in_each_currency(examination, _collected)
+    return tried("the amount that is due is collected, once", "payment", attempts)
 
 
-def _collected(examination: Examination) -> str | None:
-    with examination.bench() as bench:
-        item = to_be_paid(bench)
-        outcome = bench.run(C.COLLECT_PAYMENT, item).outcome
-        bench.let_the_payer_act(outcome)
-        taken = [payment.amount for payment in bench.books.payments()]
+def _collected(bench: Bench) -> str | None:
+    item = to_be_paid(bench, _of_no_binary_fraction(bench.currency))
+    outcome = bench.run(C.COLLECT_PAYMENT, item).outcome
+    if isinstance(outcome, Rejected):
+        raise NotDone(f"a payment of {_shown(item)} comes to {in_words(outcome)}")
+    bench.let_the_payer_act(outcome)
+    taken = [payment.amount for payment in bench.books.payments()]
     if taken != [item.amount]:
         return f"{item.amount} is due, and the books show {', '.join(map(str, taken)) or 'nothing'}"
     if isinstance(outcome, Done) and outcome.result.amount not in {item.amount, Decimal(0)}:
         return f"{item.amount} is due, and the outcome says {outcome.result.amount}"
-    return None
+    return _in_another_currency(bench, item)
+
+
+def _of_no_binary_fraction(currency: str) -> InvoiceDraft:
+    """An invoice whose total no binary fraction holds: in smallest units, cut off, that is one less."""
+    price = max((Decimal(each) for each in UNEVEN if is_exact(Decimal(each), currency)), key=_decimals)
+    line = a_line(1, currency, price={"type": "unit", "amount": price})
+    return an_invoice(currency=currency).model_copy(update={"lines": (line,)})
+
+
+def _decimals(amount: Decimal) -> int:
+    return -int(amount.as_tuple().exponent)
+
+
+def _shown(item: PaymentItem | RefundItem) -> str:
+    return f"{item.amount} {item.currency}"
+
+
+def _in_another_currency(bench: Bench, item: PaymentItem) -> str | None:
+    """Books may tell the currency of a payment; those that know but one don't."""
+    told = {str(getattr(payment, "currency", None) or item.currency) for payment in bench.books.payments()} - {
+        item.currency
+    }
+    return f"{_shown(item)} is due, and the books show a payment in {min(told)}" if told else None
+
+
+def _in_each_currency(
+    examination: Examination, attempt: Callable[[Bench], str | None]
+) -> Iterator[Callable[[], str | None]]:
+    """The attempt in the provider's usual currency, and in those whose smallest unit is another one, where it takes them."""
+    return (partial(_in_currency, examination, attempt, each) for each in examination.subject.currencies_to_try)
+
+
+def _in_currency(examination: Examination, attempt: Callable[[Bench], str | None], currency: str) -> str | None:
+    with examination.bench(currency=currency) as bench:
+        try:
+            return attempt(bench)
+        except AssertionError as error:
+            if currency != examination.subject.currency:
+                raise Refused(str(error)) from error
+            raise
 
 
 def a_payment_reads_as_it_stands(examination: Examination) -> Verdict:
@@ -64,28 +125,48 @@ def _looked_at(examination: Examination) -> str | None:
         outcome = bench.run(C.CHECK_PAYMENT, item).outcome
         taken = {payment.amount for payment in bench.books.payments()}
     if not isinstance(outcome, Done):
-        return None if isinstance(outcome, Pending) else f"it is answered with {outcome}"
+        return None if isinstance(outcome, Pending) else f"it is answered with {in_words(outcome)}"
     if outcome.result.external_id not in {None, item.external_id}:
         return f"{item.external_id} was collected, and {outcome.result.external_id} is shown"
     amount = outcome.result.amount
-    return None if amount in taken or not amount else f"it shows {amount}, and the books {taken}"
+    if outcome.result.status is PaymentStatus.SUCCEEDED or amount:
+        return None if amount in taken else f"it shows {amount}, and the books {_listed(taken)}"
+    return None
+
+
+def _listed(amounts: Iterable[Decimal]) -> str:
+    return ", ".join(map(str, sorted(amounts))) or "nothing"
 
 
 def captures_what_is_asked(examination: Examination) -> Verdict:
-    """Of a payment that is authorized so much is taken as is asked."""
-    return tried("the part that was asked is taken", "payment", [partial(_captured, examination)])
+    """Of a payment that is authorized so much is taken as is asked, and so much is shown."""
+    attempts = _in_each_currency(examination, _captured)
+    return tried("the part that was asked is taken", "payment", attempts)
 
 
-def _captured(examination: Examination) -> str | None:
-    with examination.bench() as bench:
-        if not isinstance(bench.books, Authorizing):
-            raise Refused(NOTHING_AUTHORIZES)
-        (item,) = to_be_captured(bench)
-        outcome = bench.run(C.CAPTURE_PAYMENT, item).outcome
+def _captured(bench: Bench) -> str | None:
+    if not isinstance(bench.books, Authorizing):
+        raise Refused(NOTHING_AUTHORIZES)
+    (item,) = to_be_captured(bench)
+    outcome = bench.run(C.CAPTURE_PAYMENT, item).outcome
     if not isinstance(outcome, Done):
-        return None if isinstance(outcome, Pending) else f"it is answered with {outcome}"
+        return None if isinstance(outcome, Pending) else f"it is answered with {in_words(outcome)}"
     amount = outcome.result.amount
-    return None if amount in {item.amount, Decimal(0)} else f"{item.amount} was asked, and {amount} is taken"
+    if amount not in {item.amount, Decimal(0)}:
+        return f"{item.amount} was asked, and {amount} is taken"
+    return _shown_after(bench, item)
+
+
+def _shown_after(bench: Bench, item: PaymentItem) -> str | None:
+    """What a look shows of a payment of which a part was captured. It is told the whole, so that it can't tell what it is told."""
+    if not bench.can(C.CHECK_PAYMENT):
+        return None
+    bench.rest()
+    shown = bench.run(C.CHECK_PAYMENT, replace(item, amount=item.invoice.total)).outcome
+    if not isinstance(shown, Done) or shown.result.status is not PaymentStatus.SUCCEEDED:
+        return None
+    taken = shown.result.amount
+    return None if taken == item.amount else f"{item.amount} was asked, and a look shows that {taken} was taken"
 
 
 def a_canceled_payment_is_over(examination: Examination) -> Verdict:
@@ -124,7 +205,7 @@ def _read_refund(examination: Examination) -> str | None:
         bench.rest()
         outcome = bench.run(C.CHECK_REFUND, item).outcome
     if not isinstance(outcome, Done):
-        return None if isinstance(outcome, Pending) else f"it is answered with {outcome}"
+        return None if isinstance(outcome, Pending) else f"it is answered with {in_words(outcome)}"
     if outcome.result.external_id not in {None, item.external_id}:
         return f"{item.external_id} was made, and {outcome.result.external_id} is shown"
     amount = outcome.result.amount
@@ -132,21 +213,41 @@ def _read_refund(examination: Examination) -> str | None:
 
 
 def gives_back_what_is_asked(examination: Examination) -> Verdict:
-    """A part that is refunded is that part, and no more."""
-    return tried("each refund is of the amount that was asked", "refund", [partial(_given_back, examination)])
+    """A part that is refunded is that part, and no more, in currencies with no, two and three decimals."""
+    attempts = _in_each_currency(examination, _given_back)
+    return tried("each refund is of the amount that was asked", "refund", attempts)
 
 
-def _given_back(examination: Examination) -> str | None:
-    with examination.bench() as bench:
-        payment = settled_payment(bench)
-        for number, amount in enumerate(REFUNDS):
-            item = bench.refund_item(str(payment.external_id), str(amount), 700 + number)
-            outcome = bench.run(C.REFUND, item).outcome
-            if isinstance(outcome, Done) and outcome.result.amount != amount:
-                return f"{amount} was asked, and {outcome.result.amount} is given back"
-            if not isinstance(outcome, Done) and not isinstance(outcome, Pending):
-                return f"a refund of {amount} is answered with {outcome}"
-    return None
+def _given_back(bench: Bench) -> str | None:
+    payment, given = settled_payment(bench), list[Decimal]()
+    for number, part in enumerate(REFUNDS):
+        amount = round_to(part, bench.currency) or Decimal(1)
+        item = bench.refund_item(str(payment.external_id), str(amount), 700 + number)
+        outcome = bench.run(C.REFUND, item).outcome
+        if isinstance(outcome, Done) and outcome.result.amount != amount:
+            return f"{amount} was asked, and {outcome.result.amount} is given back"
+        if not isinstance(outcome, Done) and not isinstance(outcome, Pending):
+            raise NotDone(f"a refund of {_shown(item)} comes to {in_words(outcome)}")
+        problem = _refund_in_books(bench, item)
+        if problem is not None:
+            return problem
+        given.append(amount)
+    return _refunded_shown(bench, payment, given)
+
+
+def _refunded_shown(bench: Bench, payment: PaymentItem, given: Sequence[Decimal]) -> str | None:
+    """What a look shows as given back of a payment: what was asked, or less while some of it is under way."""
+    shown = bench.run(C.CHECK_PAYMENT, payment).outcome if bench.can(C.CHECK_PAYMENT) else None
+    told = shown.result.refunded if isinstance(shown, Done) else None
+    possible = {None, Decimal(0), *given, sum(given)}
+    return None if told in possible else f"{sum(given)} was asked, and a look at the payment shows {told} given back"
+
+
+def _refund_in_books(bench: Bench, item: RefundItem) -> str | None:
+    if not isinstance(bench.books, Refunding):
+        return None
+    given = {refund.amount for refund in bench.books.refunds() if refund.reference == item.id}
+    return None if given <= {item.amount} else f"{item.amount} was asked, and the books show {_listed(given)}"
 
 
 def a_recorded_payment_stands_in_the_books(examination: Examination) -> Verdict:
@@ -181,7 +282,7 @@ def _read(bench: Bench, headers: dict[str, str], body: bytes, secrets: Any) -> t
 
 
 def forged_webhooks_are_refused(examination: Examination) -> Verdict:
-    """A webhook whose body was changed, or whose signature is missing, is refused."""
+    """A webhook whose body or signature was changed, or whose signature is missing, is refused."""
     with examination.bench() as bench:
         told = told_by(examination, bench)
         if not told:
@@ -196,10 +297,23 @@ def _forged(bench: Bench, headers: dict[str, str], body: bytes) -> str | None:
         return f"a real webhook is refused: {genuine.reason}"
     if not isinstance(_read(bench, headers, body + b" ", bench.credentials), Refusal):
         return "a webhook whose body was changed is taken"
+    changed = {name: _another_signature(value) if "sig" in name else value for name, value in headers.items()}
+    if changed != headers and not isinstance(_read(bench, changed, body, bench.credentials), Refusal):
+        return "a webhook with another signature is taken"
     without = {name: value for name, value in headers.items() if "sig" not in name}
     if not isinstance(_read(bench, without, body, bench.credentials), Refusal):
         return "a webhook without a signature is taken"
     return None
+
+
+def _another_signature(value: str) -> str:
+    """Each long word in it with another sign in its middle: neither the first few nor the last few tell."""
+    return LONG_WORDS.sub(lambda word: _with_another_middle(word[0]), value)
+
+
+def _with_another_middle(word: str) -> str:
+    middle = len(word) // 2
+    return f"{word[:middle]}{'1' if word[middle] == '0' else '0'}{word[middle + 1 :]}"
 
 
 def a_webhook_names_what_changed(examination: Examination) -> Verdict:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from billhook.contract import Done, PaymentResult, PaymentStatus, Pending
+from billhook.testing.desk import NotDone
 from billhook.testing.kit.bench import Bench, Blow, Stuck, Worked
 from billhook.testing.kit.scenes import Scene
 from billhook.testing.kit.subject import Refunding, SimulatorProtocol, Subject
@@ -20,12 +21,14 @@ _ENDS = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """How a scene ended. ``problem``: why it did not come to its end. ``books``: what stands at the provider afterwards."""
+    """How a scene ended. ``problem``: why it did not come to its end. ``books``: what stands at the provider afterwards, and ``ids``
+    under which ids."""
 
     scene: Scene
     worked: Worked
     books: Books
     problem: str | None = None
+    ids: frozenset[str] = frozenset()
 
     @property
     def has_diverged(self) -> bool:
@@ -44,14 +47,15 @@ def play(subject: Subject, scene: Scene, seed: int, blow: Blow | None = None) ->
         try:
             items = scene.prepare(bench)
             worked = bench.work(scene.capability, *items, blow=blow)
+            worked.ended = bench.to_the_end(scene.capability, items, worked.outcomes)
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises is what is reported
             return Played(scene, Worked(), Counter(), _told(error))
         bench.rest()
-        return Played(scene, worked, standing(bench.books))
+        return Played(scene, worked, standing(bench.books), ids=_ids(bench.books))
 
 
 def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, Stuck) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, Stuck | NotDone) else f"{type(error).__name__}: {error}"
 
 
 def standing(books: SimulatorProtocol) -> Books:
@@ -63,6 +67,12 @@ def standing(books: SimulatorProtocol) -> Books:
         found.update(("refund", refund.reference, refund.amount) for refund in books.refunds())
     found.update(("twice", each.kind, each.reference) for each in books.duplicates())
     return found
+
+
+def _ids(books: SimulatorProtocol) -> frozenset[str]:
+    things: list[Any] = [*books.documents(), *books.payments()]
+    things += books.refunds() if isinstance(books, Refunding) else ()
+    return frozenset(str(each.id) for each in things)
 
 
 def _documents(books: SimulatorProtocol) -> Iterator[tuple[Any, ...]]:
@@ -78,7 +88,9 @@ def difference(struck: Played, alone: Played) -> str | None:
         return f"it ended in doubt: {doubt}"
     if struck.worked.refusals and not alone.worked.refusals:
         return f"it was refused: {'; '.join(struck.worked.refusals)}"
-    return books_differ(struck.books, alone.books) or _of_outcomes(struck.worked, alone.worked)
+    return (
+        books_differ(struck.books, alone.books) or _of_outcomes(struck.worked, alone.worked) or _of_ids(struck, alone)
+    )
 
 
 def books_differ(found: Books, expected: Books) -> str | None:
@@ -93,9 +105,25 @@ def _shown(books: Books) -> str:
     return ", ".join(" ".join(map(str, each)) + (f" x{count}" if count > 1 else "") for each, count in books.items())
 
 
+def _of_ids(struck: Played, alone: Played) -> str | None:
+    """An outcome that names what nobody knows there, where without the blow it names what stands there."""
+    for id, outcome in alone.worked.outcomes.items():
+        before, after = _named(outcome), _named(struck.worked.outcomes.get(id))
+        if before in alone.ids and after is not None and after not in struck.ids:
+            return f"the outcome names {after}, under which nothing stands there; without it {before}, which does"
+    return None
+
+
+def _named(outcome: Any) -> str | None:
+    """The remote id that an outcome tells."""
+    told = outcome.result if isinstance(outcome, Done) else outcome
+    named: str | None = getattr(told, "external_id", None)
+    return named
+
+
 def _of_outcomes(found: Worked, expected: Worked) -> str | None:
-    for id, outcome in expected.outcomes.items():
-        after = found.outcomes.get(id)
+    for id, outcome in expected.at_the_end.items():
+        after = found.at_the_end.get(id)
         # Time passes while a blow is got over, and what was pending may be done by then.
         if isinstance(outcome, Pending) or isinstance(after, Pending):
             continue

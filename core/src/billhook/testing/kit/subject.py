@@ -63,6 +63,8 @@ SimulatorMaker = Callable[..., SimulatorProtocol]
 
 CURRENCIES = ("GBP", "EUR", "USD")
 """What the kit bills in, the first that the provider takes."""
+AWKWARD_CURRENCIES = ("JPY", "KRW", "KWD", "BHD")
+"""Their smallest unit is no hundredth."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,12 @@ class Subject:
     def currencies(self) -> tuple[str, ...]:
         """The currencies that it names; empty where it takes any."""
         return tuple(sorted(self.declaration.money.currencies or ()))
+
+    @cached_property
+    def currencies_to_try(self) -> tuple[str, ...]:
+        """What it is billed in where that matters: the usual one, another one, and those whose smallest unit is no hundredth."""
+        others = [each for each in CURRENCIES if each != self.currency and self.takes(each)]
+        return self.currency, *others[:1], *(each for each in AWKWARD_CURRENCIES if self.takes(each))
 
     def takes(self, currency: str) -> bool:
         """Whether it takes invoices in that currency."""

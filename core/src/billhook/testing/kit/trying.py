@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from billhook.testing.desk import NotDone
 from billhook.testing.kit.bench import Stuck
 from billhook.testing.kit.check import Exempt, Failed, Passed, Verdict
 
@@ -22,7 +23,7 @@ def tried(expected: str, what: str, attempts: Iterable[Callable[[], str | None]]
             refusal = str(refused)
             continue
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises is what is reported
-            problem = str(error) if isinstance(error, Stuck) else f"{type(error).__name__}: {error}"
+            problem = str(error) if isinstance(error, Stuck | NotDone) else f"{type(error).__name__}: {error}"
         if problem is not None:
             return Failed(expected, problem)
         count += 1

@@ -54,6 +54,7 @@ class ShelvedPayment:
     reference: str
     amount: Decimal
     status: str
+    currency: str | None = None
 
 
 class Shelf(Memory):
@@ -166,7 +167,13 @@ class ShelfSimulator(Simulator):
     def payments(self) -> tuple[ShelvedPayment, ...]:
         """The payments, oldest first; failed ones too."""
         return tuple(
-            ShelvedPayment(thing.id, thing.reference, Decimal(thing.body["amount"]), str(thing.body["status"]))
+            ShelvedPayment(
+                thing.id,
+                thing.reference,
+                Decimal(thing.body["amount"]),
+                str(thing.body["status"]),
+                thing.body.get("currency"),
+            )
             for thing in self._things("payment")
         )
 
