@@ -23,6 +23,7 @@ from billhook.contract import (
     WebhookEvent,
     hookimpl,
 )
+from billhook.engine.telling import secret_values
 from billhook.errors import NotFound, Unsupported, WebhookRefused
 from billhook.store import schema
 
@@ -71,6 +72,17 @@ def test_a_bad_signature_stores_nothing_and_asks_nothing(a_shop_anywhere: OpenSh
             shop.engine.receive_webhook(shop.app.id, headers, body)
     shop.run()
     assert (shop.counts(), len(shop.wire.sent)) == (before, sent)
+
+
+def test_a_refusal_that_quotes_the_secret_is_told_without_it(a_shop: OpenShop):
+    def quotes(self: Any, headers: Any, body: bytes, secrets: Any, now: Any) -> Any:
+        (secret,) = secret_values(secrets)
+        return Refusal(f"not signed with {secret}")
+
+    shop = a_shop(a_signed_provider(read_webhook=quotes))
+    app = shop.an_app(credentials={"token": "long-enough"})
+    with pytest.raises(WebhookRefused, match=r"is refused: not signed with \[secret\]\."):
+        shop.engine.receive_webhook(app.id, {}, b"junk")
 
 
 def test_an_app_without_a_secret_refuses_every_webhook(a_shop: OpenShop):

@@ -28,10 +28,15 @@ def told(error: BaseException, credentials: BaseModel | None = None) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001 - an error that can't even be shown
         return name
+    readable = told_text(text, credentials)
+    return f"{name}: {readable}" if readable else name
+
+
+def told_text(text: str, credentials: BaseModel | None = None) -> str:
+    """A plugin's own words, as far as they can be read, with the secret values of those ``credentials`` masked."""
     for secret in sorted(secret_values(credentials), key=len, reverse=True):
         text = text.replace(secret, MASK)
-    readable = text.encode("utf-8", "replace").decode().replace("\x00", "?")[:LONGEST]
-    return f"{name}: {readable}" if readable else name
+    return text.encode("utf-8", "replace").decode().replace("\x00", "?")[:LONGEST]
 
 
 def secret_values(value: Any) -> Iterator[str]:

@@ -17,7 +17,7 @@ from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
 from billhook.engine.moments import to_micros
-from billhook.engine.telling import told
+from billhook.engine.telling import told, told_text
 from billhook.engine.unit import Unit
 from billhook.engine.work import READY, Lane, WorkRow
 from billhook.errors import BillhookError, WebhookRefused
@@ -87,7 +87,7 @@ class Webhooks:
             ) from error
         if isinstance(read, Refusal):
             raise WebhookRefused(
-                f"A webhook for app {app.name} is refused: {read.reason}. Check the app's webhook secret."
+                f"A webhook for app {app.name} is refused: {told_text(read.reason, credentials)}. Check the app's webhook secret."
             )
         for event in read:
             _check(app, event)
