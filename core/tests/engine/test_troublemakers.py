@@ -292,7 +292,10 @@ def test_a_retry_after_that_is_a_date_is_waited_for(a_shop: OpenShop):
     assert shop.status(id) == "payment_processing.pending"
 
 
-@pytest.mark.parametrize("until", ["soon", "Mon, 99 Nov 2026 02:00:00 GMT", "GMT", "Mon, 23 Nov 2026"])
+@pytest.mark.parametrize(
+    "until",
+    [*("soon", "Mon, 99 Nov 2026 02:00:00 GMT", "GMT", "Mon, 23 Nov 2026"), f"Mon, 1 Jan {10**20} 00:00:00 GMT"],
+)
 def test_a_retry_after_that_nobody_can_read_is_a_minute(a_shop: OpenShop, until: str):
     shop = a_shop(a_provider(sync_draft=careful_draft))
     shop.wire.plan(answers(429, retry_after=until), arrives)
@@ -301,6 +304,17 @@ def test_a_retry_after_that_nobody_can_read_is_a_minute(a_shop: OpenShop, until:
     shop.clock.advance(timedelta(minutes=1))
     shop.run()
     assert shop.status(id) == "payment_processing.pending"
+
+
+@pytest.mark.parametrize("told", ["0", "Sun, 06 Nov 1994 08:49:37 GMT"])
+def test_a_retry_after_of_the_past_does_not_make_a_hammer_of_us(a_shop: OpenShop, told: str):
+    shop = a_shop(a_provider(sync_draft=careful_draft))
+    shop.wire.plan(answers(429, retry_after=told), answers(429, retry_after=told), arrives)
+    shop.submit()
+    for sent in (1, 2, 3):
+        shop.run()
+        assert len(shop.wire.sent) == sent
+        shop.clock.advance(timedelta(seconds=1))
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 3600])

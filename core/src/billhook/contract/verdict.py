@@ -85,7 +85,7 @@ def retry_until(reply: Reply) -> datetime | None:
     value = (reply.header("retry-after") or "").strip()
     try:
         return parsedate_to_datetime(value).replace(tzinfo=UTC) if value.endswith("GMT") else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

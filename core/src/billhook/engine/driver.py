@@ -52,6 +52,8 @@ from billhook.plugins.handle import ProviderHandle
 
 Steps = Generator[Request | Call, Reply, Any]
 
+SHORTEST_THROTTLE = timedelta(seconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -478,7 +480,9 @@ def _advance(steps: Steps, reply: Reply | None) -> Request | Call | Ended:
 
 
 def throttled_until(verdict: Throttled, now: datetime) -> datetime:
-    """When to try again after being throttled; a minute where the provider does not say."""
-    if verdict.until is not None:
-        return verdict.until
-    return now + (verdict.after if verdict.after is not None else timedelta(minutes=1))
+    """When to try again after being throttled; a minute where the provider does not say.
+
+    Never at once, though its clock may be behind ours and its word be of the past.
+    """
+    told = verdict.until or now + (verdict.after if verdict.after is not None else timedelta(minutes=1))
+    return max(told, now + SHORTEST_THROTTLE)
