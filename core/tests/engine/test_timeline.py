@@ -6,6 +6,7 @@ import pytest
 from engine_kit import answers, lost_after
 from sandbox_shop import open_sandbox_shop
 
+from billhook.clock import TurnedClock
 from billhook.engine.invoice_row import COLUMNS
 from billhook.engine.timeline import rebuilt_state
 from billhook.errors import NotFound
@@ -40,6 +41,17 @@ def test_the_timeline_tells_the_whole_way_of_an_invoice_in_order(here):
     assert entries[0].summary.startswith("The invoice was created; now draft.validating")
     assert "now paid" in " ".join(entry.summary for entry in entries)
     assert {"transition", "request", "payment"} <= {entry.kind for entry in entries}
+
+
+def test_what_came_later_stands_later_though_the_clock_was_turned_back(here):
+    shop = here.shop
+    invoice = shop.submit()
+    shop.clock = TurnedClock(shop.clock.now() - timedelta(hours=1))
+    shop.restart()
+    shop.ns.invoices.update(invoice, {"description": "Thank you."})
+    created, edited = [entry for entry in shop.ns.invoices.timeline(invoice) if "version" in entry.details]
+    assert (created.details["version"], edited.details["version"]) == ("1", "2")
+    assert edited.at == created.at - timedelta(hours=1)
 
 
 def test_a_request_stands_before_what_it_led_to(here):

@@ -61,11 +61,20 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """An entry and where it belongs among those of the same moment: by version, a request before the event that it led to."""
+    """An entry and where it belongs among those of the same moment: by version, a request before the event that it led to.
+
+    ``not_before``: an event comes after those before it, whatever the clock said by then.
+    """
 
     entry: TimelineEntry
     version: int = _LAST
     rank: int = 0
+    not_before: datetime | None = None
+
+    @property
+    def moment(self) -> datetime:
+        """When it comes."""
+        return self.entry.at if self.not_before is None else max(self.entry.at, self.not_before)
 
 
 def timeline(context: Context, tx: Transaction, namespace: str, invoice_id: str) -> tuple[TimelineEntry, ...]:
@@ -76,14 +85,14 @@ def timeline(context: Context, tx: Transaction, namespace: str, invoice_id: str)
     operations = _operations(tx, invoice_id, versions)
     attempts = _attempts(tx, list(operations))
     placed = [
-        *(_of_event(event) for event in events),
+        *_of_events(events),
         *(_of_attempt(attempt, operations[attempt["operation_id"]], versions) for attempt in attempts),
         *_of_late_replies(tx, attempts),
         *_of_payments(tx, invoice_id),
         *_of_refunds(tx, invoice_id),
         *_of_credits(tx, invoice_id),
     ]
-    placed.sort(key=lambda one: (one.entry.at, one.version, one.rank))
+    placed.sort(key=lambda one: (one.moment, one.version, one.rank))
     return tuple(one.entry for one in placed)
 
 
@@ -132,7 +141,15 @@ def _mappings(tx: Transaction, select: sa.Select[Any]) -> list[Row]:
 # What is told.
 
 
-def _of_event(event: Row) -> _Placed:
+def _of_events(events: Iterable[Row]) -> Iterator[_Placed]:
+    latest = None
+    for event in events:
+        placed = _of_event(event, latest)
+        latest = placed.moment
+        yield placed
+
+
+def _of_event(event: Row, not_before: datetime | None) -> _Placed:
     hops = json.loads(event["hops"]) if event["hops"] else []
     rests = f"; now {hops[-1][1]}" if hops else ""
     said = f" {event['note']}" if event["note"] else ""
@@ -147,7 +164,7 @@ def _of_event(event: Row) -> _Placed:
     entry = TimelineEntry(
         from_micros(event["at"]), kind, f"{phrase_of(event['cause'])}{rests}.{said}", details, event["operation_id"]
     )
-    return _Placed(entry, event["version"], 1)
+    return _Placed(entry, event["version"], 1, not_before)
 
 
 def _of_attempt(attempt: Row, operation: Row, versions: Mapping[str, int]) -> _Placed:
