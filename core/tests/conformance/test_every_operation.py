@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from broken_providers import PERFECT, subject_of
+from broken_providers import subject_of
 
 from billhook.contract import Capability, Full, Unsupported
 from billhook.contract.operations import OPERATIONS
@@ -27,7 +27,7 @@ def test_every_operation_has_a_scene_or_a_reason() -> None:
 
 
 def test_the_perfect_provider_has_a_scene_of_each_of_its_operations() -> None:
-    assert Examination(subject_of(PERFECT)).unstruck == {}
+    assert Examination(subject_of(SandboxProvider)).unstruck == {}
 
 
 class Sealed(SandboxProvider):
@@ -70,7 +70,9 @@ def unauthorizing() -> Callable[..., Any]:
 
 
 def test_what_a_simulator_leaves_out_is_unproven(unauthorizing: Callable[..., Any]) -> None:
-    report = examine(Subject.of(PERFECT, unauthorizing), checks=[STRIKES, check_named("captures_what_is_asked")])
+    report = examine(
+        Subject.of(SandboxProvider, unauthorizing), checks=[STRIKES, check_named("captures_what_is_asked")]
+    )
     struck, captured = (finding.verdict for finding in report.findings)
     assert isinstance(struck, Failed)
     assert struck.unproven
@@ -82,7 +84,7 @@ def test_what_a_simulator_leaves_out_is_unproven(unauthorizing: Callable[..., An
 
 def test_where_nothing_can_be_authorized_an_open_payment_is_canceled(unauthorizing: Callable[..., Any]) -> None:
     check = check_named("a_lost_answer_is_recovered")
-    subject = Subject.of(PERFECT, unauthorizing)
+    subject = Subject.of(SandboxProvider, unauthorizing)
     (finding,) = examine(subject, checks=[check], fault="cancel_payment/lost_response").findings
     assert isinstance(finding.verdict, Passed)
 

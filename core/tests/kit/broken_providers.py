@@ -7,12 +7,14 @@ from typing import Any
 
 from broken import bronze, gold, silver
 from broken.heavy import Heavy
+from renewing_sandbox import RenewingSandbox
+from rotating_server import rotating_server
 
 from billhook.contract import Provider
 from billhook.testing.kit import Subject
-from billhook.testing.sandbox import provider as perfect, simulator
+from billhook.testing.sandbox import simulator
 
-PERFECT: type[Provider[Any]] = perfect
+PERFECT: type[Provider[Any]] = RenewingSandbox
 BROKEN: Mapping[str, type[Provider[Any]]] = {
     **bronze.BROKEN,
     **silver.BROKEN,
@@ -23,7 +25,7 @@ BROKEN: Mapping[str, type[Provider[Any]]] = {
 
 def subject_of(provider: type[Provider[Any]]) -> Subject:
     """A variation of the sandbox, with the sandbox as its system."""
-    return Subject.of(provider, simulator)
+    return Subject.of(provider, rotating_server if issubclass(provider, RenewingSandbox) else simulator)
 
 
 __all__ = ["BROKEN", "PERFECT", "subject_of"]

@@ -27,7 +27,9 @@ def check(
     tier: Annotated[str, typer.Option(help="How far: bronze, silver or gold.")] = "gold",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same examination.")] = 0,
     html: Annotated[Path | None, typer.Option("--html", help="Write the report as a page to this file, too.")] = None,
-    only: Annotated[str | None, typer.Option("--check", help="This check alone.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--check", help="This check alone; several times for several.")
+    ] = None,
     fault: Annotated[str | None, typer.Option(help="Strike with this alone, as a failed check names it.")] = None,
     step: Annotated[int | None, typer.Option(min=1, help="Strike at this request alone.")] = None,
 ) -> None:
@@ -39,7 +41,7 @@ def check(
     from billhook.testing.kit.report import as_page, as_text
     from billhook.testing.kit.subject import Subject
 
-    checks = None if only is None else [check_named(only)]
+    checks = [check_named(name) for name in only] if only else None
     report = examine(Subject.named(provider), tier=_tier(tier), seed=seed, checks=checks, fault=fault, step=step)
     if html is not None:
         html.write_text(as_page(report), encoding="utf-8")

@@ -9,9 +9,11 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from broken.parts import asking, each_result, ending, handed, with_body
+from renewing_sandbox import RenewingSandbox
 
 from billhook.contract import (
     Absent,
+    CredentialsResult,
     DocumentResult,
     Done,
     Finding,
@@ -449,6 +451,44 @@ class Never(Later):
         return {item.id: Pending("it is in a queue", check_after=timedelta(seconds=5)) for item in batch.items}
 
 
+class LosingItsWay(RenewingSandbox):
+    """Rule LOAD: it keeps the first refresh token, and each is good for one use."""
+
+    @hookimpl
+    def refresh_credentials(self, batch: Any) -> Any:
+        outcomes = yield from RenewingSandbox.refresh_credentials(self, batch)
+        return _without_refresh_tokens(outcomes)
+
+
+def _without_refresh_tokens(outcomes: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        id: Done(CredentialsResult({"token": outcome.result.credentials["token"]}, outcome.result.expires_at))
+        if isinstance(outcome, Done)
+        else outcome
+        for id, outcome in outcomes.items()
+    }
+
+
+class Mistaking(RenewingSandbox):
+    """It takes the refresh token for the token."""
+
+    @hookimpl
+    def refresh_credentials(self, batch: Any) -> Any:
+        outcomes = yield from RenewingSandbox.refresh_credentials(self, batch)
+        told = outcomes[batch.only.id].result.credentials["refresh_token"]
+        return {batch.only.id: Done(CredentialsResult({"token": told, "refresh_token": told}))}
+
+
+class Expired(RenewingSandbox):
+    """It takes the moment of asking for the end."""
+
+    @hookimpl
+    def refresh_credentials(self, batch: Any) -> Any:
+        outcomes = yield from RenewingSandbox.refresh_credentials(self, batch)
+        told = outcomes[batch.only.id].result.credentials
+        return {batch.only.id: Done(CredentialsResult(told, batch.now))}
+
+
 FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
     ("collects_what_is_due", YenInHundredths, "435 is due, and the books show 43500"),
     ("collects_what_is_due", InOneCurrency, "is due, and the books show a payment in GBP"),
@@ -466,6 +506,8 @@ FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
     ("an_edited_customer_stays_one", Unheeding, "the customer is called Customer Renamed now"),
     ("an_edited_customer_stays_one", OneCustomer, "another customer stands there as the same, cus_1"),
     ("forged_webhooks_are_refused", Superficial, "a webhook with another signature is taken"),
+    ("renews_as_often_as_it_takes", Mistaking, "check_connection is refused whatever is tried"),
+    ("renews_as_often_as_it_takes", Expired, "renewal 1 says that its credentials have expired"),
     ("arrives_to_the_cent", Never, "issue is still pending when fetch was asked 40 times: pending: it is in a queue"),
 )
 """Checks that find more than one mistake: the check, the provider with another of them, and what is told of it."""
@@ -494,4 +536,5 @@ BROKEN: Mapping[str, type[SandboxProvider]] = {
     "forged_webhooks_are_refused": Gullible,
     "a_webhook_names_what_changed": Ours,
     "a_preview_asks_what_is_sent": Unsampled,
+    "renews_as_often_as_it_takes": LosingItsWay,
 }

@@ -17,6 +17,7 @@ from billhook.contract import (
     Call,
     Capability,
     ConnectionItem,
+    CredentialsResult,
     DocumentResult,
     Done,
     Find,
@@ -225,11 +226,11 @@ class Bench(Desk):
         if isinstance(result, PaymentResult) and result.status is PaymentStatus.ACTION_REQUIRED and result.external_id:
             self.books.act_as_payer(result.external_id)
 
-    def renew_credentials(self) -> None:
-        """After a 401 that stays: new credentials for old, where the provider can get them, as the engine does."""
-        if self.can(Capability.REFRESH_CREDENTIALS):
-            renewed = Desk.run(self, Capability.REFRESH_CREDENTIALS, ConnectionItem("app")).result
-            self.credentials = self.handle.credentials({**dict(self.credentials), **renewed.credentials})
+    def renew_credentials(self) -> CredentialsResult:
+        """New credentials for old, as the engine gets them. Raises NotDone where they are refused."""
+        renewed: CredentialsResult = Desk.run(self, Capability.REFRESH_CREDENTIALS, ConnectionItem("app")).result
+        self.credentials = self.handle.credentials({**dict(self.credentials), **renewed.credentials})
+        return renewed
 
     def rest(self) -> None:
         """Let everything that is under way arrive."""
@@ -347,7 +348,7 @@ class _Round:
         self._refused_in_a_row = self._refused_in_a_row + 1 if refused else 0
         if self._refused_in_a_row > 2:
             raise Stuck(f"{self._spec.name} is refused whatever is tried: {park.reason}{_HINTS.get(park.cause, '')}")
-        if self._refused_in_a_row > 1:
+        if self._refused_in_a_row > 1 and self._bench.can(Capability.REFRESH_CREDENTIALS):
             self._bench.renew_credentials()
         until = park.until or self._now() + timedelta(seconds=1)
         self._bench.turned.advance(max(until - self._now(), timedelta()))

@@ -10,7 +10,15 @@ from billhook.clock import Clock, SystemClock
 from billhook.contract.version import CURRENT
 from billhook.errors import InvalidInput
 from billhook.plugins.catalog import sdk_distribution
-from billhook.testing.kit import bronze, gold_recovery, gold_replay, gold_world, silver_documents, silver_money
+from billhook.testing.kit import (
+    bronze,
+    gold_recovery,
+    gold_replay,
+    gold_world,
+    silver_access,
+    silver_documents,
+    silver_money,
+)
 from billhook.testing.kit.check import Check, Exempt, Failed, Tier, Verdict
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.report import Finding, Report, Versions
@@ -20,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     *bronze.CHECKS,
     *silver_documents.CHECKS,
     *silver_money.CHECKS,
+    *silver_access.CHECKS,
     *gold_recovery.CHECKS,
     *gold_replay.CHECKS,
     *gold_world.CHECKS,
@@ -54,7 +63,7 @@ def examine(
 ) -> Report:
     """Run the checks up to that tier (or those that are named). ``fault`` and ``step`` strike at one place alone.
 
-    The same subject under the same seed gives the same report.
+    The same subject under the same seed gives the same report. Only one of every check, struck everywhere, tells a tier.
     """
     clock = clock or SystemClock()
     began = clock.monotonic()
@@ -62,7 +71,8 @@ def examine(
     wanted = [check for check in CHECKS if check.tier.rank <= tier.rank] if checks is None else checks
     findings = tuple(find(examination, check) for check in wanted)
     seconds = clock.monotonic() - began
-    return Report(subject.name, _versions(subject), seed, findings, seconds, _unstruck(examination, wanted))
+    is_whole = checks is None and fault is None and step is None
+    return Report(subject.name, _versions(subject), seed, findings, seconds, _unstruck(examination, wanted), is_whole)
 
 
 def _unstruck(examination: Examination, checks: Sequence[Check]) -> dict[str, str]:

@@ -35,7 +35,8 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The findings on one provider. ``unstruck``: its operations that no check strikes, each with the reason."""
+    """The findings on one provider. ``unstruck``: its operations that no check strikes, each with the reason. ``is_whole``: every check
+    up to a tier was run, everywhere; some of them alone prove no tier."""
 
     name: str
     versions: Versions
@@ -43,10 +44,13 @@ class Report:
     findings: tuple[Finding, ...]
     seconds: float = 0.0
     unstruck: Mapping[str, str] = field(default_factory=dict)
+    is_whole: bool = True
 
     @property
     def tier(self) -> Tier | None:
-        """The highest tier of which, and before which, every check passed or is exempt. None: not even bronze."""
+        """The highest tier of which, and before which, every check passed or is exempt. None: not even bronze, or only some were run."""
+        if not self.is_whole:
+            return None
         reached = None
         for tier in Tier:
             of_tier = [finding for finding in self.findings if finding.check.tier is tier]
@@ -135,8 +139,13 @@ def headline(report: Report) -> str:
     """The tier and the counts, in one line."""
     counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items() if count)
     versions = report.versions
-    reached = f"is {report.tier}" if report.tier else "reaches no tier"
-    return f"{report.name} {versions.provider} {reached}: {counts} (contract {versions.contract}, seed {report.seed}, {report.seconds:.0f} s)"
+    return f"{report.name} {versions.provider}{_reached(report)}: {counts} (contract {versions.contract}, seed {report.seed}, {report.seconds:.0f} s)"
+
+
+def _reached(report: Report) -> str:
+    if not report.is_whole:
+        return ""
+    return f" is {report.tier}" if report.tier else " reaches no tier"
 
 
 def as_text(report: Report) -> RenderableType:
@@ -171,7 +180,7 @@ def as_page(report: Report) -> str:
     made = f"Contract {versions.contract}, billhook {versions.billhook}, provider {versions.provider}{sdk}, seed {report.seed}."
     rows = "".join(_rows(report.findings))
     unstruck = [f"<p>{escape(f'{name} is not struck: {reason}.')}</p>" for name, reason in report.unstruck.items()]
-    title = escape(f"{report.name}: {report.tier or 'no tier'}")
+    title = escape(f"{report.name}{_reached(report)}")
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
         f"<h1>{title}</h1><p>{escape(headline(report))}</p><p><small>{escape(made)}</small></p>"
