@@ -93,6 +93,13 @@ def test_what_is_issued_later_is_looked_at_until_it_is(tier):
     assert {finding.check.name: finding.verdict for finding in report.failures} == {}
 
 
+def test_what_a_late_request_did_twice_is_told_with_the_way_out():
+    name = "a_late_request_does_no_harm"
+    verdict = find(Examination(subject_of(BROKEN[name])), check_named(name)).verdict
+    assert isinstance(verdict, Failed)
+    assert verdict.happened.endswith("say with Find(after=...) how late it may come")
+
+
 def test_a_look_up_that_tells_another_id_is_found():
     verdict = find(Examination(subject_of(Renamed)), check_named("a_lost_answer_is_recovered")).verdict
     assert isinstance(verdict, Failed)

@@ -24,19 +24,24 @@ LONGEST_KEYS = timedelta(days=32)
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """A named blow. ``simpler`` names the strikes that must be survived at the same request before this one says anything new."""
+    """A named blow. ``simpler`` names the strikes that must be survived at the same request before this one says anything new, and
+    ``way_out`` what usually mends it."""
 
     name: str
     blow: Blow
     simpler: tuple[str, ...] = ()
     only_effects: bool = True
+    way_out: str = ""
 
 
-def _strike(name: str, fault: str | None = None, *simpler: str, everywhere: bool = False, **blow: Any) -> Strike:
-    return Strike(name, Blow(at=1, fault=fault, **blow), simpler, not everywhere)
+def _strike(
+    name: str, fault: str | None = None, *simpler: str, everywhere: bool = False, way_out: str = "", **blow: Any
+) -> Strike:
+    return Strike(name, Blow(at=1, fault=fault, **blow), simpler, not everywhere, way_out)
 
 
 _LOST = ("lost_response", "slow")
+_LOOK_LATER = ". Where nothing there keeps a late request from being done beside the second, say with Find(after=...) how late it may come"
 _ALWAYS: tuple[Strike, ...] = (
     _strike("lost_response", "lost_response"),
     _strike("lost_twice", "lost_response", *_LOST, then="lost_response"),
@@ -46,7 +51,7 @@ _ALWAYS: tuple[Strike, ...] = (
     _strike("truncated", "truncated", *_LOST, everywhere=True),
     _strike("stored_500", "stored_500", *_LOST, "5xx_before", "5xx_after_commit"),
     _strike("stored_500_applied", "stored_500", *_LOST, "5xx_after_commit", params={"applied": True}),
-    _strike("late", "late", *_LOST, params={"seconds": 60}),
+    _strike("late", "late", *_LOST, params={"seconds": 60}, way_out=_LOOK_LATER),
     _strike("throttle", "throttle", everywhere=True),
     _strike("refuse", "refuse", everywhere=True),
     _strike("token_expired", "token_expired", everywhere=True),
@@ -97,7 +102,7 @@ def survives(*names: str) -> Callable[[Examination], Verdict]:
                 for place in _places(examination, scene, played, strike):
                     problem = problem_at(examination, scene, strike, place.step)
                     if problem is not None:
-                        return Failed("it ends as it would have without", f"{place}: {problem}", place)
+                        return Failed("it ends as it would have without", f"{place}: {problem}{strike.way_out}", place)
                     count += 1
         return Passed(count, "strike") if count else Exempt("it makes no request that could be struck like this")
 
