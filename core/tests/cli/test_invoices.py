@@ -149,7 +149,10 @@ def test_credit_notes_need_not_say_what_they_are(cli, shop, write):
 def test_a_credit_note_is_shown_with_its_lines_and_what_stands_in_its_way(cli, shop, write):
     file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
     cli("credit-notes", "create", file)
+    (app,) = cli("apps", "list", "--json").json["items"]
+    cli("apps", "disable", app["id"])
     shown = cli("credit-notes", "show", "n", "--json").json
+    assert shown["waiting_for"].endswith(f"is disabled. Let it work again: billhook apps enable {app['id']}")
     assert (shown["key"], shown["content"]["lines"][0]["name"], shown["issues"]) == ("n", "Tea", [])
     assert "2.55 GBP" in cli("credit-notes", "show", shown["id"]).out
 

@@ -10,10 +10,7 @@ import pytest
 from engine_kit import Shop, a_provider, careful_draft, documents, lost_after, put, repeat
 from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment, money, paths
 
-from billhook.contract import (
-    Batch,
-    MappedLine,
-)
+from billhook.contract import Batch, CustomerResult, Done, MappedLine
 from billhook.engine.standing import standing_of
 from billhook.errors import InUse, InvalidInput, KeyReused, NotAllowed, NotFound, Unsupported
 from billhook.store import schema
@@ -24,6 +21,11 @@ OpenShop = Callable[..., Shop]
 def credit(self: Any, batch: Batch[Any, Any]) -> Any:
     reply = yield put("credit", batch, "credits", recover=(repeat(),))
     return documents(batch, reply)
+
+
+def brings_carelessly(self: Any, batch: Batch[Any, Any]) -> Any:
+    reply = yield put("customers", batch, "customers", key=None)
+    return {item["ref"]: Done(CustomerResult(item["id"])) for item in reply.json()["items"]}
 
 
 def a_crediting_shop(open_one: OpenShop, **options: Any) -> Shop:
@@ -52,10 +54,32 @@ def test_a_credit_note_waits_until_its_invoice_is_issued(a_shop_anywhere: OpenSh
     note = shop.ns.credit_notes.submit(a_note(shop, "3", id))
     shop.run()
     assert (shop.ns.credit_notes.get(note.id).status, paths(shop)) == ("issuing", ["drafts"])
+    told = shop.ns.credit_notes.waiting_for(note.id)
+    assert told == f"the invoice {id} is draft.manual_approval_needed, and is credited once it is issued"
     shop.ns.invoices.approve(id)
     shop.run()
     assert (shop.ns.credit_notes.get(note.id).status, paths(shop)) == ("issued", ["drafts", "credits"])
+    assert shop.ns.credit_notes.waiting_for(note.id) is None
     assert money(shop, id) == (Decimal(0), Decimal(7))
+
+
+def test_a_credit_note_waits_for_an_app_that_is_disabled_and_says_so(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    shop.ns.apps.disable(shop.app.id)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3"))
+    shop.run()
+    told = shop.ns.credit_notes.waiting_for(note.id)
+    assert told == f"Books is disabled. Let it work again: billhook apps enable {shop.app.id}"
+
+
+def test_a_credit_note_waits_for_a_customer_of_whom_nobody_knows_and_says_so(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop, sync_customer=brings_carelessly)
+    shop.wire.plan(lost_after, to="customers")
+    note = shop.ns.credit_notes.submit(a_note(shop, "3"))
+    shop.run()
+    told = shop.ns.credit_notes.waiting_for(note.id)
+    jane = shop.ns.customers.get("jane").id
+    assert told == f"it is not known whether Books has the customer {jane}. See billhook invoices doubts"
 
 
 def test_only_what_a_waiting_credit_note_leaves_is_collected(a_shop_anywhere: OpenShop):

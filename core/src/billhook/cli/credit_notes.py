@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from billhook.cli.command import command
-from billhook.cli.invoice_text import credit_note_page, invoice_json, invoice_row
+from billhook.cli.invoice_text import credit_note_json, credit_note_page, invoice_json, invoice_row
 from billhook.cli.invoices import DraftFile, SkipBad
 from billhook.cli.output import table
 from billhook.cli.session import Session
@@ -44,28 +44,28 @@ def list_credit_notes(
 
 @command(group, "show")
 def show(session: Session, credit_note: Id) -> None:
-    """One credit note: its lines, and what stands in the way."""
+    """One credit note: its lines, what it waits for, and what stands in the way."""
     with session.billing() as billing:
-        view = _found(billing, credit_note)
-        issues = billing.credit_notes.issues(view.id)
-    session.answer({**invoice_json(view, whole=True), "issues": issues}, lambda: credit_note_page(view, issues))
+        _show(session, billing, _found(billing, credit_note))
 
 
 @command(group, "retry")
 def retry(session: Session, credit_note: Id) -> None:
     """Try again to issue a credit note that failed."""
     with session.billing() as billing:
-        view = billing.credit_notes.retry(_found(billing, credit_note).id)
-        issues = billing.credit_notes.issues(view.id)
-    session.answer({**invoice_json(view, whole=True), "issues": issues}, lambda: credit_note_page(view, issues))
+        _show(session, billing, billing.credit_notes.retry(_found(billing, credit_note).id))
 
 
 @command(group, "void")
 def void(session: Session, credit_note: Id) -> None:
     """Give up a credit note that failed: nothing is credited, and nothing is sent. One that is issued stands."""
     with session.billing() as billing:
-        view = billing.credit_notes.void(_found(billing, credit_note).id)
-    session.answer({**invoice_json(view, whole=True), "issues": ()}, lambda: credit_note_page(view, ()))
+        _show(session, billing, billing.credit_notes.void(_found(billing, credit_note).id))
+
+
+def _show(session: Session, billing: Namespace, view: InvoiceView) -> None:
+    told = (view, billing.credit_notes.issues(view.id), billing.credit_notes.waiting_for(view.id))
+    session.answer(credit_note_json(*told), lambda: credit_note_page(*told))
 
 
 def _found(billing: Namespace, credit_note: str) -> InvoiceView:

@@ -81,7 +81,12 @@ def invoice_page(details: InvoiceDetails, timeline: Sequence[TimelineEntry] = ()
     return Group(*parts)
 
 
-def credit_note_page(view: InvoiceView, issues: Sequence[ValidationIssue]) -> RenderableType:
+def credit_note_json(view: InvoiceView, issues: Sequence[ValidationIssue], waiting_for: str | None) -> dict[str, Any]:
+    """The whole credit note, and why it is not issued, as one JSON object."""
+    return {**invoice_json(view, whole=True), "issues": issues, "waiting_for": waiting_for}
+
+
+def credit_note_page(view: InvoiceView, issues: Sequence[ValidationIssue], waiting_for: str | None) -> RenderableType:
     """Everything about one credit note."""
     from rich.console import Group
 
@@ -90,6 +95,7 @@ def credit_note_page(view: InvoiceView, issues: Sequence[ValidationIssue]) -> Re
         "key": view.key,
         "number": view.number,
         "status": view.status,
+        "waits because": waiting_for,
         "customer": view.customer.name,
         "total": f"{money(view.total, view.currency)} {view.currency}",
         "tax in it": _tax(view),

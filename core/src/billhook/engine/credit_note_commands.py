@@ -16,7 +16,7 @@ from billhook.domain.lifecycle import State
 from billhook.domain.money import plain
 from billhook.domain.parsing import parse_draft
 from billhook.domain.payment import CreditNoteStatus, CreditNoteTrigger
-from billhook.engine import credit_notes, unsent_payments
+from billhook.engine import credit_note_waits, credit_notes, unsent_payments
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
 from billhook.engine.invoice_row import InvoiceRow
@@ -83,6 +83,12 @@ class CreditNotes:
         with self._context.database.read() as tx:
             Unit(self._context, tx).get_record("credit_note", credit_note_id, self._namespace)
             return issues_of(tx, credit_note_id)
+
+    def waiting_for(self, credit_note_id: str) -> str | None:
+        """Why a credit note is not issued yet; None where nothing holds it, or it has come to its end. Raises NotFound."""
+        with self._context.database.read() as tx:
+            note = Unit(self._context, tx).get_record("credit_note", credit_note_id, self._namespace)
+            return credit_note_waits.reason(tx, note)
 
     def retry(self, credit_note_id: str) -> InvoiceView:
         """Try a failed one again. Raises NotAllowed for one that did not fail."""

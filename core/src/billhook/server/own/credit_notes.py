@@ -17,12 +17,14 @@ from billhook.server.own.standing import ReportedIssue, reported
 from billhook.server.v1.placing import called
 from billhook.server.v1.wire import UlidPath, reply
 from billhook.server.v3.wire import Numeric, WireModel
+from billhook.server.ways_out import over_http
 
 router = APIRouter(tags=["Credit notes and refunds"])
 
 
 class CreditNote(WireModel):
-    """A credit note, and what stands in its way. ``amount_credited`` is what of it was put against its invoice."""
+    """A credit note, and what stands in its way. ``amount_credited`` is what of it was put against its invoice; ``waiting_for`` says why
+    it is not issued yet."""
 
     id: str
     key: str | None = None
@@ -35,6 +37,7 @@ class CreditNote(WireModel):
     amount_credited: Numeric
     created_at: AwareDatetime
     issued_at: AwareDatetime | None = None
+    waiting_for: str | None = None
     issues: list[ReportedIssue]
 
 
@@ -125,9 +128,11 @@ def get_refund(billing: Reading, refund_id: UlidPath) -> Response:
 
 def _shown(billing: Namespace, view: InvoiceView) -> CreditNote:
     named = ("id", "key", "number", "status", "customer_id", "currency", "total", "amount_credited")
+    waiting_for = billing.credit_notes.waiting_for(view.id)
     return CreditNote(
         **{name: getattr(view, name) for name in (*named, "created_at", "issued_at")},
         credited_invoice_id=view.content.credited_invoice_id,
+        waiting_for=None if waiting_for is None else over_http(waiting_for, view.id),
         issues=[reported(issue, view.id) for issue in billing.credit_notes.issues(view.id)],
     )
 
