@@ -10,7 +10,7 @@ import pytest
 from engine_kit import Shop, a_provider, careful_draft, documents, lost_after, put, repeat
 from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment, money, paths
 
-from billhook.contract import Batch, CustomerResult, Done, MappedLine
+from billhook.contract import Batch, CustomerResult, Done, MappedLine, Severity, ValidationIssue
 from billhook.engine.standing import standing_of
 from billhook.errors import InUse, InvalidInput, KeyReused, NotAllowed, NotFound, Unsupported
 from billhook.store import schema
@@ -26,6 +26,10 @@ def credit(self: Any, batch: Batch[Any, Any]) -> Any:
 def brings_carelessly(self: Any, batch: Batch[Any, Any]) -> Any:
     reply = yield put("customers", batch, "customers", key=None)
     return {item["ref"]: Done(CustomerResult(item["id"])) for item in reply.json()["items"]}
+
+
+def map_anywhere(self: Any, line: Any, invoice: Any, settings: Any) -> MappedLine:
+    return MappedLine(line.id, line.name, rule="everything")
 
 
 def a_crediting_shop(open_one: OpenShop, **options: Any) -> Shop:
@@ -239,6 +243,45 @@ def test_a_credit_note_that_was_issued_in_the_end_warns_of_nothing(a_shop: OpenS
     shop.run()
     assert shop.ns.credit_notes.get(note.id).status == "issued"
     assert list(shop.ns.credit_notes.issues(note.id)) == []
+
+
+def test_what_its_app_finds_wrong_with_a_credit_note_stops_it_before_anything_is_sent(a_shop: OpenShop):
+    def validate_invoice(self: Any, invoice: Any, lines: Any, settings: Any) -> list[ValidationIssue]:
+        assert [line.id for line in invoice.lines] == [line.line_id for line in lines]
+        return [ValidationIssue(severity=severity, code="tax_differs", message="A cent.")]
+
+    severity = Severity.CRITICAL
+    shop = a_crediting_shop(a_shop, map_line=map_anywhere, validate_invoice=validate_invoice)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3"))
+    shop.run()
+    assert (shop.ns.credit_notes.get(note.id).status, paths(shop)) == ("failed", [])
+    assert [issue.code for issue in shop.ns.credit_notes.issues(note.id)] == ["tax_differs"]
+    severity = Severity.WARNING
+    shop.ns.credit_notes.retry(note.id)
+    shop.run()
+    assert (shop.ns.credit_notes.get(note.id).status, paths(shop)) == ("issued", ["credits"])
+
+
+def test_a_validation_that_raises_stops_that_credit_note_alone(a_shop: OpenShop):
+    def validate_invoice(self: Any, invoice: Any, lines: Any, settings: Any) -> Any:
+        if invoice.content.description == "poison":
+            raise ZeroDivisionError
+        return []
+
+    shop = a_crediting_shop(a_shop, map_line=map_anywhere, validate_invoice=validate_invoice)
+    bad, good = shop.ns.credit_notes.submit_many([a_note(shop, "3", description="poison"), a_note(shop, "3")])
+    shop.run()
+    assert [issue.code for issue in shop.ns.credit_notes.issues(bad)] == ["provider_fault"]
+    assert [shop.ns.credit_notes.get(id).status for id in (bad, good)] == ["failed", "issued"]
+
+
+@pytest.mark.parametrize("date", ["issued_at", "due_at"])
+def test_a_date_that_would_not_be_kept_is_refused(a_shop: OpenShop, date: str):
+    shop = a_crediting_shop(a_shop)
+    before = shop.counts()
+    with pytest.raises(InvalidInput) as refusal:
+        shop.ns.credit_notes.submit(a_note(shop, "3", **{date: "2026-01-31T00:00:00Z"}))
+    assert (refusal.value.code, shop.counts()) == (f"{date}_not_owned", before)
 
 
 def test_what_is_no_credit_note_is_refused(a_shop: OpenShop):

@@ -142,6 +142,16 @@ def test_nobody_to_mail_it_to_is_found_before_it_is_posted(company, a_desk):
     assert (issue.code, issue.severity.value) == ("customer_email_missing", "critical")
 
 
+def test_a_credit_note_is_mailed_by_nobody_and_its_missing_rate_has_a_way_out_of_its_own(company, a_desk):
+    desk = a_desk(company, multicurrency=True)
+    content = a_content(an_invoice(currency="USD", type="credit_note"), customer=a_customer(email=None))
+    sent = type(content.workflow)(collection_method="send_invoice")
+    shown = a_view(content.model_copy(update={"workflow": sent}))
+    (issue,) = desk.handle.validate_invoice(shown, desk.mapped(shown), desk.settings)
+    assert issue.code == "exchange_rate_missing"
+    assert "billhook credit-notes void CREDIT_NOTE" in issue.message
+
+
 def test_what_the_reason_for_a_missing_rate_shows_is_an_edit_that_works(company, a_desk):
     desk = a_desk(company, multicurrency=True)
     content = a_content(an_invoice(currency="USD"))

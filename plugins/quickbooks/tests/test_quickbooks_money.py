@@ -107,6 +107,18 @@ def test_more_than_a_cent_a_line_is_another_rate_and_is_refused_with_another_way
     assert (issue.code, "rounding_item" in issue.message) == ("tax_not_reproducible", False)
 
 
+def test_a_credit_note_is_refused_for_the_same_cents_with_a_way_out_of_its_own(elsewhere, rounding):
+    on_total = WorkflowConfig(tax_rounding=TaxRounding.ON_TOTAL)
+    note = a_content(of_lines(*THREE, type="credit_note"), invoice_id=an_id(1), workflow=on_total)
+    item = elsewhere.invoice_item(1, content=note)
+    (issue,) = elsewhere.handle.validate_invoice(item.invoice, item.lines, elsewhere.settings)
+    assert issue.code == "tax_not_reproducible"
+    assert "billhook credit-notes void CREDIT_NOTE" in issue.message
+    assert "invoices update" not in issue.message
+    credited = replace(rounding.credit_item(1), credit_note=item.invoice, lines=item.lines)
+    assert rounding.run(Capability.CREDIT, credited).outcomes[item.id].result.totals.total == item.invoice.total
+
+
 def test_without_a_tax_code_of_nothing_there_is_no_line_for_cents(a_company, a_desk):
     codes = {name: code for name, code in CODES.items() if name != "NONE"}
     desk = a_desk(a_company(tax="elsewhere"), **{**ELSEWHERE, "tax_codes": codes}, rounding_item="3")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from billhook.domain.invoice import DocumentType
 from billhook.domain.tax import TaxAmount, TaxBehavior
 from billhook.plugins import ProviderHandle
 from billhook.testing.builders import a_content, a_customer, a_line, a_view, a_workflow, an_invoice
@@ -95,6 +97,13 @@ TOO_MANY = tuple(a_tax(name=f"Tax {number}", percentage="1", amount="0.10") for 
 )
 def test_everything_wrong_is_found_at_once(lines, currency, expected):
     assert problems(a_document(*lines, currency=currency)) == expected
+
+
+@pytest.mark.parametrize("amount", ["0.10", "1000000.00"])
+def test_a_credit_note_is_under_no_rule_of_charges(amount):
+    view = a_document(flat(amount), collection_method="send_invoice")
+    content = view.content.model_copy(update={"type": DocumentType.CREDIT_NOTE, "customer": a_customer(email=None)})
+    assert problems(replace(view, content=content)) == []
 
 
 def test_the_smallest_counter_example_stands_in_the_message():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,6 +12,7 @@ from xero_kit import BEGINS_AT, URL, XeroDesk, settings_for
 
 from billhook.clock import TurnedClock
 from billhook.contract import Capability, MappedLine
+from billhook.domain.invoice import DocumentType
 from billhook.domain.tax import TaxBehavior, TaxConfig, TaxRate, TaxRounding
 from billhook.domain.workflow import WorkflowConfig
 from billhook.testing.builders import a_content, a_line, a_view, an_invoice
@@ -98,6 +100,32 @@ def test_without_one_it_is_refused_with_the_smallest_line_that_shows_why():
     (issue,) = problems_of(view, mapped(view), the_settings(tax="xero"))
     assert (issue.code, issue.path) == ("tax_not_reproducible", "/lines/2")
     assert "25.63 is taxed 3.85 here and 3.84 there" in issue.message
+    assert "or name a rounding_account" in issue.message
+
+
+@pytest.mark.parametrize("account", [None, "860"])
+def test_a_rounding_line_is_no_way_out_of_tax_inside_prices_or_of_another_rate(account):
+    inside = a_view_of(taxed(["2.99"], 5, behavior=TaxBehavior.INCLUSIVE), rounding="down")
+    config = TaxConfig(rates=(TaxRate(name="VAT", percentage=Decimal(15)),))
+    stated = {"name": "VAT", "percentage": "15", "behavior": "exclusive", "taxable_amount": "100", "amount": "15.02"}
+    other = a_view_of(
+        [a_line(1, "GBP", price={"type": "flat", "amount": "100"}, quantity=None, tax_config=config, taxes=[stated])]
+    )
+    for view in (inside, other):
+        (issue,) = problems_of(view, mapped(view), the_settings(tax="xero", rounding_account=account))
+        assert (issue.code, "rounding_account" in issue.message) == ("tax_not_reproducible", False)
+        assert "--set tax=billhook" in issue.message
+
+
+def test_a_credit_note_is_mailed_by_nobody():
+    invoice = a_view_of(taxed(THREE, 15), collection_method="send_invoice")
+    nobody = invoice.customer.model_copy(update={"email": None})
+    found = []
+    for type in DocumentType:
+        content = invoice.content.model_copy(update={"type": type, "customer": nobody})
+        view = replace(invoice, content=content)
+        found.append([issue.code for issue in problems_of(view, mapped(view), the_settings())])
+    assert found == [["customer_email_missing"], []]
 
 
 def test_a_rate_that_is_not_known_cannot_be_foretold():

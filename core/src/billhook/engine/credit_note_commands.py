@@ -20,14 +20,13 @@ from billhook.engine import credit_note_waits, credit_notes, unsent_payments
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.limits import invoice_problems
 from billhook.engine.numbers import NumberedDocument
 from billhook.engine.paging import check_limit
 from billhook.engine.queries import issues_of
 from billhook.engine.settle import Settler
-from billhook.engine.submitting import DRAFT_SERIES, Submitter, draft_hash
+from billhook.engine.submitting import DRAFT_SERIES, Submitter, draft_hash, refuse_stated_dates
 from billhook.engine.unit import Unit
-from billhook.engine.validating import OWN, map_lines
+from billhook.engine.validating import OWN, findings_of_credit_note
 from billhook.engine.work import Lane, WorkRow
 from billhook.errors import InvalidInput, KeyReused, NotAllowed, Unsupported
 from billhook.store import schema
@@ -163,6 +162,7 @@ class CreditNotes:
     def _submit(self, unit: Unit, submitter: Submitter, draft: InvoiceDraft) -> str:
         if draft.type is not DocumentType.CREDIT_NOTE:
             raise InvalidInput("document_is_invoice", "This draft is an invoice. Submit it as one.", "/type")
+        refuse_stated_dates(draft, mirrored=False)
         digest = draft_hash(draft)
         existing = self._existing(unit, draft.key, digest)
         if existing is not None:
@@ -234,12 +234,11 @@ class CreditNotes:
     def _issue(self, unit: Unit, record: Row) -> None:
         app = unit.app(record["app_id"])
         view = credit_note_view(record, unit.content(record["id"], 1))
-        issues, lines = map_lines(unit, view, app)
-        issues = [*issues, *invoice_problems(view, app.handle.declaration)]
         if not app.handle.declaration.can(Capability.CREDIT):
             raise Unsupported(
                 f"App {app.name} can't issue credit notes: {app.handle.declaration.why_not(Capability.CREDIT)}."
             )
+        issues, lines = findings_of_credit_note(unit, view, app)
         if lines is None or any(issue.severity is Severity.CRITICAL for issue in issues):
             credit_notes.fail(unit, record, OWN, issues)
             return

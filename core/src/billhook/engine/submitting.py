@@ -252,11 +252,16 @@ def refuse_wrong_kind(draft: InvoiceDraft, *, mirrored: bool) -> None:
     """Raise InvalidInput for a draft that is no invoice, or that sets dates which only an upstream owns."""
     if draft.type is DocumentType.CREDIT_NOTE:
         raise InvalidInput("document_is_credit_note", "This draft is a credit note. Submit it as one.", "/type")
+    refuse_stated_dates(draft, mirrored=mirrored)
+
+
+def refuse_stated_dates(draft: InvoiceDraft, *, mirrored: bool) -> None:
+    """As ``refuse_dates``, of the dates that a draft states."""
     refuse_dates([name for name in OWNED_DATES if getattr(draft, name) is not None], mirrored=mirrored)
 
 
 def refuse_dates(stated: Iterable[str], *, mirrored: bool) -> None:
-    """Raise InvalidInput for a date of an invoice whose dates are computed here."""
+    """Raise InvalidInput for a date of a document whose dates are computed here."""
     for name in stated:
         if not mirrored:
             raise InvalidInput(

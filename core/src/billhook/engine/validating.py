@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from billhook.contract.declaration import Capability
+from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.mapping import MappedLine
 from billhook.engine.apps import AppHandle
@@ -26,6 +27,11 @@ Findings: TypeAlias = tuple[list[ValidationIssue], tuple[MappedLine, ...] | None
 def findings_of(unit: Unit, row: InvoiceRow, app: AppHandle) -> Findings:
     """As ``validate_content``; a hook that fails is a finding of its own."""
     return _unless_it_fails(app, lambda: validate_content(unit, row, app))
+
+
+def findings_of_credit_note(unit: Unit, view: InvoiceView, app: AppHandle) -> Findings:
+    """As ``findings_of``, of a credit note: it is posted at once, so nothing can be mended there afterwards."""
+    return _unless_it_fails(app, lambda: _validated(unit, view, app))
 
 
 def mapping_of(unit: Unit, row: InvoiceRow, app: AppHandle) -> Findings:
@@ -55,7 +61,10 @@ def _unless_it_fails(app: AppHandle, ask: Callable[[], Findings]) -> Findings:
 
 def validate_content(unit: Unit, row: InvoiceRow, app: AppHandle) -> Findings:
     """Everything that is wrong with the present revision for that app, and where its lines go if every line has a place."""
-    view = invoice_view(row.values, unit.content(row.id, row.revision))
+    return _validated(unit, invoice_view(row.values, unit.content(row.id, row.revision)), app)
+
+
+def _validated(unit: Unit, view: InvoiceView, app: AppHandle) -> Findings:
     unmapped, lines = map_lines(unit, view, app)
     issues = [*unmapped, *invoice_problems(view, app.handle.declaration)]
     if lines is not None:

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from billhook.contract import InvoiceView, Line, MappedLine, Severity, ValidationIssue
-from billhook_quickbooks.amounts import is_in_cents, plain, tax_difference
+from billhook_quickbooks.amounts import TaxDifference, is_in_cents, plain, tax_difference
 from billhook_quickbooks.config import QuickBooksSettings, TaxModel
 from billhook_quickbooks.encoding import NOT_TAXED, TAXED
 
 _ROUNDING = (
     "Name a product for a line of such cents, with a tax code of 0 % among the app's tax_codes: billhook apps update APP_ID "
     "--set rounding_item=ITEM; then retry. Or use rates of that code on prices without tax, rounded on each line: "
-    "billhook invoices update INVOICE --workflow tax_rounding=per_line"
 )
 _OTHER_RATES = "Give the line rates of that code on a price without tax, or the tax code of its rates."
 """The ways out where QuickBooks' own tax differs by cents, and by more."""
@@ -54,7 +53,8 @@ def _document_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iter
             "Date it later, or open the period and change closed_until.",
             "/issued_at",
         )
-    if invoice.content.workflow.collection_method.value == "send_invoice" and not invoice.customer.email:
+    is_mailed = invoice.content.workflow.collection_method.value == "send_invoice" and not _is_credit_note(invoice)
+    if is_mailed and not invoice.customer.email:
         yield _issue(
             "customer_email_missing",
             f"QuickBooks is to e-mail the invoice, and {invoice.customer.name} has no address. Add one to the customer, then retry.",
@@ -75,11 +75,15 @@ def _currency_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iter
         return
     rate = invoice.content.exchange_rate
     if rate is None or rate.to_currency != settings.home_currency:
+        stated = f'{{"exchange_rate": {{"from_currency": "{invoice.currency}", "to_currency": "{settings.home_currency}", "rate": "1.25"}}}}'
+        way_out = (
+            f"Give it up with billhook credit-notes void CREDIT_NOTE, and submit it with {stated} under a new key."
+            if _is_credit_note(invoice)
+            else f"Give it with billhook invoices update INVOICE --file EDIT.json, where EDIT.json has {stated}"
+        )
         yield _issue(
             "exchange_rate_missing",
-            f"State the exchange rate from {invoice.currency} to {settings.home_currency}; QuickBooks would take one of its own. "
-            "Give it with billhook invoices update INVOICE --file EDIT.json, where EDIT.json has "
-            f'{{"exchange_rate": {{"from_currency": "{invoice.currency}", "to_currency": "{settings.home_currency}", "rate": "1.25"}}}}',
+            f"State the exchange rate from {invoice.currency} to {settings.home_currency}; QuickBooks would take one of its own. {way_out}",
             "/exchange_rate",
         )
 
@@ -131,9 +135,22 @@ def _tax_issues(
     yield _issue(
         "tax_not_reproducible",
         f"QuickBooks computes tax itself, line by line: {plain(percentage)} % of {plain(line.totals.net)} (line {line.name!r}) is "
-        f"{plain(differs.theirs)} there and {plain(differs.ours)} here. {_ROUNDING if differs.is_rounding else _OTHER_RATES}",
+        f"{plain(differs.theirs)} there and {plain(differs.ours)} here. {_way_out(invoice, differs)}",
         f"/lines/{differs.place}/taxes",
     )
+
+
+def _way_out(invoice: InvoiceView, differs: TaxDifference) -> str:
+    if not differs.is_rounding:
+        return _OTHER_RATES
+    if _is_credit_note(invoice):
+        anew = "give it up with billhook credit-notes void CREDIT_NOTE, and submit it with the workflow tax_rounding=per_line under a new key."
+        return f"{_ROUNDING}{anew}"
+    return f"{_ROUNDING}billhook invoices update INVOICE --workflow tax_rounding=per_line"
+
+
+def _is_credit_note(invoice: InvoiceView) -> bool:
+    return invoice.content.type.value == "credit_note"
 
 
 def _issue(code: str, message: str, path: str) -> ValidationIssue:

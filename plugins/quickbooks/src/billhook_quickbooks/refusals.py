@@ -54,8 +54,8 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
     "6000 currency": (
         "currency_of_customer",
         (
-            "QuickBooks keeps a customer in one currency. Make one in the invoice's currency there and name it with "
-            "`billhook customers link CUSTOMER APP --external-id ID`, or bill a customer of that currency; then retry."
+            "QuickBooks keeps a customer in one currency: the customer's own here when it was made there, else the company's. Make one in "
+            "the document's currency there and name it with `billhook customers link CUSTOMER APP --external-id ID`; then retry."
         ),
     ),
     "6070": ("amount_differs", "Report this: quantity and price were sent that do not make the amount."),

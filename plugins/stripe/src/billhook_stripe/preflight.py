@@ -31,6 +31,8 @@ def invoice_problems(invoice: InvoiceView, lines: Sequence[MappedLine]) -> tuple
     """Everything that stops an invoice; of one that lives elsewhere, which comes without lines, what stops its payment."""
     if invoice.currency not in CURRENCIES:
         return ()  # the declaration says so already, and no other rule means anything then
+    if invoice.content.type.value == "credit_note":
+        return ()  # what stops it depends on where it goes, which the operation knows; it refuses before it writes anything
     if not lines:
         return tuple(_charge_problems(invoice))
     found = [

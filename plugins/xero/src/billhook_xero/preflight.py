@@ -14,6 +14,7 @@ from billhook_xero.representation import (
     Paper,
     Written,
     amounts_of,
+    can_be_rounded,
     cents,
     computed_tax_of,
     paper_of,
@@ -44,9 +45,10 @@ def _cents(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterat
     ]
     if finer:
         amount, place, name = min(finer)
+        given_up = "Give up the credit note (void)" if _is_credit_note(invoice) else "Delete the invoice"
         yield _critical(
             "amount_finer_than_cents",
-            f"Xero keeps two decimals, and {name!r} comes to {plain(amount)} {invoice.currency}. Delete the invoice, "
+            f"Xero keeps two decimals, and {name!r} comes to {plain(amount)} {invoice.currency}. {given_up}, "
             "give the customer a billing profile with another app, and submit it again under a new key.",
             f"/lines/{place}",
         )
@@ -104,7 +106,8 @@ def _customer(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Ite
             f"Xero takes no letters beyond plain ones in an e-mail address, as in {email}. Use another address.",
             "/customer/email",
         )
-    if invoice.content.workflow.collection_method.value == "send_invoice" and not email:
+    is_mailed = invoice.content.workflow.collection_method.value == "send_invoice" and not _is_credit_note(invoice)
+    if is_mailed and not email:
         yield _critical(
             "customer_email_missing",
             f"Xero is to e-mail the invoice, and {invoice.customer.name} has no address. Add one to the customer, then retry.",
@@ -211,9 +214,19 @@ def _not_reproducible(paper: Paper, settings: XeroSettings) -> ValidationIssue:
     theirs = _tax(line, paper, settings) or ZERO
     message = (
         f"Xero will come to other tax: {line.description!r} over {plain(line.line_amount)} is taxed {plain(line.own_tax)} here "
-        f"and {plain(theirs)} there ({line.tax_type}). State the tax from here (tax = billhook), or name a rounding_account."
+        f"and {plain(theirs)} there ({line.tax_type}). {_way_out(paper, settings)}"
     )
     return _critical("tax_not_reproducible", message, f"/lines/{place}")
+
+
+def _way_out(paper: Paper, settings: XeroSettings) -> str:
+    """A line for the cents that differ helps where there is none yet, the prices hold no tax, and it is cents that differ."""
+    stated = "State the tax from here: billhook apps update APP_ID --set tax=billhook; then retry"
+    return f"{stated}; or name a rounding_account." if can_be_rounded(paper, settings) else f"{stated}."
+
+
+def _is_credit_note(invoice: InvoiceView) -> bool:
+    return invoice.content.type.value == "credit_note"
 
 
 def _tax(line: Written, paper: Paper, settings: XeroSettings) -> Decimal | None:

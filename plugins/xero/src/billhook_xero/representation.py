@@ -158,18 +158,29 @@ def predicted_total(paper: Paper, settings: XeroSettings) -> Decimal | None:
     return total if paper.amounts_are is AmountsAre.INCLUSIVE else total + sum((tax or ZERO for tax in taxes), ZERO)
 
 
+def can_be_rounded(paper: Paper, settings: XeroSettings) -> bool:
+    """Whether a rounding line, where an account were named for it, would make up for the tax that Xero computes otherwise."""
+    return paper.rounding is None and bool(_cents_missing(paper.lines, paper.amounts_are, settings))
+
+
 def _rounding_line(lines: Sequence[Written], amounts_are: AmountsAre, settings: XeroSettings) -> Written | None:
     account = settings.rounding_account or settings.organisation.rounding_account
-    if account is None or settings.tax is TaxAuthority.BILLHOOK or amounts_are is not AmountsAre.EXCLUSIVE:
-        return None
-    taxes = [computed_tax_of(line, amounts_are, settings) for line in lines]
-    if any(tax is None for tax in taxes):
-        return None
-    rest = sum((line.own_tax for line in lines), ZERO) - sum((tax or ZERO for tax in taxes), ZERO)
-    # A cent a line is rounding; more is another rate, and is refused instead.
-    if not rest or abs(rest) > CENT * len(lines):
+    rest = _cents_missing(lines, amounts_are, settings)
+    if account is None or not rest:
         return None
     return Written("Rounding", Decimal(1), rest, ZERO, rest, None, settings.untaxed_tax_type, ZERO, account)
+
+
+def _cents_missing(lines: Sequence[Written], amounts_are: AmountsAre, settings: XeroSettings) -> Decimal:
+    """By how much our tax is more than what Xero will compute, where a line can make up for it; else nothing."""
+    if settings.tax is TaxAuthority.BILLHOOK or amounts_are is not AmountsAre.EXCLUSIVE:
+        return ZERO
+    taxes = [computed_tax_of(line, amounts_are, settings) for line in lines]
+    if any(tax is None for tax in taxes):
+        return ZERO
+    rest = sum((line.own_tax for line in lines), ZERO) - sum((tax or ZERO for tax in taxes), ZERO)
+    # A cent a line is rounding; more is another rate, and is refused instead.
+    return rest if abs(rest) <= CENT * len(lines) else ZERO
 
 
 def cents(amount: Decimal) -> Decimal:
