@@ -273,6 +273,19 @@ def test_what_no_rounding_explains_is_to_be_corrected():
     assert "billhook invoices update INVOICE --file EDIT.json" in issue.message
 
 
+def test_tax_that_no_rounding_comes_to_is_to_be_stated():
+    expected = ExpectedTotals(net=Decimal("1.50"), taxes_total=Decimal("0.20"), total=Decimal("1.70"))
+    (issue,) = issues_of(three_times_half_a_euro(expected))
+    assert "computed the tax another way, state it: each line's taxes. Correct the lines" in issue.message
+
+
+def test_a_total_that_is_what_was_left_to_pay_is_told_as_such():
+    expected = ExpectedTotals(net=Decimal("1.50"), taxes_total=Decimal("0.12"), total=Decimal("0.62"))
+    (issue,) = issues_of(three_times_half_a_euro(expected))
+    assert "the net amount and the tax make 1.62. The total is the whole document's" in issue.message
+    assert "state it" not in issue.message
+
+
 def test_a_credit_note_of_another_total_is_given_up():
     expected = ExpectedTotals(total=Decimal("1.61"))
     (issue,) = issues_of(three_times_half_a_euro(expected, type="credit_note"))

@@ -146,6 +146,20 @@ def test_an_amount_off_spreads_over_the_details_and_never_below_zero():
     assert [line.totals.total for line in details] == [0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    "discount, left",
+    [
+        (AmountDiscount(amount=Decimal(2)), -8),
+        (AmountDiscount(amount=Decimal(20)), 0),
+        (PercentageDiscount(percentage=Decimal(20)), -8),
+    ],
+)
+def test_what_is_taken_back_was_discounted_too(discount, left):
+    (line,) = rate(UnitPrice(amount=Decimal(10)), Decimal(-1), API_CALLS, (discount,))
+    assert (line.totals.amount, line.totals.total) == (-10, left)
+    assert [each.amount for each in line.discounts] == [-10 - left]
+
+
 def test_a_unit_price_may_take_something_back():
     assert charged(UnitPrice(amount=Decimal("-4.50")), 2) == [(": usage in period", 2, Decimal("-4.50"), -9)]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from billhook.domain.calculation import InvoiceEdit, recalculate
-from billhook.domain.invoice import DocumentType, InvoiceContent
+from billhook.domain.invoice import DocumentType, ExpectedTotals, InvoiceContent
 from billhook.domain.issue import Severity, ValidationIssue
-from billhook.domain.money import ZERO, Rounding, plain
+from billhook.domain.money import EXACT, ZERO, Rounding, plain
 from billhook.domain.tax import TaxRounding
 
 _FIGURES = {"net": "the net amount", "taxes_total": "the tax", "total": "the total"}
@@ -32,7 +32,7 @@ def _expected_issues(content: InvoiceContent) -> Iterator[ValidationIssue]:
     if unexpected:
         yield _critical(
             "totals_unexpected",
-            f"The lines come to other amounts than expected: {'; '.join(unexpected)}. {_way_out(content)}",
+            f"The lines come to other amounts than expected: {'; '.join(unexpected)}. {' '.join(_ways_out(content))}",
             "/expected_totals",
         )
 
@@ -48,17 +48,43 @@ def _unexpected(content: InvoiceContent) -> list[str]:
     ]
 
 
-def _way_out(content: InvoiceContent) -> str:
+def _ways_out(content: InvoiceContent) -> Iterator[str]:
     name, value = _rounding_as_expected(content)
+    contradiction = _contradiction(content.expected_totals)
+    if contradiction:
+        yield contradiction
+    elif name != "tax_rounding" and _taxed_otherwise(content):
+        yield "If your system computed the tax another way, state it: each line's taxes."
     if content.type is DocumentType.CREDIT_NOTE:
         mended = f"with the workflow {name}={value}" if name else "with other lines or expected_totals"
-        return f"Give it up with billhook credit-notes void CREDIT_NOTE, and submit it {mended} under a new key."
-    if name:
-        return f"Rounded otherwise they come to it: billhook invoices update INVOICE --workflow {name}={value}"
+        yield f"Give it up with billhook credit-notes void CREDIT_NOTE, and submit it {mended} under a new key."
+    elif name:
+        yield f"Rounded otherwise they come to it: billhook invoices update INVOICE --workflow {name}={value}"
+    else:
+        yield (
+            "Correct the lines, or what is expected: billhook invoices update INVOICE --file EDIT.json, where EDIT.json has the lines "
+            "or expected_totals."
+        )
+
+
+def _contradiction(expected: ExpectedTotals | None) -> str:
+    """What is said of figures that no lines can come to; mostly the total is what was left to pay."""
+    if expected is None or expected.net is None or expected.taxes_total is None or expected.total is None:
+        return ""
+    whole = EXACT.add(expected.net, expected.taxes_total)
+    if whole == expected.total:
+        return ""
     return (
-        "Correct the lines, or what is expected: billhook invoices update INVOICE --file EDIT.json, where EDIT.json has the lines "
-        "or expected_totals."
+        f"No lines come to all of that: the net amount and the tax make {plain(whole)}. The total is the whole document's: what was paid "
+        "before, or is withheld, is a payment of it, and the rounding of what is to be paid a line without tax."
     )
+
+
+def _taxed_otherwise(content: InvoiceContent) -> bool:
+    """Whether the net amount is as expected, and the tax is not."""
+    stated = content.expected_totals.stated if content.expected_totals else {}
+    net, taxes = content.totals.net, content.totals.taxes_total
+    return stated.get("net", net) == net and stated.get("taxes_total", taxes) != taxes
 
 
 def _rounding_as_expected(content: InvoiceContent) -> tuple[str, str]:

@@ -36,7 +36,7 @@ class PercentageDiscount(_Discount):
 
 
 class AmountDiscount(_Discount):
-    """A fixed amount off the line, at most what the line comes to."""
+    """A fixed amount off the line, at most what the line comes to. Off a line below zero it takes so much of what that takes back."""
 
     type: Literal["amount"] = Field(default_factory=lambda _data: "amount")
     amount: Annotated[Amount, Field(ge=0)]

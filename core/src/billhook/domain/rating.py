@@ -232,9 +232,11 @@ def _take_percentage(rated: list[RatedCharge], discount: PercentageDiscount, ind
 def _take_amount(rated: list[RatedCharge], discount: AmountDiscount, index: int, terms: Terms) -> None:
     left = terms.rounded(discount.amount)
     for each in rated:
-        amount = min(left, each.left)
+        amount = min(left, abs(each.left))
         if amount > ZERO:
-            each.take_off(amount, _applied(each, discount, index, DiscountReason.AMOUNT, amount))
+            # What came back was sold for less: it takes less off.
+            off = amount if each.left > ZERO else -amount
+            each.take_off(off, _applied(each, discount, index, DiscountReason.AMOUNT, off))
             left = EXACT.subtract(left, amount)
 
 
