@@ -34,6 +34,14 @@ UnsetMetadata = Annotated[
 ]
 
 
+Currency = Annotated[
+    str | None,
+    typer.Option(
+        help="That the customer is billed in; needed where an app keeps each customer in one currency, as QuickBooks does."
+    ),
+]
+
+
 @command(group, "create")
 def create(
     session: Session,
@@ -42,7 +50,7 @@ def create(
     key: Annotated[str | None, typer.Option(help="What your own system calls the customer.")] = None,
     email: Text = None,
     tax_id: Text = None,
-    currency: Text = None,
+    currency: Currency = None,
     address: AddressParts,
     metadata: Metadata,
 ) -> None:
@@ -92,7 +100,7 @@ def update(
     key: Text = None,
     email: Text = None,
     tax_id: Text = None,
-    currency: Text = None,
+    currency: Currency = None,
     address: AddressParts,
     metadata: Metadata,
     unset_metadata: UnsetMetadata,

@@ -81,7 +81,8 @@ def _checked_columns(header: Sequence[str]) -> list[str]:
         raise InvalidInput(
             "csv_columns",
             f"The first line does not name the columns ({'; '.join(wrong) or 'one occurs twice'}). "
-            f"It has to name {', '.join(REQUIRED_COLUMNS)}, and may name {', '.join(OPTIONAL_COLUMNS)}, with commas between them.",
+            f"It has to name {', '.join(REQUIRED_COLUMNS)}, and may name {', '.join(OPTIONAL_COLUMNS)}, with commas between them. "
+            "A file of JSON says the rest: taxes, discounts, what the lines are expected to come to.",
         )
     return columns
 

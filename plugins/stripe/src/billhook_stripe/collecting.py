@@ -328,8 +328,10 @@ def _more_is_open(item: PaymentItem, invoice: Body) -> Rejected:
 def _less_is_open(item: PaymentItem, invoice: Body) -> Rejected:
     there = from_units(invoice["amount_remaining"], item.currency)
     message = (
-        f"{invoice['id']} is {invoice['status']} at Stripe with {there:f} {item.currency} open, so {item.amount:f} can't be noted on it. "
-        "Look at its payments there."
+        f"{invoice['id']} is {invoice['status']} at Stripe with {there:f} {item.currency} open, so {item.amount:f} can't be noted on it, and "
+        "Stripe may still ask for it. Look at its payments there. If more was paid than was due, take the payment back with billhook "
+        "invoices take-back INVOICE PAYMENT --reason WHY, and note what is due with billhook invoices pay INVOICE AMOUNT; the rest is the "
+        "customer's."
     )
     return Rejected.because("payment_exceeds_open_amount", message)
 
