@@ -89,6 +89,25 @@ def test_thirty_invoices_are_one_call_and_hold_what_we_computed(desk_over_http, 
         assert len(result.line_ids) == 3
 
 
+def test_the_day_of_a_document_and_of_a_payment_is_the_companys(company, a_desk):
+    desk = a_desk(company, timezone="America/New_York", closed_until=date(2026, 3, 31))
+    month_end = datetime(2026, 4, 1, 3, 30, tzinfo=UTC)  # half past eleven at night there
+    item = desk.invoice_item(1)
+    item = replace(item, invoice=replace(item.invoice, issued_at=month_end, due_at=month_end))
+    (closed,) = desk.handle.validate_invoice(item.invoice, item.lines, desk.settings)
+    assert (closed.code, "the invoice is of 2026-03-31" in closed.message) == ("period_closed", True)
+    posted = desk.run(Capability.ISSUE, item).outcomes[item.id].result
+    (document,) = company.documents()
+    assert (document.date, document.due_date) == ("2026-03-31", "2026-03-31")
+    payment = desk.payment_item(item, invoice_external_id=posted.external_id, received_at=month_end)
+    assert b'"TxnDate":"2026-03-31"' in desk.run(Capability.RECORD_PAYMENT, payment).sent[-1].body
+
+
+def test_a_time_zone_that_is_none_is_refused_when_it_is_given(company, a_desk):
+    with pytest.raises(ValueError, match="is no time zone"):
+        a_desk(company, timezone="Mars/Olympus")
+
+
 def test_an_invoice_has_our_dates_items_and_quantities(desk, company):
     item = desk.invoice_item(1)
     view = replace(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
@@ -37,6 +38,14 @@ def _address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        raise ValueError("is no time zone; use a name such as America/New_York") from None
+    return name
+
+
 Address = Annotated[str, AfterValidator(_address)]
 Id = Annotated[str, Field(pattern=r"^[0-9]{1,32}$")]
 
@@ -55,7 +64,7 @@ class QuickBooksSettings(BaseModel):
 
     ``items`` gives the id of a product or service of the company for our item codes; ``default_item`` is for all others. ``tax_codes``
     gives the company's tax codes for ours, outside the US; ``default_tax_code`` is one of our codes, for lines without any.
-    ``closed_until`` is the company's closing date. ``deposit_account`` is the id of the account that recorded payments go to.
+    ``timezone`` is the company's: it decides the day on a document. ``closed_until`` is the company's closing date. ``deposit_account`` is the id of the account that recorded payments go to.
     ``rounding_item`` is for a line of the cents by which the tax that QuickBooks computes differs, outside the US.
     """
 
@@ -66,6 +75,9 @@ class QuickBooksSettings(BaseModel):
     base_url: Address = Field(PRODUCTION_URL, description="where the accounting API listens")
     authorization_url: Address = Field(AUTHORIZATION_URL, description="where a person grants access")
     token_url: Address = Field(TOKEN_URL, description="where tokens are given")
+    timezone: Annotated[str, AfterValidator(_zone)] = Field(
+        "UTC", description="the company's; it decides the day on a document"
+    )
     home_currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="the currency of the company's books")
     multicurrency: bool = Field(False, description="whether the company bills in other currencies, too")
     tax_model: TaxModel = Field(TaxModel.US, description="who computes tax, as it depends on the company's country")
@@ -78,6 +90,10 @@ class QuickBooksSettings(BaseModel):
     )
     deposit_account: Id | None = Field(None, description="the account that recorded payments go to")
     closed_until: date | None = Field(None, description="the company's closing date")
+
+    def day(self, moment: datetime) -> date:
+        """The company's calendar day of that moment."""
+        return moment.astimezone(ZoneInfo(self.timezone)).date()
 
     def percentage_of(self, tax_code_id: str) -> Decimal | None:
         """The percentage of one of the company's tax codes, None for a code that is not among these settings."""

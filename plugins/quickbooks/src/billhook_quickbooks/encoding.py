@@ -55,7 +55,7 @@ def invoice_body(item: InvoiceItem, settings: QuickBooksSettings, now: datetime,
     view = item.invoice
     content = _document(view, item.lines, item.customer, item.number, settings, now)
     if view.due_at is not None:
-        content["DueDate"] = view.due_at.date().isoformat()
+        content["DueDate"] = settings.day(view.due_at).isoformat()
     if standing is not None and item.number is None and standing.get("DocNumber"):
         # What a full update leaves out is cleared, the company's own number too.
         content["DocNumber"] = standing["DocNumber"]
@@ -76,7 +76,7 @@ def application_body(
     view = item.credit_note
     content: Entity = {
         **_parties(item.customer, view, settings),
-        "TxnDate": document_date(view, now),
+        "TxnDate": document_date(view, settings, now),
         "TotalAmt": Decimal(0),
         "Line": [_linked(amount, "Invoice", item.applies_to or ""), _linked(amount, "CreditMemo", memo_id)],
     }
@@ -87,7 +87,7 @@ def payment_body(item: PaymentItem, open_amount: Decimal, settings: QuickBooksSe
     """A payment that came another way. What is more than the invoice has open stays as unapplied money of the customer."""
     content: Entity = {
         **_parties(item.customer, item.invoice, settings),
-        "TxnDate": payment_date(item, now),
+        "TxnDate": payment_date(item, settings, now),
         "TotalAmt": cents(item.amount),
     }
     applied = min(cents(item.amount), open_amount)
@@ -106,14 +106,14 @@ def payment_body(item: PaymentItem, open_amount: Decimal, settings: QuickBooksSe
     return {**content, "PrivateNote": str(mark_of(item.id, money))}
 
 
-def document_date(view: InvoiceView, now: datetime) -> str:
+def document_date(view: InvoiceView, settings: QuickBooksSettings, now: datetime) -> str:
     """The date of a document: the day it is issued."""
-    return (view.issued_at or now).date().isoformat()
+    return settings.day(view.issued_at or now).isoformat()
 
 
-def payment_date(item: PaymentItem, now: datetime) -> str:
+def payment_date(item: PaymentItem, settings: QuickBooksSettings, now: datetime) -> str:
     """The day the money came."""
-    return (item.received_at or now).date().isoformat()
+    return settings.day(item.received_at or now).isoformat()
 
 
 def tax_code_of(line: Line, invoice: InvoiceView, settings: QuickBooksSettings) -> str | None:
@@ -138,7 +138,7 @@ def _document(
 ) -> Entity:
     content: Entity = {
         **_parties(customer, view, settings),
-        "TxnDate": document_date(view, now),
+        "TxnDate": document_date(view, settings, now),
         "Line": [
             *(_line(place, *pair) for place, pair in enumerate(zip(view.lines, mapped, strict=True), start=1)),
             *_rounding_line(view, mapped, settings),

@@ -45,11 +45,11 @@ def _document_issues(invoice: InvoiceView, settings: QuickBooksSettings) -> Iter
     if (
         settings.closed_until is not None
         and invoice.issued_at is not None
-        and invoice.issued_at.date() <= settings.closed_until
+        and settings.day(invoice.issued_at) <= settings.closed_until
     ):
         yield _issue(
             "period_closed",
-            f"The books are closed until {settings.closed_until}, and the invoice is of {invoice.issued_at.date()}. "
+            f"The books are closed until {settings.closed_until}, and the invoice is of {settings.day(invoice.issued_at)}. "
             "Date it later, or open the period and change closed_until.",
             "/issued_at",
         )
