@@ -230,6 +230,12 @@ class Advancer:
             return  # a credit note that is being issued closes it
         unsent_payments.ask(self, unit, row, payments.open_payment(unit, row, app.id))
 
+    def collect_rest(self, unit: Unit, row: InvoiceRow) -> None:
+        """Collect what is due where the invoice waits for that and no payment is under way. In every other state nothing is done."""
+        need = outlook(row).need
+        if need is not None and need.operation == "collect_payment":
+            self.collect(unit, row)
+
     def _follow_payment(self, unit: Unit, row: InvoiceRow) -> None:
         trigger = payments.where_it_stands(unit, row)
         if trigger is not None:

@@ -10,6 +10,7 @@ from billhook.contract.outcomes import Pending
 from billhook.contract.results import DocumentResult
 from billhook.domain.issue import ValidationIssue
 from billhook.domain.lifecycle import Trigger
+from billhook.domain.payment import CreditNoteStatus
 from billhook.engine import credit_notes, totals, unsent_payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.money import Money
@@ -51,9 +52,13 @@ class CreditNoteOutcomes:
             )
 
     def _collect(self, unit: Unit, record: Row) -> None:
-        """Let go on what was to be collected once its end was known."""
-        if record["invoice_id"] is not None:
-            unsent_payments.refit(self._money.advancer, unit, unit.invoice(record["invoice_id"]))
+        """Let go on what was to be collected once its end was known. What was left for a credit note that failed is collected, too."""
+        if record["invoice_id"] is None:
+            return
+        invoice = unit.invoice(record["invoice_id"])
+        unsent_payments.refit(self._money.advancer, unit, invoice)
+        if record["state"] == CreditNoteStatus.FAILED:
+            self._money.advancer.collect_rest(unit, invoice)
 
     def _keep(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
         link = unit.link(settled.work.item_id, settled.app.id)
