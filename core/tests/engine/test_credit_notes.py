@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from engine_kit import Shop, a_provider, careful_draft, documents, lost_after, put, repeat
+from engine_kit import Shop, a_provider, answers, careful_draft, documents, lost_after, put, repeat
 from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment, money, paths
 
 from billhook.contract import Batch, CustomerResult, Done, MappedLine, Severity, ValidationIssue
@@ -103,6 +103,25 @@ def test_nothing_is_collected_where_a_waiting_credit_note_closes_the_invoice(a_s
     shop.ns.invoices.approve(id)
     shop.run()
     assert (shop.status(id), shop.rows(schema.payment)) == ("paid", [])
+
+
+@pytest.mark.parametrize("credited, taken", [("3", ["7.00", "3.00"]), ("10", ["10.00"])], ids=["a part", "all"])
+def test_what_was_left_for_a_credit_note_is_collected_once_that_is_refused(
+    a_shop_anywhere: OpenShop, credited: str, taken: list[str]
+):
+    books = a_provider(sync_draft=careful_draft, credit=credit)
+    shop = a_shop_anywhere(books, a_provider("bank", collect_payment=collect_payment))
+    shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id, workflow={"auto_advance": False})
+    id = shop.submit()
+    shop.run()
+    note = shop.ns.credit_notes.submit(a_note(shop, credited, id))
+    shop.books.refuses = {note.id}
+    shop.wire.plan(*[answers(503)] * 3, to="credits")
+    shop.ns.invoices.approve(id)
+    shop.run_for(3600)
+    assert (shop.status(id), shop.ns.credit_notes.get(note.id).status) == ("paid", "failed")
+    assert money(shop, id) == (Decimal(10), Decimal(0))
+    assert [row["amount"] for row in sorted(shop.rows(schema.payment), key=lambda row: row["id"])] == taken
 
 
 def test_an_invoice_is_not_voided_while_its_credit_note_is_being_issued(a_shop: OpenShop):

@@ -53,6 +53,19 @@ def test_line_by_line_the_company_comes_to_our_tax(elsewhere, lines, tax):
     assert held.tax == item.invoice.totals.taxes_total == Decimal(tax)
 
 
+def a_note(desk, draft, **changes):
+    view = desk.credit_item(1, draft, **changes).credit_note
+    return view, desk.handle.validate_invoice(view, desk.mapped(view), desk.settings)
+
+
+def test_a_credit_note_that_would_be_posted_over_another_amount_is_found_before(a_company, a_desk):
+    desk = a_desk(a_company(tax="none"), tax_model="none")
+    vat = TaxConfig(rates=(TaxRate(name="VAT", percentage=Decimal(15)),))
+    line = a_line(1, quantity=Decimal(1), price=UnitPrice(amount=Decimal("25.06")), tax_config=vat)
+    view, issues = a_note(desk, of_lines(line))
+    assert (view.totals.taxes_total, [issue.code for issue in issues]) == (Decimal("3.76"), ["tax_not_reproducible"])
+
+
 @pytest.mark.parametrize("lines, tax", [(THREE, "11.45"), (THIRTY_ONE, "5.91")])
 def test_tax_rounded_on_the_total_is_refused_outside_the_us_with_the_line_that_shows_it(elsewhere, lines, tax):
     workflow = WorkflowConfig(tax_rounding=TaxRounding.ON_TOTAL)

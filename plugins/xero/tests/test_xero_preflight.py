@@ -10,6 +10,7 @@ from xero_kit import URL, settings_for
 
 from billhook.contract import MappedLine
 from billhook.domain.exchange import ExchangeRate
+from billhook.domain.invoice import DocumentType
 from billhook.domain.tax import TaxConfig, TaxRate
 from billhook.testing.builders import a_content, a_customer, a_line, a_view, a_workflow, an_invoice
 from billhook.testing.simulator import SimRequest
@@ -126,3 +127,11 @@ def test_a_setting_that_makes_no_sense_is_refused_when_it_is_given(field, value)
     with pytest.raises(ValidationError) as refused:
         XeroSettings(**settings_for(URL, **{field: value}))
     assert refused.value.errors()[0]["loc"][0] == field
+
+
+def test_nobody_has_to_be_mailed_a_credit_note_and_all_else_is_asked_of_it_too():
+    note = an_invoice(currency="GBP", lines=1).model_copy(update={"type": DocumentType.CREDIT_NOTE})
+    nobody = a_customer(email=None)
+    assert problems(draft=note, customer=nobody, workflow=SENT) == ()
+    (issue,) = problems(draft=note, lines=(a_line(1, "GBP", tax_config=ODD),))
+    assert issue.code == "tax_code_missing"

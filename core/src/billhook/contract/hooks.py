@@ -397,7 +397,7 @@ class ValidationSpec:
         ``lines``.
 
         Called while a draft or a credit note is validated, after its lines are mapped and the limits that the declaration states
-        are checked.
+        are checked; ``invoice.type`` tells which it is.
 
         Returns every issue found, each with a stable code and a path into the invoice; none, or None, where all is well.
 

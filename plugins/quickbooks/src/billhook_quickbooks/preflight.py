@@ -24,7 +24,7 @@ _OTHER_RATES = "Give the line rates of that code on a price without tax, or the 
 def issues_of(
     invoice: InvoiceView, lines: Sequence[MappedLine], settings: QuickBooksSettings
 ) -> tuple[ValidationIssue, ...]:
-    """Everything that would be refused."""
+    """Everything about an invoice or a credit note that would be refused, or come to other amounts."""
     mapped = {line.line_id: line for line in lines}
     found = [*_document_issues(invoice, settings), *_currency_issues(invoice, settings)]
     for place, line in enumerate(invoice.lines):

@@ -30,7 +30,7 @@ Check = Callable[[InvoiceView, Lines, XeroSettings], Iterator[ValidationIssue]]
 
 
 def problems_of(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> tuple[ValidationIssue, ...]:
-    """Everything that is wrong with the invoice."""
+    """Everything that is wrong with the invoice or credit note."""
     found = [issue for check in _CHECKS for issue in check(invoice, lines, settings)]
     # What can't be written in cents has no arithmetic to check.
     return tuple(found or _arithmetic(invoice, lines, settings))
@@ -188,7 +188,7 @@ _CHECKS: tuple[Check, ...] = (_cents, _total, _locked, _currency, _customer, _ac
 
 def _arithmetic(invoice: InvoiceView, lines: Lines, settings: XeroSettings) -> Iterator[ValidationIssue]:
     """Whether Xero will come to the same amounts; where not, the smallest line that shows why."""
-    paper = paper_of(invoice, lines, settings)
+    paper = paper_of(invoice, lines, settings, discounts=not _is_credit_note(invoice))
     total = predicted_total(paper, settings)
     if total is None:
         codes = sorted({line.tax_type or "" for line in paper.lines if _tax(line, paper, settings) is None})
