@@ -18,6 +18,7 @@ from billhook.contract import (
     PaymentStatus,
     Pending,
     Refusal,
+    Rejected,
     Request,
     Snapshot,
     WebhookEvent,
@@ -199,6 +200,33 @@ def test_an_event_about_a_payment_is_matched_by_the_payments_id(a_shop: OpenShop
     deliver(shop, "e2:payment:pay-1:succeeded")
     shop.run()
     assert shop.get(id).invoice.amount_paid == Decimal(10)
+
+
+@pytest.mark.parametrize("comes_first", [True, False], ids=["event first", "refusal first"])
+def test_an_event_about_a_credit_note_that_was_refused_halfway_makes_no_work(
+    a_shop_anywhere: OpenShop, comes_first: bool
+):
+    def credit(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("credit", batch, "credits", recover=(repeat(),))
+        return {batch.only.id: Rejected.because("not_allocated", "It stands alone there.", external_id="cn-1")}
+
+    shop = a_shop_anywhere(a_signed_provider(credit=credit))
+    if comes_first:
+        assert deliver(shop, "e1:document:cn-1:note.made") == 1
+    note = shop.ns.credit_notes.submit(shop.draft(type="credit_note"))
+    shop.run()
+    if not comes_first:
+        assert deliver(shop, "e1:document:cn-1:note.made") == 1
+    shop.run()
+    assert (shop.ns.credit_notes.get(note.id).status, shop.rows(schema.work)) == ("failed", [])
+
+
+def test_an_event_about_a_payment_never_leads_to_a_look_at_a_document_of_the_same_id(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(a_signed_provider(check_payment=fetch))
+    assert deliver(shop, "e1:payment:drafts-1:paid") == 1
+    id = shop.submit()
+    shop.run()
+    assert (shop.status(id), shop.rows(schema.work)) == (PENDING, [])
 
 
 def test_an_event_that_nobody_knows_is_shown_as_an_orphan_after_a_day(a_shop_anywhere: OpenShop):

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from billhook.contract.declaration import Capability
+from billhook.contract.items import CreditNoteItem, InvoiceItem, PaymentItem, RefundItem
 from billhook.contract.operations import OPERATIONS
 from billhook.contract.outcomes import Pending
 from billhook.domain.issue import ValidationIssue
@@ -40,11 +41,23 @@ class Settled:
         """Keep what was left behind at the provider: the next operation starts from it."""
         if not self.leftovers and external_id is None:
             return
+        kind = _KINDS[OPERATIONS[self.capability].item]
         link = unit.link(self.work.item_id, self.app.id)
+        link["kind"] = kind
         link["leftovers"] = {**link["leftovers"], **self.leftovers}
         link["external_id"] = external_id or link["external_id"]
         unit.save_link(link)
-        unit.match_inbox(self.app.id, link["external_id"], self.work.subject_id, "document")
+        if kind == "invoice":
+            unit.match_inbox(self.app.id, link["external_id"], self.work.subject_id, "document")
+
+
+_KINDS: Mapping[type, str] = {
+    InvoiceItem: "invoice",
+    CreditNoteItem: "credit_note",
+    PaymentItem: "payment",
+    RefundItem: "refund",
+}
+"""What a link is about. Only an invoice is looked at when its provider tells of it."""
 
 
 @cache

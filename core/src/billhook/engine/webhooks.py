@@ -197,22 +197,22 @@ def look_once_more(context: Context, tx: Transaction, looks: Sequence[WorkRow]) 
 
 
 def match_named(unit: Unit, named: Iterable[tuple[str, str, str, str]]) -> None:
-    """External ids are known now: work the events that named them before."""
-    by_app: dict[str, dict[str, tuple[str, str]]] = {}
+    """External ids are known now: work the events that named them before, and told of things of that kind."""
+    by_app: dict[str, dict[tuple[str, str], str]] = {}
     for app_id, external_id, item_id, kind in named:
-        by_app.setdefault(app_id, {})[external_id] = (item_id, kind)
+        by_app.setdefault(app_id, {})[external_id, kind] = item_id
     for app_id, known in by_app.items():
         _match_app(unit, app_id, known)
 
 
-def _match_app(unit: Unit, app_id: str, known: Mapping[str, tuple[str, str]]) -> None:
+def _match_app(unit: Unit, app_id: str, known: Mapping[tuple[str, str], str]) -> None:
     # Most apps have no unmatched event at all; one question tells.
-    for event_id, external_id, event_kind in unit.tx.fetch(_WAITING, {"app": app_id}):
-        if external_id not in known:
+    for event_id, external_id, kind in unit.tx.fetch(_WAITING, {"app": app_id}):
+        item_id = known.get((external_id, kind))
+        if item_id is None:
             continue
-        item_id, kind = known[external_id]
         subject_id = unit.get_record(kind, item_id)["invoice_id"] if kind in _MONEY else item_id
-        _follow(unit, app_id, event_id, event_kind, item_id, subject_id)
+        _follow(unit, app_id, event_id, kind, item_id, subject_id)
 
 
 def _follow(unit: Unit, app_id: str, event_id: str, kind: str, item_id: str, subject_id: str) -> None:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.contract.declaration import Capability
+from billhook.contract.items import CreditNoteItem, CustomerItem, InvoiceItem, PaymentItem, RefundItem
+from billhook.contract.operations import OPERATIONS
 from billhook.domain.numbering import SeriesKind
 from billhook.engine.engine import Engine
 from billhook.engine.invoice_row import COLUMNS, fold
 from billhook.engine.number_series import DEFAULTS
-from billhook.engine.work import CLAIMED
+from billhook.engine.work import ADVANCE, CLAIMED
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 NOT_IN_EVENTS = frozenset({"id", "namespace", "version"})
 UNFINISHED = frozenset({"open"})
+
+_SUBJECTS: Mapping[type, sa.Table] = {
+    InvoiceItem: schema.invoice,
+    CreditNoteItem: schema.credit_note,
+    PaymentItem: schema.payment,
+    RefundItem: schema.refund,
+    CustomerItem: schema.customer,
+}
 
 Rule = Callable[[Transaction], Iterator[str]]
 
@@ -60,6 +71,15 @@ def every_doubt_holds_its_work(tx: Transaction) -> Iterator[str]:
     )
     for row in rows:
         yield f"operation {row.id} ({row.name}) is in doubt, and holds nothing"
+
+
+def all_work_is_about_something(tx: Transaction) -> Iterator[str]:
+    """Work names a thing of the kind that its operation is about. Nobody could ever do any other, or end it."""
+    work = schema.work
+    for row in tx.all(sa.select(work.c.item_id, work.c.operation).where(work.c.operation != ADVANCE)):
+        table = _SUBJECTS.get(OPERATIONS[Capability(row.operation)].item)
+        if table is not None and tx.first(sa.select(table.c.id).where(table.c.id == row.item_id)) is None:
+            yield f"{row.operation} is to be done for {row.item_id}, which is no {table.name.removeprefix('billhook_')}"
 
 
 def nothing_is_left_open(tx: Transaction) -> Iterator[str]:
@@ -121,6 +141,7 @@ RULES: tuple[Rule, ...] = (
     no_app_is_held,
     every_claim_has_its_operation,
     every_doubt_holds_its_work,
+    all_work_is_about_something,
     nothing_is_left_open,
     events_lead_to_the_row,
     credit_note_versions_are_unbroken,
