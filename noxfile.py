@@ -142,7 +142,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["workshop"], default=False)
 def crash(session: nox.Session) -> None:
-    """The long enumerations: every pair of crashes, every loss at every step, 100,000 random invoices at each provider. Hours."""
+    """The long enumerations: every pair of crashes, every loss at every step, random lives, 100,000 random invoices at each provider. Hours."""
     run_tests(session, "pytest", "-m", "long", *SPREAD, *session.posargs)
 
 

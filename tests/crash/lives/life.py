@@ -1,0 +1,217 @@
+"""A life: one tenant with apps at several providers, on one database, told as a row of steps that a seed chooses."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from town import CATALOG, PAIRS, Place, a_town
+
+from billhook.clock import TurnedClock
+from billhook.engine.engine import Engine
+from billhook.engine.namespace import Namespace
+from billhook.engine.queries import InvoiceDetails
+from billhook.errors import BillhookError, StoreError
+from billhook.faults import NO_FAULTS, Crash, Faults
+from billhook.testing.builders import CREDENTIAL_KEYS, a_supplier
+from billhook.testing.crash import FaultPlan, work_until_quiet
+from billhook.testing.transport import SimulatorTransport
+
+BEGINS_AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
+NAMESPACE, CALLER = "life", "caller"
+CUSTOMERS, PROFILES, LATEST, ROUNDS = 3, 4, 6, 3_000
+TO_CONFIRM = {"draft.syncing": "draft_synchronized", "issuing.syncing": "issuing_synchronized"}
+
+
+@dataclass
+class Life:
+    """Everything that a step may touch. ``told`` is what was done, for whoever has to find out what went wrong."""
+
+    url: str
+    chance: random.Random
+    clock: TurnedClock
+    town: Mapping[str, Place]
+    engine: Engine
+    told: list[str] = field(default_factory=list)
+    invoices: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    profiles: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    count: int = 0
+
+    @classmethod
+    def begin(cls, url: str, seed: object) -> Life:
+        """Apps everywhere, some profiles that combine them, and customers. The same seed begins the same life."""
+        chance, clock = random.Random(f"{seed}"), TurnedClock(BEGINS_AT)
+        town = a_town(clock, chance)
+        life = cls(url, chance, clock, town, _open(url, clock, town, chance))
+        life._settle_in()
+        return life
+
+    @property
+    def space(self) -> Namespace:
+        return self.engine.namespace(NAMESPACE)
+
+    @property
+    def key(self) -> str:
+        """A key of its own for each step."""
+        return f"step-{self.count}"
+
+    def some(self) -> InvoiceDetails:
+        """One of the latest invoices."""
+        return self.space.invoices.get(self.chance.choice(self.invoices[-LATEST:]))
+
+    def place_of(self, app_id: str) -> Place | None:
+        """None of the app whose work a caller does."""
+        return next((place for place in self.town.values() if place.app_id == app_id), None)
+
+    def take(self, step: Callable[[Life], Any]) -> None:
+        """One step. What is refused for a reason is part of life; a raw error, or a store that gives up, is trouble."""
+        self.count += 1
+        try:
+            self.told.append(f"{self.count} {step.__name__}: {step(self)}")
+        except StoreError as error:
+            self.troubles.append(f"step {self.count}, {step.__name__}: {error!r}")
+        except BillhookError as refused:
+            self.told.append(f"{self.count} {step.__name__}: refused, {refused}")
+            if any(secret in str(refused) for secret in self._secrets()):
+                self.troubles.append(f"step {self.count}, {step.__name__}: the refusal shows a secret: {refused}")
+
+    def work(self, at_most: int = ROUNDS) -> None:
+        """What is due now."""
+        self.engine.run_until_idle(at_most=at_most)
+
+    def crash(self, visit: int) -> str:
+        """Work, and die at that visit of a fault point if it comes; then another process goes on."""
+        plan = FaultPlan(visit)
+        self.reopen(plan)
+        try:
+            self.work()
+        except Crash as crash:
+            return crash.point
+        finally:
+            self.reopen()
+        return "it came to rest before"
+
+    def reopen(self, faults: Faults = NO_FAULTS) -> None:
+        self.engine.close()
+        self.engine = _open(self.url, self.clock, self.town, self.chance, faults)
+
+    def deliver(self, *, losing: float = 0.0) -> int:
+        """Webhooks from everywhere; ``losing`` is how likely one is to find nobody, and comes again."""
+        return sum(place.books.deliver_webhooks(partial(self._receive, place, losing)) for place in self.town.values())
+
+    def _receive(self, place: Place, losing: float, headers: Any, body: bytes) -> int:
+        if self.chance.random() < losing:
+            return 503
+        try:
+            self.engine.receive_webhook(place.app_id, dict(headers), body)
+        except BillhookError:
+            return 400
+        return 200
+
+    # The end.
+
+    def heal(self) -> None:
+        """Nothing fails any more, everybody does their part, and all that is due is done."""
+        self.mend()
+        for _ in range(3):
+            self.rest(timedelta(days=1))
+            self._settle_doubts()
+            self.space.retry_failed()
+            self.rest(timedelta(hours=1))
+            self._be_the_caller()
+        for place in self.town.values():
+            _act_as_payers(place)
+        self.rest(timedelta(days=6))
+        self.rest(timedelta(days=3))
+
+    def mend(self) -> None:
+        """No faults, and apps that are set up as they should be."""
+        for place in self.town.values():
+            place.books.clear_faults()
+            self.space.apps.update(place.app_id, settings=place.connection.settings)
+            self.space.apps.set_credentials(place.app_id, place.connection.credentials)
+            self.space.apps.enable(place.app_id)
+
+    def rest(self, longest: timedelta) -> None:
+        self.deliver()
+        work_until_quiet(self.engine, self.clock, longest)
+        self.deliver()
+        self.work()
+
+    def _settle_doubts(self) -> None:
+        """As a person does who looks there, and says what stands in the books."""
+        for doubt in self.space.doubts.list():
+            place = self.place_of(doubt.app_id)
+            assert place is not None
+            books = (place.books.customers(), place.books.documents(), place.books.payments())
+            refunds = getattr(place.books, "refunds", tuple)()
+            known = {each.reference: each.id for kind in (*books, refunds) for each in kind}
+            found = known.get(doubt.document_id)
+            says: dict[str, Any] = {"absent": True} if found is None else {"found": found}
+            self.space.doubts.resolve(doubt.document_id, operation=doubt.operation, **says)
+            self.told.append(f"in the end {doubt.operation} of {doubt.document_id} is settled: {says}")
+
+    def _be_the_caller(self) -> None:
+        """Confirm what waits for that, and approve what waits for a person."""
+        for id in self.invoices:
+            invoice = self.space.invoices.get(id)
+            if self.place_of(invoice.apps["invoicing"]) is None and invoice.status in TO_CONFIRM:
+                getattr(self.space.invoices, TO_CONFIRM[invoice.status])(id)
+            if "approve" in invoice.available_actions:
+                self.space.invoices.approve(id)
+
+    # The beginning.
+
+    def _settle_in(self) -> None:
+        apps = self.space.apps
+        for place in self.town.values():
+            there = place.connection
+            place.app_id = apps.install(
+                place.type, name=place.name, settings=there.settings, credentials=there.credentials
+            ).id
+        caller = apps.install("custom_invoicing", name=CALLER, settings={"enable_issuing_sync_hook": True}).id
+        ids = {CALLER: caller, **{place.name: place.app_id for place in self.town.values()}}
+        for number in range(PROFILES):
+            issues, takes = self.chance.choice(PAIRS).split()
+            profile = self.space.profiles.create(
+                name=f"Profile {number}",
+                is_default=number == 0,
+                supplier=a_supplier(),
+                tax_app_id=ids[self.chance.choice([issues, "sandbox"])],
+                invoicing_app_id=ids[issues],
+                payment_app_id=ids[takes],
+            )
+            self.profiles.append(profile.id)
+            self.told.append(f"profile {number} issues at {issues} and is paid at {takes}")
+        for number in range(CUSTOMERS):
+            self.space.customers.create(f"Customer {number}", key=f"customer-{number}", email="to@customer.example")
+
+    def _secrets(self) -> set[str]:
+        return {secret for place in self.town.values() for secret in place.connection.credentials.values()}
+
+
+def _open(
+    url: str, clock: TurnedClock, town: Mapping[str, Place], chance: random.Random, faults: Faults = NO_FAULTS
+) -> Engine:
+    return Engine.open(
+        url,
+        upgrade=False,
+        clock=clock,
+        catalog=CATALOG,
+        transport=SimulatorTransport({place.url: place.books for place in town.values()}),
+        credential_keys=CREDENTIAL_KEYS,
+        randomness=random.Random(chance.random()).randbytes,
+        faults=faults,
+    )
+
+
+def _act_as_payers(place: Place) -> None:
+    for payment in place.books.payments():
+        if payment.status in {"action_required", "requires_action"}:
+            place.books.finish_payment(payment.id)
