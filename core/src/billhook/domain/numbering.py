@@ -222,6 +222,14 @@ def series_key(series: Series, context: NumberContext) -> str:
     return "/".join(parts)
 
 
+def has_counter(series: Series, key: str) -> bool:
+    """Whether numbers of the series come from a counter of that key, as it is defined now."""
+    counted_by = [part.partition("=")[0] for part in key.split("/")[1:]]
+    by_scope = [] if series.scope is SeriesScope.NAMESPACE else [series.scope.value]
+    by_reset = ["year"] if series.reset is SeriesReset.YEARLY else []
+    return counted_by == [*by_scope, *by_reset]
+
+
 def format_number(series: Series, context: NumberContext, sequence: int, *, max_length: int = LONGEST_NUMBER) -> str:
     """The number of that sequence value. Raises InvalidInput where it is longer than the outside system takes."""
     number = parse_template(series.template).render(context, sequence)

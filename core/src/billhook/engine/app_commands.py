@@ -18,7 +18,7 @@ from billhook.engine.apps import app_not_found
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credential, Credentials
 from billhook.engine.dissolving import dissolve_of_app
-from billhook.engine.locks import hold
+from billhook.engine.locks import Lasting, as_seen, in_turn, to_change, to_end
 from billhook.engine.moments import MICROSECOND, to_micros
 from billhook.engine.open_documents import needs_app
 from billhook.engine.paging import PAGE_SIZE, read_page
@@ -30,6 +30,7 @@ from billhook.errors import ConfigError, Conflict, CredentialKeyError, InUse
 from billhook.plugins.handle import ProviderHandle
 from billhook.store import schema
 from billhook.store.transaction import Transaction
+from billhook.store.writer import Job, T
 
 _app, _lease, _work = schema.app, schema.app_lease, schema.work
 
@@ -92,7 +93,7 @@ class AppCommands:
             },
         )
         if credentials_of is not None:
-            return self._context.database.write(lambda tx: self._insert_sharing(tx, app, credentials_of))
+            return self._write(lambda tx: self._insert_sharing(tx, app, credentials_of))
         return self._context.database.write(lambda tx: self._insert(tx, app, credentials, credentials_expire_at))
 
     def get(self, app_id: str) -> App:
@@ -150,15 +151,15 @@ class AppCommands:
             unit.flush()
             return changed
 
-        return self._context.database.write(change)
+        return self._write(change)
 
     def disable(self, app_id: str) -> App:
         """Send nothing to the app until it is enabled. Its status stays, its work waits."""
-        return self._context.database.write(lambda tx: self._switch(tx, app_id, enabled=False))
+        return self._write(lambda tx: self._switch(tx, app_id, enabled=False))
 
     def enable(self, app_id: str) -> App:
         """Go on with what waits for the app."""
-        return self._context.database.write(lambda tx: self._switch(tx, app_id, enabled=True))
+        return self._write(lambda tx: self._switch(tx, app_id, enabled=True))
 
     def set_credentials(
         self,
@@ -172,21 +173,25 @@ class AppCommands:
 
         Those that are not named stay, except for those under ``unset``, which are taken back. Raises ConfigError, which shows no value.
         """
-        return self._context.database.write(lambda tx: self._set_credentials(tx, app_id, raw, unset, expire_at))
+        return self._write(lambda tx: self._set_credentials(tx, app_id, raw, unset, expire_at))
 
     def share_credentials(self, app_id: str, other_id: str) -> App:
         """Let the app use the credentials of another app of the same provider, in place of its own. It has that app's status then.
 
         Raises ConfigError when the other has none, or is of another provider.
         """
-        return self._context.database.write(lambda tx: self._share(tx, app_id, other_id))
+        return self._write(lambda tx: self._share(tx, app_id, other_id))
 
     def uninstall(self, app_id: str) -> None:
         """Take the app away, with its credentials unless another app shares them. Doing it twice is fine.
 
         Raises InUse while a billing profile or anything open needs the app.
         """
-        self._context.database.write(lambda tx: self._uninstall(tx, app_id))
+        self._write(lambda tx: self._uninstall(tx, app_id))
+
+    def _write(self, job: Job[T]) -> T:
+        """The apps of a namespace are changed one after the other: each change looks at the app as the one before left it."""
+        return self._context.database.write(in_turn(self._namespace, "apps", job))
 
     def _insert(self, tx: Transaction, app: App, credentials: Json | None, expire_at: datetime | None) -> App:
         credential_id = None
@@ -196,7 +201,6 @@ class AppCommands:
         return self._store(tx, app, credential_id)
 
     def _insert_sharing(self, tx: Transaction, app: App, other_id: str) -> App:
-        hold(tx, self._namespace, "apps")
         other, credential_id = self._sharable(tx, app, other_id)
         return self._store(
             tx, parse(App, {**dict(app), "status": other.status, "has_credentials": True}), credential_id
@@ -212,7 +216,6 @@ class AppCommands:
         return other, credential_id
 
     def _share(self, tx: Transaction, app_id: str, other_id: str) -> App:
-        hold(tx, self._namespace, "apps")
         app, before = self._installed(tx, app_id), self._row(tx, app_id).credential_id
         other, credential_id = self._sharable(tx, app, other_id)
         tx.execute(sa.update(_app).where(_app.c.id == app.id).values(credential_id=credential_id))
@@ -245,7 +248,7 @@ class AppCommands:
     def _set_credentials(
         self, tx: Transaction, app_id: str, raw: Json, unset: Sequence[str], expire_at: datetime | Unchanged | None
     ) -> App:
-        app = self._installed(tx, app_id)
+        app = self._installed(tx, app_id, as_seen)
         credential_id = tx.scalar(sa.select(_app.c.credential_id).where(_app.c.id == app.id))
         before = self._credentials_before(tx, credential_id)
         secrets = _without({**before.secrets, **raw}, unset, app.name)
@@ -283,8 +286,7 @@ class AppCommands:
         return [row.id for row in tx.all(sa.select(_app.c.id).where(same_grant).order_by(_app.c.id))]
 
     def _uninstall(self, tx: Transaction, app_id: str) -> None:
-        hold(tx, self._namespace, "apps")
-        row = self._row(tx, app_id)
+        row = self._row(tx, app_id, to_end)
         if row.deleted_at is not None:
             return
         needing = needs_app(tx, self._namespace, app_id)
@@ -315,14 +317,14 @@ class AppCommands:
         event = AppStatusChanged(app.namespace, app.id, app.status.value, app.enabled, app.updated_at)
         tx.after_commit(lambda: self._context.observers.notify_app_status_changed(event))
 
-    def _installed(self, tx: Transaction, app_id: str) -> App:
-        app = read_app(self._row(tx, app_id))
+    def _installed(self, tx: Transaction, app_id: str, lasting: Lasting = to_change) -> App:
+        app = read_app(self._row(tx, app_id, lasting))
         if app.deleted_at is not None:
             raise Conflict(f"The app {app_id} was uninstalled. Install the provider {app.type!r} again.", "app_deleted")
         return app
 
-    def _row(self, tx: Transaction, app_id: str) -> Any:
-        row = tx.first(sa.select(_app).where(_app.c.id == app_id, _app.c.namespace == self._namespace))
+    def _row(self, tx: Transaction, app_id: str, lasting: Lasting = as_seen) -> Any:
+        row = tx.first(lasting(sa.select(_app).where(_app.c.id == app_id, _app.c.namespace == self._namespace)))
         if row is None:
             raise app_not_found(tx, app_id, self._namespace)
         return row

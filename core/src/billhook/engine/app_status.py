@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from billhook.contract.events import AppStatusChanged
 from billhook.engine.context import Context
+from billhook.engine.locks import to_change
 from billhook.engine.moments import to_micros
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -28,7 +29,7 @@ def all_become_unauthorized(context: Context, tx: Transaction, credential_id: st
 def _mark(context: Context, tx: Transaction, which: sa.ColumnElement[bool]) -> None:
     now = context.clock.now()
     ready = sa.and_(which, _app.c.status == "ready", _app.c.deleted_at.is_(None))
-    for app in tx.all(sa.select(_app).where(ready).order_by(_app.c.id)):
+    for app in tx.all(to_change(sa.select(_app).where(ready).order_by(_app.c.id))):
         values = {"status": "unauthorized", "updated_at": to_micros(now)}
         tx.execute(sa.update(_app).where(_app.c.id == app.id).values(values))
         event = AppStatusChanged(app.namespace, app.id, "unauthorized", bool(app.enabled), now)

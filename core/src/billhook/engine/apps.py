@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from billhook.contract.declaration import Capability, Declaration, RateLimit
 from billhook.domain.invoice import InvoiceView, Line
 from billhook.domain.mapping import MappedLine, MappingRules, parse_mapping_rules
+from billhook.engine.locks import needed
 from billhook.errors import NotFound
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.plugins.handle import ProviderHandle
@@ -25,7 +26,8 @@ MOST_KEPT = 4096
 MOST_NAMED = 5
 
 _BY_ID = schema.app.c.id == sa.bindparam("app_id")
-_STAMP = Query(sa.select(schema.app.c.updated_at, schema.app.c.status, schema.app.c.enabled).where(_BY_ID))
+_SEEN = sa.select(schema.app.c.updated_at, schema.app.c.status, schema.app.c.enabled).where(_BY_ID)
+_STAMP, _NEEDED_STAMP = Query(_SEEN), Query(needed(_SEEN))
 _WHOLE = sa.select(schema.app).where(_BY_ID)
 
 Stamp = tuple[int, str, int]
@@ -83,7 +85,7 @@ class Apps:
     def get(self, tx: Transaction, app_id: str) -> AppHandle:
         """The app as this transaction sees it. Raises NotFound, or ProviderLoadError when its provider is gone.
 
-        What was made of an app is kept until its row changes.
+        In a transaction that writes it is not uninstalled before that one ends. What was made of an app is kept until its row changes.
         """
         app = self.find(tx, app_id)
         if app is None:
@@ -92,7 +94,8 @@ class Apps:
 
     def find(self, tx: Transaction, app_id: str) -> AppHandle | None:
         """As ``get``; None for an id that no app has."""
-        stamps, kept = tx.fetch(_STAMP, {"app_id": app_id}), self._kept.get(app_id)
+        stamps = tx.fetch(_NEEDED_STAMP if tx.writes else _STAMP, {"app_id": app_id})
+        kept = self._kept.get(app_id)
         if kept is not None and stamps == [kept[0]]:
             return kept[1]
         return self._keep(app_id, tx.first(_WHOLE, {"app_id": app_id})) if stamps else None

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from billhook.clock import Clock
 from billhook.engine.credential_keys import CredentialKeys, KeyRing
+from billhook.engine.locks import to_change
 from billhook.engine.moments import from_micros, maybe_from_micros, maybe_micros, to_micros
 from billhook.errors import ConfigError, CredentialKeyError, NotFound
 from billhook.store import schema
@@ -93,8 +94,8 @@ class Credentials:
         return {row.id: self._read_if_it_opens(row) for row in rows}
 
     def version(self, tx: Transaction, id: str) -> int | None:
-        """Which version is stored, None when none is."""
-        return tx.scalar(sa.select(_table.c.version).where(_table.c.id == id))  # type: ignore[no-any-return]
+        """Which version is stored, None when none is. Nobody changes it before the transaction ends."""
+        return tx.scalar(to_change(sa.select(_table.c.version).where(_table.c.id == id)))  # type: ignore[no-any-return]
 
     def replace(self, tx: Transaction, id: str, raw: Mapping[str, Any], expires_at: datetime | None = None) -> None:
         """Put other secrets in their place, whatever version they have. The right to renew them stays with whoever has it."""

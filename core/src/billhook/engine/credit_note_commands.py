@@ -233,6 +233,12 @@ class CreditNotes:
 
     def _issue(self, unit: Unit, record: Row) -> None:
         app = unit.app(record["app_id"])
+        if app.deleted:
+            raise NotAllowed(
+                f"App {app.name} was uninstalled, and issues nothing any more. Credit invoice {record['invoice_id']} there by hand, or "
+                "leave out credited_invoice_id to have the credit note issued by the app that serves the customer now.",
+                "app_deleted",
+            )
         view = credit_note_view(record, unit.content(record["id"], 1))
         if not app.handle.declaration.can(Capability.CREDIT):
             raise Unsupported(

@@ -19,7 +19,7 @@ from billhook.engine.customer_search import (
     ordering,
     remember_words,
 )
-from billhook.engine.locks import hold
+from billhook.engine.locks import Lasting, as_seen, hold, to_change, to_end
 from billhook.engine.open_documents import needs_customer
 from billhook.engine.paging import PAGE_SIZE, read_page
 from billhook.engine.profile_commands import NO_METADATA
@@ -149,7 +149,7 @@ class CustomerCommands:
         return customer
 
     def _update(self, unit: Unit, id_or_key: str, changes: dict[str, Any]) -> Customer:
-        before = self._read(unit.tx, id_or_key)
+        before = self._read(unit.tx, id_or_key, to_change)
         if before.deleted_at is not None:
             raise Deleted(f"The customer {before.id} is deleted. Create another one.", "customer_deleted")
         changed = _changed(before, changes)
@@ -164,10 +164,11 @@ class CustomerCommands:
         return changed
 
     def _delete(self, unit: Unit, id_or_key: str) -> None:
-        customer = self._read(unit.tx, id_or_key)
+        customer_id = self._read(unit.tx, id_or_key).id
+        hold(unit.tx, self._namespace, f"customer/{customer_id}")
+        customer = self._read(unit.tx, customer_id, to_end)
         if customer.deleted_at is not None:
             return
-        hold(unit.tx, self._namespace, f"customer/{customer.id}")
         needing = needs_customer(unit.tx, self._namespace, customer.id)
         if needing is not None:
             raise InUse(
@@ -208,8 +209,8 @@ class CustomerCommands:
                 "customer_key_taken",
             )
 
-    def _read(self, tx: Transaction, id_or_key: str) -> Customer:
-        mine = sa.select(_customer).where(_customer.c.namespace == self._namespace)
+    def _read(self, tx: Transaction, id_or_key: str, lasting: Lasting = as_seen) -> Customer:
+        mine = lasting(sa.select(_customer).where(_customer.c.namespace == self._namespace))
         row = tx.first(mine.where(_customer.c.id == id_or_key)) or tx.first(mine.where(_customer.c.key == id_or_key))
         if row is None:
             raise NotFound("customer", id_or_key, self._namespace)

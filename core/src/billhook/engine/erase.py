@@ -16,7 +16,7 @@ from billhook.engine.annotations import forget_annotations
 from billhook.engine.context import Context
 from billhook.engine.customer_search import forget_words
 from billhook.engine.freeze import FrozenBatch
-from billhook.engine.locks import hold
+from billhook.engine.locks import hold, to_end
 from billhook.engine.open_documents import needs_customer
 from billhook.engine.prune import drop_bodies, drop_frozen
 from billhook.engine.scrub import MARKER, Scrub, scrub_mappings, scrub_texts
@@ -76,7 +76,7 @@ class Eraser:
 
         Raises InUse while something open needs the customer, NotFound for an unknown one.
         """
-        traces = self._context.database.write(lambda tx: self._find(tx, namespace, customer_id))
+        traces = self._context.database.write(lambda tx: self._begin(tx, namespace, customer_id))
         operations = self._erase_journal(customer_id, traces)
         invoices = sum(self._erase_documents(customer_id, traces, ids, ()) for ids in _chunks(traces.invoice_ids))
         notes = sum(self._erase_documents(customer_id, traces, (), ids) for ids in _chunks(traces.credit_note_ids))
@@ -84,8 +84,9 @@ class Eraser:
         self._context.database.write(lambda tx: self._erase_row(tx, namespace, customer_id))
         return EraseResult(customer_id, invoices, notes, operations, traces.remote_customers)
 
-    def _find(self, tx: Transaction, namespace: str, customer_id: str) -> _Traces:
+    def _begin(self, tx: Transaction, namespace: str, customer_id: str) -> _Traces:
         row = _require_idle(tx, namespace, customer_id)
+        _delete(tx, customer_id, Unit(self._context, tx).now_micros)
         links = tx.all(sa.select(_link.c.app_id, _link.c.external_id).where(_link.c.customer_id == customer_id))
         invoices = tx.all(sa.select(_invoice).where(_invoice.c.customer_id == customer_id))
         notes = tx.all(sa.select(_note).where(_note.c.customer_id == customer_id))
@@ -153,23 +154,15 @@ class Eraser:
 
     def _erase_row(self, tx: Transaction, namespace: str, customer_id: str) -> None:
         _require_idle(tx, namespace, customer_id)
-        now = Unit(self._context, tx).now_micros
         blank = {
-            "key": None,
             "name": MARKER,
             "description": None,
             "party": _blank(customer_id).model_dump_json(exclude_defaults=True),
             "metadata": "{}",
         }
-        deleted = sa.func.coalesce(_customer.c.deleted_at, now)
-        tx.execute(
-            sa.update(_customer)
-            .where(_customer.c.id == customer_id)
-            .values(**blank, updated_at=now, deleted_at=deleted)
-        )
+        tx.execute(sa.update(_customer).where(_customer.c.id == customer_id).values(**blank))
         known = {"payment_method": None, "app_data": "{}", "leftovers": "{}", "failure": None}
         tx.execute(sa.update(_link).where(_link.c.customer_id == customer_id).values(**known))
-        tx.execute(sa.delete(_override).where(_override.c.customer_id == customer_id))
         forget_words(tx, customer_id)
 
 
@@ -177,13 +170,21 @@ def _require_idle(tx: Transaction, namespace: str, customer_id: str) -> Any:
     """The customer's row, once nothing open needs it and nothing is being done for it."""
     hold(tx, namespace, f"customer/{customer_id}")
     _wait_no_more(tx, customer_id)
-    row = tx.first(sa.select(_customer).where(_customer.c.namespace == namespace, _customer.c.id == customer_id))
+    mine = sa.and_(_customer.c.namespace == namespace, _customer.c.id == customer_id)
+    row = tx.first(to_end(sa.select(_customer).where(mine)))
     if row is None:
         raise NotFound("customer", customer_id, namespace)
     needing = needs_customer(tx, namespace, customer_id) or _work_about(tx, customer_id)
     if needing is not None:
         raise InUse(f"The customer {customer_id} can't be erased: {needing} is open. Finish, void or delete it first.")
     return row
+
+
+def _delete(tx: Transaction, customer_id: str, now: int) -> None:
+    """From here on nobody changes the customer, or begins anything that needs it."""
+    deleted = {"key": None, "updated_at": now, "deleted_at": sa.func.coalesce(_customer.c.deleted_at, now)}
+    tx.execute(sa.update(_customer).where(_customer.c.id == customer_id).values(**deleted))
+    tx.execute(sa.delete(_override).where(_override.c.customer_id == customer_id))
 
 
 def _wait_no_more(tx: Transaction, customer_id: str) -> None:

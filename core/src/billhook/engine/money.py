@@ -70,7 +70,7 @@ class Money:
         app = unit.app(row.values["invoicing_app_id"])
         if payment["app_id"] == app.id and payment["origin"] == "collected":
             return
-        if not app.handle.declaration.can(Capability.RECORD_PAYMENT):
+        if app.deleted or not app.handle.declaration.can(Capability.RECORD_PAYMENT):
             return
         if notes.name_at(unit, payment, app.id) is not None:
             # It came back after it was taken back, and still stands there.

@@ -23,6 +23,9 @@ from billhook.store.transaction import Transaction
 
 DEFAULTS = {series.name: series for series in (DRAFT_SERIES, INVOICE_SERIES, GATHERING_SERIES, CREDIT_NOTE_SERIES)}
 
+DEFINING = "series"
+"""A series is defined, or begins to count, while nobody does the other."""
+
 _series, _sequence = schema.number_series, schema.sequence
 _BODY = Query(
     sa.select(_series.c.body).where(
@@ -81,7 +84,7 @@ class SeriesCommands:
         return self._context.database.write(lambda tx: self._define(tx, series))
 
     def _define(self, tx: Transaction, series: Series) -> Series:
-        hold(tx, self._namespace, "series")
+        hold(tx, self._namespace, DEFINING)
         if series.name in DEFAULTS and series.kind is not DEFAULTS[series.name].kind:
             raise InvalidInput(
                 "number_series_kind_fixed",

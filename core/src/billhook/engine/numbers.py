@@ -24,13 +24,15 @@ from billhook.domain.numbering import (
     SeriesKind,
     audit,
     format_number,
+    has_counter,
 )
 from billhook.engine.apps import AppHandle
 from billhook.engine.context import Context
 from billhook.engine.counters import Counter, advance, counter_of, counts_for, locked_value, next_value
+from billhook.engine.locks import hold
 from billhook.engine.moments import to_micros
 from billhook.engine.number_blocks import NumberBlocks
-from billhook.engine.number_series import KnownSeries, read_series
+from billhook.engine.number_series import DEFINING, KnownSeries, read_series
 from billhook.engine.unit import Unit
 from billhook.errors import InvalidInput, NotAllowed, StaleWrite
 from billhook.store import schema
@@ -119,12 +121,20 @@ class Numbers:
         """Take the values from ``expected_next`` on for these documents; False when another was first."""
         if [row.sequence for row in rows] != list(range(expected_next, expected_next + len(rows))):
             raise ValueError(f"The values claimed from {counter.key} must follow each other from {expected_next} on.")
+        if expected_next == counter.start and not self._is_defined_so(tx, counter):
+            return False
         if not advance(tx, counter, expected_next, len(rows)):
             return False
         at = to_micros(self._context.clock.now())
         place = (counter.namespace, counter.key)
         tx.insert_many(_INSERT, [(*place, row.sequence, row.number, row.document_id, 0, at) for row in rows])
         return True
+
+    def _is_defined_so(self, tx: Transaction, counter: Counter) -> bool:
+        """Whether the series of a counter that begins is still defined as it was read; once it counts, only its template changes."""
+        hold(tx, counter.namespace, DEFINING)
+        series = read_series(tx, counter.namespace, counter.key.partition("/")[0])
+        return series.start == counter.start and has_counter(series, counter.key)
 
     def next_independent(
         self, unit: Unit, series_name: str, document: NumberedDocument, app: AppHandle | None = None

@@ -11,7 +11,7 @@ from billhook.domain.parsing import parse
 from billhook.domain.workflow import WorkflowConfig
 from billhook.engine.context import Context
 from billhook.engine.customer_search import EVERYBODY, CustomerFilter, CustomerOrder, conditions, ordering
-from billhook.engine.locks import hold
+from billhook.engine.locks import hold, needed
 from billhook.engine.paging import PAGE_SIZE, read_page
 from billhook.engine.records import CustomerOverride, Page, ResolvedProfile
 from billhook.engine.resolving import resolve, resolved_page
@@ -160,7 +160,8 @@ class OverrideCommands:
         return override
 
     def _is_deleted(self, tx: Transaction, table: sa.Table, kind: str, id: str) -> bool:
-        row = tx.first(sa.select(table.c.deleted_at).where(table.c.id == id, table.c.namespace == self._namespace))
+        mine = sa.and_(table.c.id == id, table.c.namespace == self._namespace)
+        row = tx.first(needed(sa.select(table.c.deleted_at).where(mine)))
         if row is None:
             raise NotFound(kind, id, self._namespace)
         return row.deleted_at is not None

@@ -125,6 +125,12 @@ class Refunds:
 
     def _check(self, unit: Unit, payment: Row) -> None:
         app, id = unit.app(payment["app_id"]), payment["id"]
+        if app.deleted:
+            raise NotAllowed(
+                f"App {app.name} was uninstalled, and gives nothing back any more. Pay it back another way, and say so: "
+                f"billhook invoices refund {id} AMOUNT --paid-elsewhere",
+                "app_deleted",
+            )
         if not app.handle.declaration.can(Capability.REFUND):
             raise Unsupported(
                 f"App {app.name} can't refund: {app.handle.declaration.why_not(Capability.REFUND)}. Pay it back another way, and say so: "

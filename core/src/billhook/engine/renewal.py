@@ -139,7 +139,7 @@ class Renewals:
 
     def _give_up(self, app: AppHandle, old: Credential, reason: str) -> Renewal:
         def hold(tx: Transaction) -> Credential | None:
-            known = self._credentials.load(tx, _id_of(app))
+            known = self._credentials.hold(tx, _id_of(app))
             self._credentials.unlock(tx, _id_of(app), self._owner)
             if known.version != old.version:
                 return known

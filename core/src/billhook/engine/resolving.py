@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from billhook.domain.workflow import WorkflowConfig, with_overrides
+from billhook.engine.locks import needed
 from billhook.engine.paging import read_page
 from billhook.engine.profile_commands import no_default_profile
 from billhook.engine.records import BillingProfile, CustomerOverride, Page, ResolvedProfile
@@ -43,10 +44,12 @@ def resolve(
 ) -> ResolvedProfile:
     """What the customer's next invoice gets: the override's profile or the default one, its workflow as overridden.
 
-    Name the customer by id or by key. Raises NotFound for an unknown customer or where no profile serves it, Deleted
+    Name the customer by id or by key. In a transaction that writes it is not deleted before that one ends. Raises NotFound for an unknown customer or where no profile serves it, Deleted
     for a deleted customer.
     """
     select, customer = (_BY_ID, customer_id) if customer_id is not None else (_BY_KEY, customer_key)
+    if tx.writes:
+        select = needed(select, _customer)
     row = tx.first(select, {"customer_namespace": namespace, "customer": customer})
     if row is None:
         raise NotFound("customer", str(customer), namespace)

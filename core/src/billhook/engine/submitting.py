@@ -25,7 +25,7 @@ from billhook.engine.queries import InvoiceDetails
 from billhook.engine.records import ResolvedProfile
 from billhook.engine.resolving import resolve
 from billhook.engine.unit import Unit
-from billhook.errors import InvalidInput, KeyOfDeleted, KeyReused
+from billhook.errors import InvalidInput, KeyOfDeleted, KeyReused, StaleWrite
 from billhook.store import schema
 
 OWNED_DATES = ("issued_at", "due_at")
@@ -125,7 +125,9 @@ class Submitter:
         """The draft's customer with its profile and merged workflow."""
         key = (draft.customer_id, draft.customer_key)
         if key not in self._resolved:
-            self._resolved[key] = resolve(unit.tx, self._namespace, customer_id=key[0], customer_key=key[1])
+            resolved = resolve(unit.tx, self._namespace, customer_id=key[0], customer_key=key[1])
+            _check_installed(unit, resolved)
+            self._resolved[key] = resolved
         return self._resolved[key]
 
     def content(
@@ -214,6 +216,15 @@ class Submitter:
             at=from_micros(unit.now_micros),
         )
         return self._numbers.next_independent(unit, DRAFT_SERIES, document)
+
+
+def _check_installed(unit: Unit, resolved: ResolvedProfile) -> None:
+    """Raise StaleWrite where an app was uninstalled since the profile was read: another one serves the customer then."""
+    profile = resolved.profile
+    for app_id in dict.fromkeys((profile.tax_app_id, profile.invoicing_app_id, profile.payment_app_id)):
+        app = unit.app_if_loaded(app_id)
+        if app is not None and app.deleted:
+            raise StaleWrite(f"The app {app.name} was uninstalled meanwhile. Nothing was written; submit it again.")
 
 
 def asked_columns(unit: Unit, values: Mapping[str, Any], workflow: WorkflowConfig) -> dict[str, int]:

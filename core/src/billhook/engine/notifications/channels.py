@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from billhook.domain.parsing import parse
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credential, Credentials
-from billhook.engine.locks import hold
+from billhook.engine.locks import Lasting, as_seen, hold, to_end
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
 from billhook.engine.notifications.deliveries import CHANNEL_DELETED, CHANNEL_DISABLED, give_up
 from billhook.engine.notifications.kinds import ListOrder
@@ -158,7 +158,7 @@ class ChannelCommands:
 
     def _delete(self, tx: Transaction, channel_id: str) -> None:
         hold(tx, self._namespace, LOCK)
-        if self._row(tx, channel_id).deleted_at is not None:
+        if self._row(tx, channel_id, to_end).deleted_at is not None:
             return
         rule_id = tx.scalar(
             sa.select(_rule.c.id)
@@ -177,16 +177,16 @@ class ChannelCommands:
         tx.execute(sa.update(_channel).where(_channel.c.id == channel_id).values(deleted_at=now, updated_at=now))
 
     def _alive(self, tx: Transaction, channel_id: str) -> Channel:
-        row = self._row(tx, channel_id)
+        row = self._row(tx, channel_id, to_end)
         if row.deleted_at is not None:
             raise Conflict(
                 f"The notification channel {channel_id} is deleted. Create another one.", "notification_channel_deleted"
             )
         return self._channels(tx, [row])[0]
 
-    def _row(self, tx: Transaction, channel_id: str) -> Any:
+    def _row(self, tx: Transaction, channel_id: str, lasting: Lasting = as_seen) -> Any:
         mine = sa.and_(_channel.c.id == channel_id, _channel.c.namespace == self._namespace)
-        row = tx.first(sa.select(_channel).where(mine))
+        row = tx.first(lasting(sa.select(_channel).where(mine)))
         if row is None:
             raise NotFound("notification channel", channel_id, self._namespace)
         return row

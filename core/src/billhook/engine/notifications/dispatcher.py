@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from billhook.engine.context import Context
+from billhook.engine.locks import to_end
 from billhook.engine.moments import maybe_micros, to_micros
 from billhook.engine.notifications import lanes
 from billhook.engine.notifications.courier import Courier
@@ -324,5 +325,6 @@ def _attempt(sent: Sent, answer: Answer, outcome: Verdict) -> tuple[Any, ...]:
 
 def _disable(tx: Transaction, channel_id: str, reason: str, at: int) -> None:
     values = {"disabled": 1, "disabled_reason": reason, "updated_at": at}
+    tx.first(to_end(sa.select(_channel.c.id).where(_channel.c.id == channel_id)))
     tx.execute(sa.update(_channel).where(_channel.c.id == channel_id, _channel.c.disabled == 0).values(values))
     give_up(tx, channel_id, reason, at)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from billhook.domain.parsing import argument
 from billhook.domain.period import utc
 from billhook.engine.context import Context
+from billhook.engine.locks import needed
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
 from billhook.engine.notifications.deliveries import INSERT_DELIVERY, WAKE_LANE, first_delivery
 from billhook.engine.notifications.kinds import DeliveryState, EventType, ListOrder
@@ -131,12 +132,13 @@ class EventCommands:
         self._context.database.write(act)
 
     def _resendable(self, tx: Transaction, event_id: str, channel_ids: Sequence[str]) -> Sequence[str]:
-        rows = tx.all(
+        channels = (
             sa.select(_channel.c.id, _channel.c.disabled, _channel.c.deleted_at)
             .join(_delivery, _delivery.c.channel_id == _channel.c.id)
             .where(_delivery.c.event_id == event_id)
             .order_by(_channel.c.id)
         )
+        rows = tx.all(needed(channels, _channel))
         closed = {row.id for row in rows if row.disabled or row.deleted_at is not None}
         wanted = list(dict.fromkeys(channel_ids)) or [row.id for row in rows]
         strangers = [id for id in wanted if id not in {row.id for row in rows}]
@@ -207,13 +209,13 @@ def moment_of(row: Any) -> Moment:
 
 
 def _channels_of(tx: Transaction, rule_id: str) -> Sequence[tuple[str, int]]:
-    rows = tx.all(
+    channels = (
         sa.select(_channel.c.id, _channel.c.disabled)
         .join(_subscription, _subscription.c.channel_id == _channel.c.id)
-        .where(_subscription.c.rule_id == rule_id)
+        .where(_subscription.c.rule_id == rule_id, _channel.c.deleted_at.is_(None))
         .order_by(_subscription.c.place)
     )
-    return [(row.id, row.disabled) for row in rows]
+    return [(row.id, row.disabled) for row in tx.all(needed(channels, _channel))]
 
 
 def _deliveries(tx: Transaction, event_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:

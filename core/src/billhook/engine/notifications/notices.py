@@ -14,6 +14,7 @@ from billhook.domain.lifecycle import Hop, Trigger
 from billhook.engine import tables
 from billhook.engine.context import Context
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.locks import needed
 from billhook.engine.moments import from_micros
 from billhook.engine.notifications.deliveries import INSERT_DELIVERY, WAKE_LANE, first_delivery
 from billhook.engine.notifications.kinds import EventType
@@ -36,13 +37,15 @@ INSERT_EVENT = Insert(
     schema.notification_event,
     ("id", "namespace", "rule_id", "type", "document_id", "version", "hop", "link", "created_at"),
 )
-_IN_FORCE = (
+# Until what is told is committed no channel is closed: whoever closes one gives up what is on its way there, and has to see this.
+_IN_FORCE = needed(
     sa.select(_rule.c.namespace, _rule.c.id, _rule.c.type, _channel.c.id, _channel.c.disabled)
     .join(_subscription, _subscription.c.rule_id == _rule.c.id)
     .join(_channel, _channel.c.id == _subscription.c.channel_id)
     .where(_rule.c.namespace.in_(sa.bindparam("namespaces", expanding=True)))
-    .where(_rule.c.disabled == 0, _rule.c.deleted_at.is_(None))
-    .order_by(_rule.c.id, _subscription.c.place)
+    .where(_rule.c.disabled == 0, _rule.c.deleted_at.is_(None), _channel.c.deleted_at.is_(None))
+    .order_by(_rule.c.id, _subscription.c.place),
+    _channel,
 )
 
 Link = Mapping[str, Any]

@@ -1,0 +1,264 @@
+"""Whatever two processes ask for at the same moment, it comes to what one after the other would come to: every pair, at every statement."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+from engine_kit import NOON, Shop, a_provider, bearer, careful_draft, documents, put, repeat
+from meeting_kit import Act, Ids, Meetings, Scene
+from money_kit import collect_payment, refund
+
+from billhook.contract import Batch, CustomerResult, Done, RemovalResult, WebhookEvent, hookimpl
+from billhook.domain.numbering import Series
+from billhook.engine.customer_apps import CustomerAppEntry
+from billhook.testing.postgres import PostgresServer
+
+# What the providers of these scenes do.
+
+
+def sync_customer(self: Any, batch: Batch[Any, Any]) -> Any:
+    known = batch.only.external_id
+    reply = yield put("customer", batch, "customers" if known is None else "changes", recover=(repeat(),))
+    return {item["ref"]: Done(CustomerResult(known or item["id"])) for item in reply.json()["items"]}
+
+
+def credit(self: Any, batch: Batch[Any, Any]) -> Any:
+    reply = yield put("credit", batch, "credits", recover=(repeat(),))
+    return documents(batch, reply)
+
+
+def remove(self: Any, batch: Batch[Any, Any]) -> Any:
+    yield put("remove", batch, "removed", recover=(repeat(),))
+    return {batch.only.id: Done(RemovalResult())}
+
+
+def read_webhook(self: Any, headers: Any, body: bytes, secrets: Any, now: Any) -> Any:
+    return [WebhookEvent(*line.split(":")) for line in body.decode().split()]
+
+
+HOOKS: dict[str, Any] = {
+    "sync_customer": sync_customer,
+    "sync_draft": careful_draft,
+    "credit": credit,
+    "void": remove,
+    "delete": remove,
+    "refund": refund,
+    "read_webhook": read_webhook,
+    "credentials": True,
+    "members": {"authenticate": hookimpl(bearer)},
+}
+CHARGING, INVOICING = a_provider(**HOOKS, collect_payment=collect_payment), a_provider(**HOOKS)
+
+
+# What there is before they meet.
+
+
+def two_of_each(shop: Shop) -> Ids:
+    """An app and a profile that everybody uses, and others that nobody does yet."""
+    spare = shop.an_app(name="Spare")
+    return {
+        "jane": shop.ns.customers.get("jane").id,
+        "app": shop.app.id,
+        "profile": shop.ns.profiles.default().id,
+        "spare": spare.id,
+        "spare_profile": shop.a_profile(spare, name="Spare", is_default=False).id,
+    }
+
+
+def an_invoice(shop: Shop) -> Ids:
+    ids = two_of_each(shop)
+    ids["invoice"] = shop.submit()
+    shop.run()
+    return ids
+
+
+def a_paid_invoice(shop: Shop) -> Ids:
+    ids = an_invoice(shop)
+    (payment,) = shop.get(ids["invoice"]).payments
+    return {**ids, "payment": payment.id}
+
+
+def pending_lines(shop: Shop) -> Ids:
+    ids = two_of_each(shop)
+    kept = shop.ns.pending_lines.add(ids["jane"], "EUR", [LINE, LINE])
+    return {**ids, "line": kept.lines[0].id, "other_line": kept.lines[1].id, "pool": kept.gathering.id}
+
+
+def a_rule(shop: Shop) -> Ids:
+    ids, here = two_of_each(shop), shop.ns.notifications
+    ids["channel"] = here.channels.create("Hook", "https://example.com/hook").id
+    ids["spare_channel"] = here.channels.create("Spare", "https://example.com/spare").id
+    return {**ids, "rule": here.rules.create("invoice.created", "New", [ids["channel"]]).id}
+
+
+# What they ask for.
+
+LINE = {
+    "name": "Later",
+    "quantity": "1",
+    "invoice_at": NOON - timedelta(days=1),
+    "price": {"type": "unit", "amount": "10.00"},
+}
+
+
+def submit(key: str) -> Act:
+    return lambda shop, ids: shop.ns.invoices.submit({**shop.draft(), "key": key})
+
+
+def credit_some(key: str) -> Act:
+    line = {"name": "Back", "quantity": "1", "price": {"type": "unit", "amount": "6"}}
+    note = {"type": "credit_note", "customer_key": "jane", "currency": "EUR", "lines": [line], "key": key}
+    return lambda shop, ids: shop.ns.credit_notes.submit_many([{**note, "credited_invoice_id": ids["invoice"]}])
+
+
+def know(**entry: Any) -> Act:
+    return lambda shop, ids: shop.ns.customer_apps.set(ids["jane"], [CustomerAppEntry(ids["app"], **entry)])
+
+
+def define(name: str, template: str, **changes: Any) -> Act:
+    return lambda shop, ids: shop.ns.numbers.define(Series(name=name, template=template, **changes))
+
+
+def take_the_app_away(shop: Shop, ids: Ids) -> None:
+    """Another profile takes over, and nothing needs the app any more."""
+    shop.ns.profiles.update(ids["spare_profile"], is_default=True)
+    shop.ns.profiles.delete(ids["profile"])
+    shop.ns.apps.uninstall(ids["app"])
+
+
+CUSTOMER: dict[str, Act] = {
+    "rename": lambda shop, ids: shop.ns.customers.update(ids["jane"], name="Jane Smith"),
+    "e-mail": lambda shop, ids: shop.ns.customers.update(ids["jane"], email="jane@smith.example"),
+    "rekey": lambda shop, ids: shop.ns.customers.update(ids["jane"], key="smith"),
+    "another of that key": lambda shop, ids: shop.ns.customers.create("John", key="smith"),
+    "delete customer": lambda shop, ids: shop.ns.customers.delete(ids["jane"]),
+    "erase": lambda shop, ids: shop.ns.erase_customer(ids["jane"]),
+    "pays by": know(payment_method="pm_1"),
+    "known as": know(external_id="cus_9"),
+    "forget": lambda shop, ids: shop.ns.customer_apps.delete(ids["jane"], ids["app"]),
+    "override": lambda shop, ids: shop.ns.overrides.set(ids["jane"], profile_id=ids["spare_profile"]),
+}
+SETTING_UP: dict[str, Act] = {
+    "name app": lambda shop, ids: shop.ns.apps.update(ids["spare"], name="Other"),
+    "describe app": lambda shop, ids: shop.ns.apps.update(ids["spare"], description="Another one"),
+    "disable": lambda shop, ids: shop.ns.apps.disable(ids["spare"]),
+    "new token": lambda shop, ids: shop.ns.apps.set_credentials(ids["spare"], {"token": "new"}),
+    "share": lambda shop, ids: shop.ns.apps.share_credentials(ids["spare"], ids["app"]),
+    "uninstall": lambda shop, ids: shop.ns.apps.uninstall(ids["spare"]),
+    "default": lambda shop, ids: shop.ns.profiles.update(ids["spare_profile"], is_default=True),
+    "new default": lambda shop, ids: shop.a_profile(shop.ns.apps.get(ids["spare"]), name="New"),
+    "delete profile": lambda shop, ids: shop.ns.profiles.delete(ids["spare_profile"]),
+    "override": CUSTOMER["override"],
+    "rotate": lambda shop, ids: shop.engine.rotate_credentials(),
+}
+INVOICE: dict[str, Act] = {
+    "work": lambda shop, ids: shop.engine.run_until_idle(),
+    "approve": lambda shop, ids: shop.ns.invoices.approve(ids["invoice"]),
+    "edit": lambda shop, ids: shop.ns.invoices.update(ids["invoice"], {"description": "better"}),
+    "retry": lambda shop, ids: shop.ns.invoices.retry(ids["invoice"]),
+    "void": lambda shop, ids: shop.ns.invoices.void(ids["invoice"]),
+    "delete": lambda shop, ids: shop.ns.invoices.delete(ids["invoice"]),
+    "pay": lambda shop, ids: shop.ns.invoices.record_payment(ids["invoice"], "4", key="bank"),
+    "paid": lambda shop, ids: shop.ns.invoices.payment_status(ids["invoice"], "paid"),
+    "credit": credit_some("one"),
+    "credit more": credit_some("two"),
+    "annotate": lambda shop, ids: shop.ns.invoices.annotate(ids["invoice"], {"seen": "yes"}),
+    "take the app away": take_the_app_away,
+}
+MONEY: dict[str, Act] = {
+    "refund": lambda shop, ids: shop.ns.refunds.refund(ids["payment"], "6", key="one"),
+    "refund elsewhere": lambda shop, ids: shop.ns.refunds.record(ids["payment"], "6", key="two"),
+    "void": INVOICE["void"],
+    "credit": INVOICE["credit"],
+    "pay": INVOICE["pay"],
+    "delete customer": CUSTOMER["delete customer"],
+}
+LINES: dict[str, Act] = {
+    "add": lambda shop, ids: shop.ns.pending_lines.add(ids["jane"], "EUR", [LINE]),
+    "open a pool": lambda shop, ids: shop.ns.pending_lines.add(ids["jane"], "USD", [LINE]),
+    "remove": lambda shop, ids: shop.ns.pending_lines.remove([ids["other_line"], ids["line"]]),
+    "invoice now": lambda shop, ids: shop.ns.gathering.invoice_now(ids["jane"]),
+    "invoice one": lambda shop, ids: shop.ns.gathering.invoice_now(ids["jane"], line_ids=[ids["line"]]),
+    "collect": lambda shop, ids: shop.ns.gathering.collect_due(),
+    "delete pool": lambda shop, ids: shop.ns.all_invoices.delete(ids["pool"]),
+    "delete customer": CUSTOMER["delete customer"],
+    "take the app away": take_the_app_away,
+}
+TELLING: dict[str, Act] = {
+    "name channel": lambda shop, ids: shop.ns.notifications.channels.update(ids["channel"], name="Other"),
+    "switch off": lambda shop, ids: shop.ns.notifications.channels.update(ids["channel"], disabled=True),
+    "delete spare": lambda shop, ids: shop.ns.notifications.channels.delete(ids["spare_channel"]),
+    "new rule": lambda shop, ids: shop.ns.notifications.rules.create("invoice.created", "Two", [ids["spare_channel"]]),
+    "move": lambda shop, ids: shop.ns.notifications.rules.update(ids["rule"], channel_ids=[ids["spare_channel"]]),
+    "name rule": lambda shop, ids: shop.ns.notifications.rules.update(ids["rule"], name="Other"),
+    "delete rule": lambda shop, ids: shop.ns.notifications.rules.delete(ids["rule"]),
+    "submit": submit("one"),
+}
+NUMBERS: dict[str, Act] = {
+    "work": INVOICE["work"],
+    "begin at 100": define("invoice", "X-{sequence}", start=100),
+    "new template": define("invoice", "Y-{sequence}"),
+    "new series": define("eu", "EU-{sequence}"),
+    "same template": define("eu2", "EU-{sequence}"),
+    "submit": submit("one"),
+}
+SUBMITTING: dict[str, Act] = {
+    "submit": submit("one"),
+    "submit it too": submit("one"),
+    "submit another": submit("two"),
+    "work": INVOICE["work"],
+    "take the app away": take_the_app_away,
+    "new token": lambda shop, ids: shop.ns.apps.set_credentials(ids["app"], {"token": "new"}),
+}
+
+SCENES = {
+    scene.name: scene
+    for scene in (
+        Scene("customers", CHARGING, two_of_each, CUSTOMER),
+        Scene("setting up", CHARGING, two_of_each, SETTING_UP),
+        Scene("submitting", CHARGING, two_of_each, {**SUBMITTING, **CUSTOMER}),
+        Scene("drafts", INVOICING, an_invoice, INVOICE, {"auto_advance": False}),
+        Scene("issued", INVOICING, an_invoice, INVOICE),
+        Scene("money", CHARGING, a_paid_invoice, MONEY),
+        Scene("pending lines", CHARGING, pending_lines, LINES),
+        Scene("telling", CHARGING, a_rule, TELLING),
+        Scene("numbers", CHARGING, two_of_each, NUMBERS),
+    )
+}
+EVERY_PAIR = [(scene, *pair) for scene in SCENES.values() for pair in product(scene.acts, repeat=2)]
+EVERYDAY = (
+    ("customers", "rename", "e-mail"),
+    ("customers", "e-mail", "delete customer"),
+    ("customers", "delete customer", "erase"),
+    ("customers", "override", "delete customer"),
+    ("setting up", "name app", "disable"),
+    ("setting up", "describe app", "uninstall"),
+    ("setting up", "default", "new default"),
+    ("submitting", "submit", "delete customer"),
+    ("submitting", "submit", "take the app away"),
+    ("money", "refund", "refund elsewhere"),
+    ("issued", "void", "credit"),
+)
+
+
+@pytest.fixture(scope="module")
+def meetings(postgres_server: PostgresServer, database_template: str) -> Meetings:
+    return Meetings(postgres_server, database_template)
+
+
+@pytest.mark.parametrize("scene, first, second", EVERYDAY)
+def test_two_who_meet_come_to_what_one_after_the_other_comes_to(
+    meetings: Meetings, scene: str, first: str, second: str
+):
+    assert meetings.strange(SCENES[scene], first, second) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scene, first, second", EVERY_PAIR, ids=str)
+def test_whoever_meets_comes_to_what_one_after_the_other_comes_to(
+    meetings: Meetings, scene: Scene, first: str, second: str
+):
+    assert meetings.strange(scene, first, second) == []
