@@ -170,11 +170,13 @@ INVOICE: dict[str, Act] = {
 }
 MONEY: dict[str, Act] = {
     "refund": lambda shop, ids: shop.ns.refunds.refund(ids["payment"], "6", key="one"),
+    "refund it too": lambda shop, ids: shop.ns.refunds.refund(ids["payment"], "6", key="one"),
     "refund elsewhere": lambda shop, ids: shop.ns.refunds.record(ids["payment"], "6", key="two"),
     "void": INVOICE["void"],
     "credit": INVOICE["credit"],
     "pay": INVOICE["pay"],
     "delete customer": CUSTOMER["delete customer"],
+    "take the app away": take_the_app_away,
 }
 LINES: dict[str, Act] = {
     "add": lambda shop, ids: shop.ns.pending_lines.add(ids["jane"], "EUR", [LINE]),
@@ -199,6 +201,7 @@ TELLING: dict[str, Act] = {
 }
 NUMBERS: dict[str, Act] = {
     "work": INVOICE["work"],
+    "approve": INVOICE["approve"],
     "begin at 100": define("invoice", "X-{sequence}", start=100),
     "new template": define("invoice", "Y-{sequence}"),
     "new series": define("eu", "EU-{sequence}"),
@@ -225,7 +228,7 @@ SCENES = {
         Scene("money", CHARGING, a_paid_invoice, MONEY),
         Scene("pending lines", CHARGING, pending_lines, LINES),
         Scene("telling", CHARGING, a_rule, TELLING),
-        Scene("numbers", CHARGING, two_of_each, NUMBERS),
+        Scene("numbers", INVOICING, an_invoice, NUMBERS, {"auto_advance": False}),
     )
 }
 EVERY_PAIR = [(scene, *pair) for scene in SCENES.values() for pair in product(scene.acts, repeat=2)]
@@ -240,7 +243,11 @@ EVERYDAY = (
     ("submitting", "submit", "delete customer"),
     ("submitting", "submit", "take the app away"),
     ("money", "refund", "refund elsewhere"),
+    ("money", "refund", "refund it too"),
+    ("money", "refund", "take the app away"),
     ("issued", "void", "credit"),
+    ("telling", "submit", "switch off"),
+    ("numbers", "approve", "begin at 100"),
 )
 
 

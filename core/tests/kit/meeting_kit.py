@@ -37,7 +37,7 @@ Act = Callable[[Shop, Ids], Any]
 
 PATIENCE_SECONDS = 20
 REST_SECONDS = 600
-COMMIT = "COMMIT"
+COMMIT, RAW = "COMMIT", "raw:"
 AGAIN = "changes"
 """What is told once more to whoever knows it already."""
 TURN = "a turn"
@@ -52,13 +52,17 @@ _NUMBERED = re.compile(r"\b(DRAFT|GATHER|[a-z]+)-[\w-]*\d\b")
 
 @dataclass(frozen=True)
 class Scene:
-    """A shop with something in it, and what two processes may want of it at the same moment."""
+    """A shop with something in it, and what two processes may want of it at the same moment.
+
+    What commits ``in_steps`` may well have another between two of them; only what must always hold is looked at then.
+    """
 
     name: str
     provider: Any
     prepare: Callable[[Shop], Ids]
     acts: Mapping[str, Act]
     workflow: Mapping[str, Any] | None = None
+    in_steps: frozenset[str] = frozenset({"work", "erase"})
 
     def __str__(self) -> str:
         return self.name
@@ -70,6 +74,11 @@ class Ending(NamedTuple):
     told: tuple[str, str]
     left: Counter[str]
     problems: tuple[str, ...]
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether somebody was told what only the engine should ever see."""
+        return any(each.startswith(RAW) for each in self.told)
 
 
 class Statements:
@@ -134,9 +143,11 @@ class Meetings:
         one, asked, _ = self._in_order(scene, first, second)
         other, theirs, _ = self._in_order(scene, second, first)
         allowed = (one, Ending((other.told[1], other.told[0]), other.left, other.problems))
+        in_steps = not scene.in_steps.isdisjoint({first, second})
         found = []
         for place, ending in self._met(scene, first, second, asked, written(theirs)):
-            if ending.problems or all(ending[:2] != each[:2] for each in allowed):
+            is_known = any(ending[:2] == each[:2] for each in allowed) or (in_steps and not ending.is_raw)
+            if ending.problems or not is_known:
                 found.append(f"{first}, before {_shown(asked, place)}, {second}: {_told(ending, allowed)}")
         return found
 
@@ -170,7 +181,7 @@ class Meetings:
             statements.at, statements.act = place, meanwhile
             own = self._does(scene, first, ours)
             other.join(PATIENCE_SECONDS)
-            return self._ending(scene, ours, (own, told[0] if told else "never ended")), stood_in_line
+            return self._ending(scene, ours, (own, told[0] if told else f"{RAW} it never ended")), stood_in_line
 
     def _in_order(self, scene: Scene, first: str, second: str) -> tuple[Ending, list[str], list[str]]:
         key = (scene.name, first, second)
@@ -187,9 +198,9 @@ class Meetings:
             scene.acts[act](shop, self._prepared[scene.name].ids)
         except BillhookError as refusal:
             is_own = type(refusal) is not BillhookError and not isinstance(refusal, StaleWrite)
-            return f"{type(refusal).__name__} {refusal.code}" if is_own else f"raw: {refusal}"
+            return f"{type(refusal).__name__} {refusal.code}" if is_own else f"{RAW} {refusal}"
         except Exception as error:  # noqa: BLE001 - whatever it is, a caller would see it
-            return f"raw: {error!r}"
+            return f"{RAW} {error!r}"
         return "done"
 
     # Shops.

@@ -90,17 +90,20 @@ class Refunds:
     def _give_back(self, wanted: _Wanted, tx: Transaction) -> str:
         unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
         payment = unit.get_record("payment", wanted.payment_id, self._namespace)
+        # Read before the key is looked for, so that whoever was first with the key is not taken for somebody else.
+        refunds = payments.refunds_of(unit, payment)
         existing = self._existing(tx, wanted.notes.key)
         if existing is not None:
             return _same(existing, wanted)
+        left = Decimal(payment["amount_received"]) - payments.spoken_for(refunds)
         way = self._record if wanted.origin is RefundOrigin.RECORDED else self._ask
-        refund = way(unit, payment, wanted)
+        refund = way(unit, payment, left, wanted)
         unit.flush()
         return str(refund["id"])
 
-    def _ask(self, unit: Unit, payment: Row, wanted: _Wanted) -> Row:
+    def _ask(self, unit: Unit, payment: Row, left: Decimal, wanted: _Wanted) -> Row:
         self._check(unit, payment)
-        refund = _opened(unit, payment, wanted, "/amount_to_refund")
+        refund = _opened(unit, payment, left, wanted, "/amount_to_refund")
         row = unit.invoice(payment["invoice_id"])
         unit.record(row, "refund.requested", note=wanted.notes.reason)
         work = WorkRow(refund["id"], Capability.REFUND, payment["app_id"], row.id, version=row.values["version"])
@@ -109,13 +112,13 @@ class Refunds:
         )
         return refund
 
-    def _record(self, unit: Unit, payment: Row, wanted: _Wanted) -> Row:
+    def _record(self, unit: Unit, payment: Row, left: Decimal, wanted: _Wanted) -> Row:
         if payment["state"] != "succeeded":
             raise NotAllowed(
                 f"Payment {payment['id']} is {payment['state']}; only money that was received can be paid back.",
                 "refund_not_available",
             )
-        refund = _opened(unit, payment, wanted, "/amount_paid_back")
+        refund = _opened(unit, payment, left, wanted, "/amount_paid_back")
         row = unit.invoice(payment["invoice_id"])
         payments.take_refund(unit, row, refund, RefundResult(RefundStatus.SUCCEEDED, wanted.amount))
         unit.record(row, "refund.recorded", note=wanted.notes.reason)
@@ -155,10 +158,9 @@ class Refunds:
         return tx.first(sa.select(refund).where(refund.c.namespace == self._namespace, refund.c.client_key == key))
 
 
-def _opened(unit: Unit, payment: Row, wanted: _Wanted, path: str) -> Row:
+def _opened(unit: Unit, payment: Row, left: Decimal, wanted: _Wanted, path: str) -> Row:
     """A new refund. Raises InvalidInput for more than is left of the payment."""
     to_minor(wanted.amount, payment["currency"])
-    left = Decimal(payment["amount_received"]) - payments.spoken_for(payments.refunds_of(unit, payment))
     if not 0 < wanted.amount <= left:
         raise InvalidInput(
             "refund_too_large", f"{plain(wanted.amount)} can't be refunded: {plain(left)} of the payment is left.", path
