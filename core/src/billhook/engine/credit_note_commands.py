@@ -28,7 +28,7 @@ from billhook.engine.submitting import DRAFT_SERIES, Submitter, draft_hash, refu
 from billhook.engine.unit import Unit
 from billhook.engine.validating import OWN, findings_of_credit_note
 from billhook.engine.work import Lane, WorkRow
-from billhook.errors import InvalidInput, KeyReused, NotAllowed, Unsupported
+from billhook.errors import Conflict, InvalidInput, KeyReused, NotAllowed, Unsupported
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -234,7 +234,7 @@ class CreditNotes:
     def _issue(self, unit: Unit, record: Row) -> None:
         app = unit.app(record["app_id"])
         if app.deleted:
-            raise NotAllowed(
+            raise Conflict(
                 f"App {app.name} was uninstalled, and issues nothing any more. Credit invoice {record['invoice_id']} there by hand, or "
                 "leave out credited_invoice_id to have the credit note issued by the app that serves the customer now.",
                 "app_deleted",

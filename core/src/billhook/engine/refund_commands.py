@@ -22,7 +22,7 @@ from billhook.engine.queries import RefundView, refund_view
 from billhook.engine.settle import Settler
 from billhook.engine.unit import Unit
 from billhook.engine.work import Lane, WorkRow
-from billhook.errors import InvalidInput, KeyReused, NotAllowed, Unsupported
+from billhook.errors import Conflict, InvalidInput, KeyReused, NotAllowed, Unsupported
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -129,7 +129,7 @@ class Refunds:
     def _check(self, unit: Unit, payment: Row) -> None:
         app, id = unit.app(payment["app_id"]), payment["id"]
         if app.deleted:
-            raise NotAllowed(
+            raise Conflict(
                 f"App {app.name} was uninstalled, and gives nothing back any more. Pay it back another way, and say so: "
                 f"billhook invoices refund {id} AMOUNT --paid-elsewhere",
                 "app_deleted",
