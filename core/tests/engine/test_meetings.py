@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -9,11 +10,21 @@ from typing import Any
 import pytest
 from engine_kit import NOON, Shop, a_provider, bearer, careful_draft, documents, put, repeat
 from meeting_kit import Act, Ids, Meetings, Scene
-from money_kit import collect_payment, refund
+from money_kit import an_undecided_payment, collect_payment, refund
 
-from billhook.contract import Batch, CustomerResult, Done, RemovalResult, WebhookEvent, hookimpl
+from billhook.contract import (
+    Batch,
+    CustomerResult,
+    Done,
+    PaymentResult,
+    PaymentStatus,
+    RemovalResult,
+    WebhookEvent,
+    hookimpl,
+)
 from billhook.domain.numbering import Series
 from billhook.engine.customer_apps import CustomerAppEntry
+from billhook.store import schema
 from billhook.testing.postgres import PostgresServer
 
 # What the providers of these scenes do.
@@ -35,6 +46,11 @@ def remove(self: Any, batch: Batch[Any, Any]) -> Any:
     return {batch.only.id: Done(RemovalResult())}
 
 
+def finds_it_paid(self: Any, batch: Batch[Any, Any]) -> Any:
+    yield put("check", batch, "checks", safe=True, key=None)
+    return {batch.only.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount, "pay-1"))}
+
+
 def read_webhook(self: Any, headers: Any, body: bytes, secrets: Any, now: Any) -> Any:
     return [WebhookEvent(*line.split(":")) for line in body.decode().split()]
 
@@ -51,6 +67,7 @@ HOOKS: dict[str, Any] = {
     "members": {"authenticate": hookimpl(bearer)},
 }
 CHARGING, INVOICING = a_provider(**HOOKS, collect_payment=collect_payment), a_provider(**HOOKS)
+TELLING_LATER = a_provider(**HOOKS, collect_payment=an_undecided_payment, check_payment=finds_it_paid)
 
 
 # What there is before they meet.
@@ -73,6 +90,10 @@ def an_invoice(shop: Shop) -> Ids:
     ids["invoice"] = shop.submit()
     shop.run()
     return ids
+
+
+def a_new_invoice(shop: Shop) -> Ids:
+    return {**two_of_each(shop), "invoice": shop.submit()}
 
 
 def a_paid_invoice(shop: Shop) -> Ids:
@@ -127,6 +148,10 @@ def take_the_app_away(shop: Shop, ids: Ids) -> None:
     shop.ns.profiles.update(ids["spare_profile"], is_default=True)
     shop.ns.profiles.delete(ids["profile"])
     shop.ns.apps.uninstall(ids["app"])
+
+
+def hear(event: str) -> Act:
+    return lambda shop, ids: shop.engine.receive_webhook(ids["app"], {}, event.encode())
 
 
 CUSTOMER: dict[str, Act] = {
@@ -217,6 +242,31 @@ SUBMITTING: dict[str, Act] = {
     "new token": lambda shop, ids: shop.ns.apps.set_credentials(ids["app"], {"token": "new"}),
 }
 
+BRINGING = {"work": INVOICE["work"], **{name: CUSTOMER[name] for name in ("rename", "pays by", "known as", "forget")}}
+HEARING = {"work": INVOICE["work"], "it was paid": hear("e1:payment:pay-1:paid"), "pay": INVOICE["pay"]}
+
+
+# What must hold in the end, whatever a worker was doing.
+
+
+def what_was_said_of_jane_stays(shop: Shop, ids: Ids, done: set[str]) -> Iterator[str]:
+    links = shop.rows(schema.customer_link, customer_id=ids["jane"], app_id=ids["app"])
+    link = links[0] if links else dict.fromkeys(("payment_method", "external_id", "synced_revision"))
+    wanted = {"pays by": ("payment_method", "pm_1"), "known as": ("external_id", "cus_9")}
+    wanted["rename"] = ("synced_revision", 2)
+    for name, (column, value) in wanted.items():
+        if name in done and link[column] != value:
+            yield f"after {name}, {column} is {link[column]!r}"
+    made = [id for reference, id in shop.books.documents if reference == ids["jane"] and id.startswith("customers")]
+    if len(made) > 1 and "forget" not in done:
+        yield f"the customer was made as {made}"
+
+
+def what_was_heard_was_looked_at(shop: Shop, ids: Ids, done: set[str]) -> Iterator[str]:
+    if "it was paid" in done and shop.status(ids["invoice"]) != "paid":
+        yield f"the invoice is {shop.status(ids['invoice'])}, although its payment was told of"
+
+
 SCENES = {
     scene.name: scene
     for scene in (
@@ -228,6 +278,8 @@ SCENES = {
         Scene("money", CHARGING, a_paid_invoice, MONEY),
         Scene("pending lines", CHARGING, pending_lines, LINES),
         Scene("telling", CHARGING, a_rule, TELLING),
+        Scene("bringing", CHARGING, a_new_invoice, BRINGING, rule=what_was_said_of_jane_stays),
+        Scene("hearing", TELLING_LATER, a_new_invoice, HEARING, rule=what_was_heard_was_looked_at),
         Scene("numbers", INVOICING, an_invoice, NUMBERS, {"auto_advance": False}),
     )
 }
@@ -247,6 +299,10 @@ EVERYDAY = (
     ("money", "refund", "take the app away"),
     ("issued", "void", "credit"),
     ("telling", "submit", "switch off"),
+    ("bringing", "work", "rename"),
+    ("bringing", "work", "pays by"),
+    ("bringing", "work", "known as"),
+    ("hearing", "work", "it was paid"),
     ("numbers", "approve", "begin at 100"),
 )
 

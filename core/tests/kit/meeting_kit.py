@@ -34,10 +34,12 @@ from billhook.testing.postgres import PostgresServer, database_name
 
 Ids = dict[str, str]
 Act = Callable[[Shop, Ids], Any]
+Rule = Callable[[Shop, Ids, set[str]], Iterator[str]]
+"""Sentences that say what is wrong in the end, where these acts were done and not refused."""
 
 PATIENCE_SECONDS = 20
 REST_SECONDS = 600
-COMMIT, RAW = "COMMIT", "raw:"
+COMMIT, DONE, RAW = "COMMIT", "done", "raw:"
 AGAIN = "changes"
 """What is told once more to whoever knows it already."""
 TURN = "a turn"
@@ -54,7 +56,7 @@ _NUMBERED = re.compile(r"\b(DRAFT|GATHER|[a-z]+)-[\w-]*\d\b")
 class Scene:
     """A shop with something in it, and what two processes may want of it at the same moment.
 
-    What commits ``in_steps`` may well have another between two of them; only what must always hold is looked at then.
+    What commits ``in_steps`` may well have another between two of them: only what must always hold is looked at then, and the scene's own rule.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Scene:
     acts: Mapping[str, Act]
     workflow: Mapping[str, Any] | None = None
     in_steps: frozenset[str] = frozenset({"work", "erase"})
+    rule: Rule = lambda _shop, _ids, _done: iter(())
 
     def __str__(self) -> str:
         return self.name
@@ -181,7 +184,8 @@ class Meetings:
             statements.at, statements.act = place, meanwhile
             own = self._does(scene, first, ours)
             other.join(PATIENCE_SECONDS)
-            return self._ending(scene, ours, (own, told[0] if told else f"{RAW} it never ended")), stood_in_line
+            ending = self._ending(scene, ours, (first, second), (own, told[0] if told else f"{RAW} it never ended"))
+            return ending, stood_in_line
 
     def _in_order(self, scene: Scene, first: str, second: str) -> tuple[Ending, list[str], list[str]]:
         key = (scene.name, first, second)
@@ -190,7 +194,7 @@ class Meetings:
                 own = self._does(scene, first, ours)
                 asked = list(statements.asked)
                 told = (own, self._does(scene, second, theirs))
-                self._one_by_one[key] = (self._ending(scene, ours, told), asked, [])
+                self._one_by_one[key] = (self._ending(scene, ours, (first, second), told), asked, [])
         return self._one_by_one[key]
 
     def _does(self, scene: Scene, act: str, shop: Shop) -> str:
@@ -201,7 +205,7 @@ class Meetings:
             return f"{type(refusal).__name__} {refusal.code}" if is_own else f"{RAW} {refusal}"
         except Exception as error:  # noqa: BLE001 - whatever it is, a caller would see it
             return f"{RAW} {error!r}"
-        return "done"
+        return DONE
 
     # Shops.
 
@@ -234,14 +238,15 @@ class Meetings:
             self._prepared[scene.name] = _Prepared(database_name(url), ids, shop.clock.now(), shop.books, known)
         return self._prepared[scene.name]
 
-    def _ending(self, scene: Scene, shop: Shop, told: tuple[str, str]) -> Ending:
+    def _ending(self, scene: Scene, shop: Shop, acts: tuple[str, str], told: tuple[str, str]) -> Ending:
         shop.run_for(REST_SECONDS)
-        known = self._prepared[scene.name].known
+        prepared = self._prepared[scene.name]
+        done = {act for act, each in zip(acts, told, strict=True) if each == DONE}
         made = [f"books {reference} {id}" for reference, id in shop.books.documents if not id.startswith(AGAIN)]
         rows = [*_everything(shop), *made]
-        named = (_ULID.sub(lambda found: found[0] if found[0] in known else "NEW", row) for row in rows)
+        named = (_ULID.sub(lambda found: found[0] if found[0] in prepared.known else "NEW", row) for row in rows)
         left = Counter(_NUMBERED.sub(r"\1-#", row) for row in named)
-        return Ending(told, left, tuple(problems_of(shop.engine)))
+        return Ending(told, left, (*problems_of(shop.engine), *scene.rule(shop, prepared.ids, done)))
 
 
 def _copied(books: Books) -> Books:

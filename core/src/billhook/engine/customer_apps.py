@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.domain.parsing import parse
+from billhook.engine import tables
 from billhook.engine.apps import app_not_found
 from billhook.engine.context import Context
-from billhook.engine.locks import hold
+from billhook.engine.locks import hold, of_customer
 from billhook.engine.override_commands import OverrideCommands
 from billhook.engine.records import UNCHANGED, App, CustomerApp, ResolvedProfile, Unchanged
 from billhook.engine.resolving import resolve
@@ -128,6 +129,7 @@ class CustomerAppCommands:
         checked = parse(CustomerApp, {"customer_id": customer_id, "app_id": entry.app_id, **before, **changes})
         if checked.external_id != link["external_id"]:
             self._refuse_while_under_way(unit.tx, customer_id, entry.app_id)
+            self._prepare_again(unit, customer_id, entry.app_id)
             link["synced_revision"] = None
             link["leftovers"], link["failure"] = {}, None
         link["external_id"] = checked.external_id
@@ -139,10 +141,13 @@ class CustomerAppCommands:
         self._hold(tx, customer_id)
         self._check_app(tx, app_id)
         self._refuse_while_under_way(tx, customer_id, app_id)
+        unit = Unit(self._context, tx)
+        self._prepare_again(unit, customer_id, app_id)
+        unit.flush()
         tx.execute(sa.delete(_link).where(_link.c.customer_id == customer_id, _link.c.app_id == app_id))
 
     def _hold(self, tx: Transaction, customer_id: str) -> None:
-        hold(tx, self._namespace, f"customer/{customer_id}")
+        hold(tx, self._namespace, of_customer(customer_id))
         self._check_customer(tx, customer_id)
 
     def _check_customer(self, tx: Transaction, customer_id: str) -> None:
@@ -157,6 +162,12 @@ class CustomerAppCommands:
         installed = sa.and_(_app.c.id == app_id, _app.c.namespace == self._namespace, _app.c.deleted_at.is_(None))
         if tx.scalar(sa.select(_app.c.id).where(installed)) is None:
             raise app_not_found(tx, app_id, self._namespace)
+
+    def _prepare_again(self, unit: Unit, customer_id: str, app_id: str) -> None:
+        """Who is about to bring the customer there looks again under which id it is known."""
+        for work in tables.read_item_work(unit.tx, customer_id):
+            if (work.operation, work.app_id) == (Capability.SYNC_CUSTOMER, app_id) and not work.is_claimed:
+                unit.work.prepare_again(work)
 
     def _refuse_while_under_way(self, tx: Transaction, customer_id: str, app_id: str) -> None:
         here = sa.and_(_work.c.item_id == customer_id, _work.c.app_id == app_id)

@@ -19,7 +19,7 @@ from billhook.engine.customer_search import (
     ordering,
     remember_words,
 )
-from billhook.engine.locks import Lasting, as_seen, hold, to_change, to_end
+from billhook.engine.locks import Lasting, as_seen, hold, of_customer, to_change, to_end
 from billhook.engine.open_documents import needs_customer
 from billhook.engine.paging import PAGE_SIZE, read_page
 from billhook.engine.profile_commands import NO_METADATA
@@ -149,7 +149,7 @@ class CustomerCommands:
         return customer
 
     def _update(self, unit: Unit, id_or_key: str, changes: dict[str, Any]) -> Customer:
-        before = self._read(unit.tx, id_or_key, to_change)
+        before = self._hold(unit.tx, id_or_key, to_change)
         if before.deleted_at is not None:
             raise Deleted(f"The customer {before.id} is deleted. Create another one.", "customer_deleted")
         changed = _changed(before, changes)
@@ -164,9 +164,7 @@ class CustomerCommands:
         return changed
 
     def _delete(self, unit: Unit, id_or_key: str) -> None:
-        customer_id = self._read(unit.tx, id_or_key).id
-        hold(unit.tx, self._namespace, f"customer/{customer_id}")
-        customer = self._read(unit.tx, customer_id, to_end)
+        customer = self._hold(unit.tx, id_or_key, to_end)
         if customer.deleted_at is not None:
             return
         needing = needs_customer(unit.tx, self._namespace, customer.id)
@@ -208,6 +206,12 @@ class CustomerCommands:
                 f"The customer key {customer.key!r} already belongs to {other_id}. Use that customer, or another key.",
                 "customer_key_taken",
             )
+
+    def _hold(self, tx: Transaction, id_or_key: str, lasting: Lasting) -> Customer:
+        """The customer as it is once nobody else changes it, or what its apps know of it."""
+        customer_id = self._read(tx, id_or_key).id
+        hold(tx, self._namespace, of_customer(customer_id))
+        return self._read(tx, customer_id, lasting)
 
     def _read(self, tx: Transaction, id_or_key: str, lasting: Lasting = as_seen) -> Customer:
         mine = lasting(sa.select(_customer).where(_customer.c.namespace == self._namespace))

@@ -16,7 +16,7 @@ from billhook.engine.annotations import forget_annotations
 from billhook.engine.context import Context
 from billhook.engine.customer_search import forget_words
 from billhook.engine.freeze import FrozenBatch
-from billhook.engine.locks import hold, to_end
+from billhook.engine.locks import hold, of_customer, to_end
 from billhook.engine.open_documents import needs_customer
 from billhook.engine.prune import drop_bodies, drop_frozen
 from billhook.engine.scrub import MARKER, Scrub, scrub_mappings, scrub_texts
@@ -168,7 +168,7 @@ class Eraser:
 
 def _require_idle(tx: Transaction, namespace: str, customer_id: str) -> Any:
     """The customer's row, once nothing open needs it and nothing is being done for it."""
-    hold(tx, namespace, f"customer/{customer_id}")
+    hold(tx, namespace, of_customer(customer_id))
     _wait_no_more(tx, customer_id)
     mine = sa.and_(_customer.c.namespace == namespace, _customer.c.id == customer_id)
     row = tx.first(to_end(sa.select(_customer).where(mine)))

@@ -5,10 +5,11 @@ A row that was merely read may be another one by the next statement. SQLite need
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from billhook.store.transaction import Transaction
 
@@ -20,9 +21,20 @@ Lasting = Callable[[sa.Select[Any]], sa.Select[Any]]
 
 def hold(tx: Transaction, namespace: str, subject: str) -> None:
     """Nobody else holds that subject of the namespace until this transaction ends."""
-    if tx.connection.dialect.name == "postgresql":
-        key = sa.func.hashtextextended(f"billhook/{subject}/{namespace}", 0)
-        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+    hold_each(tx, [namespace], subject)
+
+
+def hold_each(tx: Transaction, namespaces: Iterable[str], subject: str) -> None:
+    """As ``hold``, for several namespaces in one question."""
+    names = [f"billhook/{subject}/{namespace}" for namespace in sorted(set(namespaces))]
+    if names and tx.connection.dialect.name == "postgresql":
+        name = sa.func.unnest(sa.cast(names, ARRAY(sa.Text))).column_valued("name")
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
+
+
+def of_customer(customer_id: str) -> str:
+    """The subject to hold for what is known of a customer: by us, and by its apps."""
+    return f"customer/{customer_id}"
 
 
 def in_turn(namespace: str, subject: str, job: Callable[[Transaction], T]) -> Callable[[Transaction], T]:

@@ -13,7 +13,7 @@ from billhook.domain.invoice import LineDraft
 from billhook.domain.parsing import parse
 from billhook.engine.collection import check_pending_lines
 from billhook.engine.context import Context
-from billhook.engine.locks import hold
+from billhook.engine.locks import hold, of_customer
 from billhook.engine.moments import to_micros
 from billhook.engine.numbers import NumberedDocument, Numbers
 from billhook.engine.paging import PAGE_SIZE, read_page
@@ -69,7 +69,7 @@ class PendingLineCommands:
 
     def _add(self, unit: Unit, customer_id: str, currency: str, lines: Sequence[LineDraft]) -> Gathered:
         # Nobody makes the same pool, or deletes the customer, meanwhile.
-        hold(unit.tx, self._namespace, f"customer/{customer_id}")
+        hold(unit.tx, self._namespace, of_customer(customer_id))
         resolved = resolve(unit.tx, self._namespace, customer_id=customer_id)
         gathering = self._find_gathering(unit.tx, customer_id, currency) or self._new_gathering(
             unit, resolved, currency

@@ -11,7 +11,7 @@ from billhook.contract.outcomes import Pending, Rejected
 from billhook.contract.results import CustomerResult
 from billhook.domain.issue import ValidationIssue
 from billhook.engine.settled import Settled
-from billhook.engine.unit import Unit
+from billhook.engine.unit import Row, Unit
 from billhook.engine.work import READY, until_customer
 from billhook.store import schema
 
@@ -29,7 +29,7 @@ class CustomerOutcomes:
 
     def done(self, unit: Unit, settled: Settled, result: CustomerResult) -> None:
         """The customer stands at the provider; whatever waited for it goes on."""
-        link = unit.customer_link(settled.work.item_id, settled.app.id)
+        link = _link(unit, settled)
         link |= {
             "synced_revision": settled.item.revision,
             "external_id": result.external_id,
@@ -46,7 +46,7 @@ class CustomerOutcomes:
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The customer waits at the provider; so does everything that needs it."""
-        link = unit.customer_link(settled.work.item_id, settled.app.id)
+        link = _link(unit, settled)
         link["external_id"] = outcome.external_id or link["external_id"]
         unit.save_customer_link(link)
 
@@ -54,7 +54,7 @@ class CustomerOutcomes:
         self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
     ) -> None:
         """The provider refuses the customer; every invoice that waits for it stops, and says why."""
-        link = unit.customer_link(settled.work.item_id, settled.app.id)
+        link = _link(unit, settled)
         link["failure"] = [issue.model_dump(mode="json") for issue in issues]
         link["external_id"] = external_id or link["external_id"]
         link["leftovers"] = {**link["leftovers"], **settled.leftovers}
@@ -68,9 +68,13 @@ class CustomerOutcomes:
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held, and so is everything that needs the customer."""
-        link = unit.customer_link(settled.work.item_id, settled.app.id)
+        link = _link(unit, settled)
         link["leftovers"] = {**link["leftovers"], **settled.leftovers}
         unit.save_customer_link(link)
+
+
+def _link(unit: Unit, settled: Settled) -> Row:
+    return unit.customer_link_to_change(settled.app.namespace, settled.work.item_id, settled.app.id)
 
 
 def customer_revision(unit: Unit, customer_id: str) -> int:

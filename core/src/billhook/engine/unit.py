@@ -19,6 +19,7 @@ from billhook.engine.confirmation_changes import ConfirmationChanges
 from billhook.engine.context import Context
 from billhook.engine.invoice_row import COLUMNS, MUTABLE, InvoiceRow
 from billhook.engine.issue_changes import IssueChanges
+from billhook.engine.locks import hold, of_customer
 from billhook.engine.moments import to_micros
 from billhook.engine.notifications.notices import Notices
 from billhook.engine.work import Lane
@@ -228,6 +229,13 @@ class Unit:
         """How an app knows a customer; empty when it does not."""
         self.load_customer_links([customer_id], app_id)
         return self.customer_links[customer_id, app_id]
+
+    def customer_link_to_change(self, namespace: str, customer_id: str, app_id: str) -> Row:
+        """As ``customer_link``, as it is now; nobody else changes it until this transaction ends."""
+        hold(self.tx, namespace, of_customer(customer_id))
+        if (customer_id, app_id) not in self._dirty_customer_links:
+            self.customer_links.pop((customer_id, app_id), None)
+        return self.customer_link(customer_id, app_id)
 
     def load_customer_links(self, customer_ids: Iterable[str], app_id: str) -> None:
         """Read how an app knows these customers."""

@@ -16,6 +16,7 @@ from billhook.engine.apps import AppHandle
 from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
+from billhook.engine.locks import hold, hold_each
 from billhook.engine.moments import to_micros
 from billhook.engine.telling import told, told_text
 from billhook.engine.unit import Unit
@@ -29,6 +30,8 @@ _inbox, _link = schema.inbox, schema.document_link
 
 LONGEST_NAME = 255
 """How long an id or a name may be that comes with a webhook."""
+INBOX = "inbox"
+"""An event that names something is kept, or what it names becomes known, while nobody does the other: each finds the other's."""
 UNMATCHED, MEANWHILE, WORKED = "unmatched", "meanwhile", "worked"
 """Nobody knows yet what it names; it came while that was being looked at; it led to a look."""
 
@@ -94,6 +97,7 @@ class Webhooks:
         return read
 
     def _keep(self, tx: Transaction, app: AppHandle, events: Sequence[WebhookEvent], now: datetime) -> int:
+        hold(tx, app.id, INBOX)
         fresh = self._unseen(tx, app.id, events)
         unit = Unit(self._context, tx, lane=Lane.WEBHOOK)
         for event in fresh:
@@ -201,6 +205,7 @@ def match_named(unit: Unit, named: Iterable[tuple[str, str, str, str]]) -> None:
     by_app: dict[str, dict[tuple[str, str], str]] = {}
     for app_id, external_id, item_id, kind in named:
         by_app.setdefault(app_id, {})[external_id, kind] = item_id
+    hold_each(unit.tx, by_app, INBOX)
     for app_id, known in by_app.items():
         _match_app(unit, app_id, known)
 

@@ -46,6 +46,11 @@ class WorkChanges:
         if guarded:
             self._guarded.add(work.key)
 
+    def prepare_again(self, work: WorkRow) -> None:
+        """What waits is done as things stand now, also where somebody prepared it a moment ago."""
+        self._work[work.key] = work._replace(version=work.version + 1)
+        self._freed.add(work.key)
+
     def drop(self, item_id: str, operation: str, app_id: str) -> None:
         """It is no longer to be done."""
         self._guarded.discard((item_id, operation, app_id))
