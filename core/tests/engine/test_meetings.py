@@ -301,7 +301,6 @@ EVERYDAY = (
     ("telling", "submit", "switch off"),
     ("bringing", "work", "rename"),
     ("bringing", "work", "pays by"),
-    ("bringing", "work", "known as"),
     ("hearing", "work", "it was paid"),
     ("numbers", "approve", "begin at 100"),
 )

@@ -1,6 +1,6 @@
 """Two processes that meet on one PostgreSQL database: one stands still before one of its statements while the other acts from end to end.
 
-Whatever that statement is, what both are told and what both leave must be what it would be had one acted after the other, whoever came first.
+Whatever that statement is, what is done or refused and what is left must be what it would be had one acted after the other, whoever came first.
 Who stands in line for a row that the other one holds acts after it, which is one of the two.
 
 Not every statement matters. What comes before the first one that touches anything that the other one writes could as well have come after it,
@@ -78,6 +78,11 @@ class Ending(NamedTuple):
     left: Counter[str]
     problems: tuple[str, ...]
 
+    def is_like(self, other: Ending) -> bool:
+        """Whether the same was done, and is there. Who is refused may be so for another reason."""
+        done, theirs = ([each == DONE for each in ending.told] for ending in (self, other))
+        return done == theirs and self.left == other.left
+
     @property
     def is_raw(self) -> bool:
         """Whether somebody was told what only the engine should ever see."""
@@ -139,18 +144,17 @@ class Meetings:
         self._server = server
         self._template = template
         self._prepared: dict[str, _Prepared] = {}
-        self._one_by_one: dict[tuple[str, str, str], tuple[Ending, list[str], list[str]]] = {}
+        self._one_by_one: dict[tuple[str, str, str], tuple[Ending, list[str]]] = {}
 
     def strange(self, scene: Scene, first: str, second: str) -> list[str]:
         """What comes of it that never comes where one acts after the other, ``first`` being the one that stands still."""
-        one, asked, _ = self._in_order(scene, first, second)
-        other, theirs, _ = self._in_order(scene, second, first)
+        one, asked = self._in_order(scene, first, second)
+        other, theirs = self._in_order(scene, second, first)
         allowed = (one, Ending((other.told[1], other.told[0]), other.left, other.problems))
         in_steps = not scene.in_steps.isdisjoint({first, second})
         found = []
         for place, ending in self._met(scene, first, second, asked, written(theirs)):
-            is_known = any(ending[:2] == each[:2] for each in allowed) or (in_steps and not ending.is_raw)
-            if ending.problems or not is_known:
+            if ending.problems or ending.is_raw or not (in_steps or any(map(ending.is_like, allowed))):
                 found.append(f"{first}, before {_shown(asked, place)}, {second}: {_told(ending, allowed)}")
         return found
 
@@ -187,14 +191,14 @@ class Meetings:
             ending = self._ending(scene, ours, (first, second), (own, told[0] if told else f"{RAW} it never ended"))
             return ending, stood_in_line
 
-    def _in_order(self, scene: Scene, first: str, second: str) -> tuple[Ending, list[str], list[str]]:
+    def _in_order(self, scene: Scene, first: str, second: str) -> tuple[Ending, list[str]]:
         key = (scene.name, first, second)
         if key not in self._one_by_one:
             with self._two(scene) as (ours, theirs, statements):
                 own = self._does(scene, first, ours)
                 asked = list(statements.asked)
                 told = (own, self._does(scene, second, theirs))
-                self._one_by_one[key] = (self._ending(scene, ours, (first, second), told), asked, [])
+                self._one_by_one[key] = (self._ending(scene, ours, (first, second), told), asked)
         return self._one_by_one[key]
 
     def _does(self, scene: Scene, act: str, shop: Shop) -> str:

@@ -21,12 +21,12 @@ Lasting = Callable[[sa.Select[Any]], sa.Select[Any]]
 
 def hold(tx: Transaction, namespace: str, subject: str) -> None:
     """Nobody else holds that subject of the namespace until this transaction ends."""
-    hold_each(tx, [namespace], subject)
+    hold_each(tx, [(namespace, subject)])
 
 
-def hold_each(tx: Transaction, namespaces: Iterable[str], subject: str) -> None:
-    """As ``hold``, for several namespaces in one question."""
-    names = [f"billhook/{subject}/{namespace}" for namespace in sorted(set(namespaces))]
+def hold_each(tx: Transaction, turns: Iterable[tuple[str, str]]) -> None:
+    """As ``hold``, for several subjects with their namespaces in one question."""
+    names = [f"billhook/{subject}/{namespace}" for namespace, subject in sorted(set(turns))]
     if names and tx.connection.dialect.name == "postgresql":
         name = sa.func.unnest(sa.cast(names, ARRAY(sa.Text))).column_valued("name")
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))

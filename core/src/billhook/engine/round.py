@@ -20,7 +20,7 @@ from billhook.engine.dissolving import DISSOLVED
 from billhook.engine.effects import Alone, Arrived, Doubt, Effect, Fault, Look, Park, Send, Settle, Settlement
 from billhook.engine.journal import Attempt
 from billhook.engine.leases import Lease
-from billhook.engine.locks import hold, hold_each, of_customer
+from billhook.engine.locks import hold_each, of_customer
 from billhook.engine.moments import maybe_micros, to_micros
 from billhook.engine.number_plan import take_claims
 from billhook.engine.open_operation import OpenOperation
@@ -143,9 +143,7 @@ class Round:
         result.stale |= take_claims(tx, self._settler.numbers, claims, result.stale)
         steps = [step for step in steps if step.operation.id not in result.stale]
         # Before anything is written that the events' own looks may have to wait for.
-        hold_each(tx, _may_be_named_at(steps), INBOX)
-        for namespace, customer_id in sorted(_customers_brought(steps)):
-            hold(tx, namespace, of_customer(customer_id))
+        hold_each(tx, [*_inboxes(steps), *_customers_brought(steps)])
         unit = Unit(self._context, tx, wakes_workers=False)
         self._write_operations(tx, steps)
         self._write_attempts(tx, steps)
@@ -308,17 +306,17 @@ class Round:
         look_once_more(self._context, unit.tx, [work for step in looks for work in step.operation.works.values()])
 
 
-def _may_be_named_at(steps: Sequence[Step]) -> set[str]:
-    """The apps whose webhooks may have named already what becomes known now."""
+def _inboxes(steps: Sequence[Step]) -> set[tuple[str, str]]:
+    """Where webhooks may have named already what becomes known now."""
     settling = (step.operation.held.app for step in steps if isinstance(step.effect, Settle))
-    return {app.id for app in settling if app.handle.declaration.can(Capability.READ_WEBHOOK)}
+    return {(app.id, INBOX) for app in settling if app.handle.declaration.can(Capability.READ_WEBHOOK)}
 
 
 def _customers_brought(steps: Sequence[Step]) -> set[tuple[str, str]]:
-    """The customers, with their namespaces, of which an app tells now what it knows."""
+    """The customers of whom an app tells now what it knows."""
     brought = (step for step in steps if step.operation.spec.capability is Capability.SYNC_CUSTOMER)
     settled = (step.operation for step in brought if isinstance(step.effect, Settle))
-    return {(operation.held.app.namespace, id) for operation in settled for id in operation.works}
+    return {(operation.held.app.namespace, of_customer(id)) for operation in settled for id in operation.works}
 
 
 def is_dissolved(step: Step) -> bool:

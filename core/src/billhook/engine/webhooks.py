@@ -205,7 +205,7 @@ def match_named(unit: Unit, named: Iterable[tuple[str, str, str, str]]) -> None:
     by_app: dict[str, dict[tuple[str, str], str]] = {}
     for app_id, external_id, item_id, kind in named:
         by_app.setdefault(app_id, {})[external_id, kind] = item_id
-    hold_each(unit.tx, by_app, INBOX)
+    hold_each(unit.tx, [(app_id, INBOX) for app_id in by_app])
     for app_id, known in by_app.items():
         _match_app(unit, app_id, known)
 
