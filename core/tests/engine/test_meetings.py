@@ -267,6 +267,18 @@ def what_was_heard_was_looked_at(shop: Shop, ids: Ids, done: set[str]) -> Iterat
         yield f"the invoice is {shop.status(ids['invoice'])}, although its payment was told of"
 
 
+def each_line_is_somewhere_once(shop: Shop, ids: Ids, done: set[str]) -> Iterator[str]:
+    pending = [row["id"] for row in shop.rows(schema.pending_line)]
+    bodies = [bytes(row["body"]).decode() for row in shop.rows(schema.document_body)]
+    for line in (ids["line"], ids["other_line"]):
+        places = pending.count(line) + sum(line in body for body in bodies)
+        if places > 1 or (places == 0 and done.isdisjoint({"remove", "delete pool"})):
+            yield f"line {line} is in {places} places"
+
+
+GATHERS = frozenset({"invoice now", "invoice one", "collect"})
+"""They read the lines, ask for the usage, and then make the invoice: whoever took a line meanwhile has it, and they are to be asked again."""
+
 SCENES = {
     scene.name: scene
     for scene in (
@@ -276,7 +288,7 @@ SCENES = {
         Scene("drafts", INVOICING, an_invoice, INVOICE, {"auto_advance": False}),
         Scene("issued", INVOICING, an_invoice, INVOICE),
         Scene("money", CHARGING, a_paid_invoice, MONEY),
-        Scene("pending lines", CHARGING, pending_lines, LINES),
+        Scene("pending lines", CHARGING, pending_lines, LINES, in_steps=GATHERS, rule=each_line_is_somewhere_once),
         Scene("telling", CHARGING, a_rule, TELLING),
         Scene("bringing", CHARGING, a_new_invoice, BRINGING, rule=what_was_said_of_jane_stays),
         Scene("hearing", TELLING_LATER, a_new_invoice, HEARING, rule=what_was_heard_was_looked_at),
