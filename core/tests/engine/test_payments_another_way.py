@@ -11,6 +11,7 @@ from engine_kit import Shop, a_provider, careful_draft
 from money_kit import PENDING, a_draft_to_be_approved, an_issued_invoice, money, note_payment, paths
 
 from billhook.errors import InvalidInput, KeyReused, NotAllowed
+from billhook.providers.custom_invoicing import provider as custom_invoicing
 
 OpenShop = Callable[..., Shop]
 
@@ -71,6 +72,18 @@ def test_what_is_no_payment_is_refused(a_shop: OpenShop, amount: str):
     with pytest.raises(InvalidInput):
         shop.ns.invoices.record_payment(id, amount)
     assert shop.counts() == before
+
+
+def test_what_is_paid_by_word_at_another_app_is_noted_in_the_books(a_shop_anywhere: OpenShop):
+    books = a_provider(sync_draft=careful_draft, record_payment=note_payment)
+    shop = a_shop_anywhere(books, custom_invoicing)
+    shop.a_profile(shop.app, payment_app_id=shop.an_app("custom_invoicing").id)
+    id = an_issued_invoice(shop)
+    shop.ns.invoices.payment_status(id, "paid")
+    shop.run()
+    (payment,) = shop.get(id).payments
+    assert (payment.origin, shop.status(id), paths(shop)) == ("outside", "paid", ["drafts", "notes"])
+    assert shop.books.references == [id, payment.id]
 
 
 def test_money_for_a_draft_is_kept_and_noted_in_the_books_once_the_invoice_is_issued(a_shop_anywhere: OpenShop):

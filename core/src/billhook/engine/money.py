@@ -60,15 +60,14 @@ class Money:
         )
         trigger = Trigger.PAID if row.is_fully_paid else None
         self.after(unit, row, trigger, f"payment.{origin}", None)
-        if origin != "outside":
-            self.mirror(unit, row, payment)
+        self.mirror(unit, row, payment)
         unsent_payments.refit(self.advancer, unit, row)
         return payment
 
     def mirror(self, unit: Unit, row: InvoiceRow, payment: Row) -> None:
-        """Have the invoicing app note a payment that it did not take itself."""
+        """Have the invoicing app note a payment that it neither took nor told of itself."""
         app = unit.app(row.values["invoicing_app_id"])
-        if payment["app_id"] == app.id and payment["origin"] == "collected":
+        if payment["app_id"] == app.id and payment["origin"] != "recorded":
             return
         if app.deleted or not app.handle.declaration.can(Capability.RECORD_PAYMENT):
             return
