@@ -52,6 +52,15 @@ def test_a_credit_note_is_put_against_its_invoice(a_shop_anywhere: OpenShop):
     assert [row["amount"] for row in shop.rows(schema.allocation)] == ["3.00"]
 
 
+def test_a_credit_note_counts_at_the_exchange_rate_of_its_invoice_unless_it_states_one(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    then, now = ({"from_currency": "EUR", "to_currency": "USD", "rate": rate} for rate in ("1.10", "1.20"))
+    id = an_issued_invoice(shop, exchange_rate=then)
+    notes = [a_note(shop, "3", id), a_note(shop, "3", id, exchange_rate=now), a_note(shop, "3")]
+    rates = [shop.ns.credit_notes.submit(note).content.exchange_rate for note in notes]
+    assert [rate and rate.rate for rate in rates] == [Decimal("1.10"), Decimal("1.20"), None]
+
+
 def test_a_credit_note_waits_until_its_invoice_is_issued(a_shop_anywhere: OpenShop):
     books = a_provider(sync_draft=careful_draft, credit=credit)
     shop, id = a_draft_to_be_approved(a_shop_anywhere, books)

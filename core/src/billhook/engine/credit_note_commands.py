@@ -51,7 +51,8 @@ class CreditNotes:
     def submit(self, draft: Draft) -> InvoiceView:
         """Store a credit note and have it issued. The same draft under the same key gives the same credit note.
 
-        Amounts are positive: what is owed back. With ``credited_invoice_id`` it is put against that invoice, as far as that is unpaid.
+        Amounts are positive: what is owed back. With ``credited_invoice_id`` it is put against that invoice, as far as that is unpaid, and
+        counts at that invoice's exchange rate unless it states one.
         Raises InvalidInput that lists every problem, KeyReused, NotFound. Then nothing was stored.
         """
         return self.get(self.submit_many([draft])[0])
@@ -168,16 +169,13 @@ class CreditNotes:
         if existing is not None:
             return existing
         resolved = submitter.resolved(unit, draft)
-        content = submitter.content(unit, draft, resolved, NO_QUANTITIES)
+        credited = self._credited(unit, draft, resolved.customer.id)
+        content = submitter.content(unit, _at_the_rate_of(unit, credited, draft), resolved, NO_QUANTITIES)
         if content.totals.total < 0:
             raise InvalidInput(
                 "total_negative", "A credit note's amounts are what is owed back: positive. Turn the signs.", "/lines"
             )
-        app_id = resolved.profile.invoicing_app_id
-        if draft.credited_invoice_id is not None:
-            credited = unit.invoice(draft.credited_invoice_id, self._namespace)
-            _check_credited(credited, draft, resolved.customer.id)
-            app_id = credited.values["invoicing_app_id"]
+        app_id = credited.values["invoicing_app_id"] if credited else resolved.profile.invoicing_app_id
         id = unit.new_document_id()
         document = NumberedDocument(
             id=id,
@@ -217,6 +215,13 @@ class CreditNotes:
         credit_notes.move(unit, record, CreditNoteTrigger.ISSUE, "issue", {})
         self._issue(unit, record)
         return id
+
+    def _credited(self, unit: Unit, draft: InvoiceDraft, customer_id: str) -> InvoiceRow | None:
+        if draft.credited_invoice_id is None:
+            return None
+        credited = unit.invoice(draft.credited_invoice_id, self._namespace)
+        _check_credited(credited, draft, customer_id)
+        return credited
 
     def _existing(self, unit: Unit, key: str | None, digest: str) -> str | None:
         if key is None:
@@ -272,6 +277,14 @@ def _same(id: str, stored: str, key: str, digest: str) -> str:
     if stored != digest:
         raise KeyReused(key, f"credit note {id}")
     return id
+
+
+def _at_the_rate_of(unit: Unit, credited: InvoiceRow | None, draft: InvoiceDraft) -> InvoiceDraft:
+    """The draft at the exchange rate at which the invoice was billed, unless it states another one."""
+    if credited is None or draft.exchange_rate is not None:
+        return draft
+    rate = unit.content(credited.id, credited.revision).exchange_rate
+    return draft.model_copy(update={"exchange_rate": rate})
 
 
 def _check_credited(invoice: InvoiceRow, draft: InvoiceDraft, customer_id: str) -> None:
