@@ -303,13 +303,28 @@ def test_a_validation_that_raises_stops_that_credit_note_alone(a_shop: OpenShop)
     assert [shop.ns.credit_notes.get(id).status for id in (bad, good)] == ["failed", "issued"]
 
 
-@pytest.mark.parametrize("date", ["issued_at", "due_at"])
-def test_a_date_that_would_not_be_kept_is_refused(a_shop: OpenShop, date: str):
+def test_a_credit_note_bears_the_day_that_its_host_states(a_shop_anywhere: OpenShop):
+    shop = a_crediting_shop(a_shop_anywhere)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3", issued_at="2026-01-31T00:00:00Z"))
+    assert str(note.issued_at)[:10] == "2026-01-31"
+    shop.run()
+    note = shop.ns.credit_notes.get(note.id)
+    assert (note.status, str(note.issued_at)[:10]) == ("issued", "2026-01-31")
+
+
+@pytest.mark.parametrize(
+    "stated, code",
+    [
+        ({"issued_at": "2099-01-01T00:00:00Z"}, "issued_at_in_future"),
+        ({"due_at": "2026-01-31T00:00:00Z"}, "due_at_of_credit_note"),
+    ],
+)
+def test_a_date_that_no_credit_note_bears_is_refused(a_shop: OpenShop, stated: dict[str, str], code: str):
     shop = a_crediting_shop(a_shop)
     before = shop.counts()
     with pytest.raises(InvalidInput) as refusal:
-        shop.ns.credit_notes.submit(a_note(shop, "3", **{date: "2026-01-31T00:00:00Z"}))
-    assert (refusal.value.code, shop.counts()) == (f"{date}_not_owned", before)
+        shop.ns.credit_notes.submit(a_note(shop, "3", **stated))
+    assert (refusal.value.code, shop.counts()) == (code, before)
 
 
 def test_what_is_no_credit_note_is_refused(a_shop: OpenShop):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from engine_kit import NOON, Shop, a_provider, careful_draft, documents, put, repeat
+from engine_kit import NOON, Shop, a_provider, answers, careful_draft, documents, put, repeat
 
 from billhook.contract import (
     Batch,
@@ -18,6 +18,7 @@ from billhook.contract import (
     Pending,
     SendResult,
 )
+from billhook.domain.numbering import Series, SeriesReset
 from billhook.domain.usage import UsageQuestion
 from billhook.errors import InvalidInput, NotAllowed
 
@@ -263,14 +264,91 @@ def test_an_invoice_mirrored_from_an_upstream_has_no_timers_of_its_own(a_shop_an
     assert (invoice.issued_at.day, invoice.due_at.day) == (1, 15)
 
 
-@pytest.mark.parametrize("name", ["issued_at", "due_at"])
-def test_dates_of_an_upstream_are_taken_from_an_upstream_alone(a_shop: OpenShop, name: str):
+LAST_MONTH = {"issued_at": "2026-01-31T00:00:00Z", "due_at": "2026-02-14T00:00:00Z"}
+
+
+def dates(shop: Shop, id: str) -> tuple[str, str]:
+    """The days on which the invoice is issued and due."""
+    invoice = shop.get(id).invoice
+    return str(invoice.issued_at)[:10], str(invoice.due_at)[:10]
+
+
+@pytest.mark.parametrize("auto_advance", [True, False])
+def test_an_invoice_bears_the_dates_that_its_host_states(a_shop_anywhere: OpenShop, auto_advance: bool):
+    shop = a_shop_anywhere()
+    id = shop.submit(**LAST_MONTH, workflow={"auto_advance": auto_advance})
+    shop.run()
+    assert dates(shop, id) == ("2026-01-31", "2026-02-14")
+    if not auto_advance:
+        shop.ns.invoices.approve(id)
+    shop.run()
+    assert (shop.status(id), dates(shop, id)) == (PENDING, ("2026-01-31", "2026-02-14"))
+
+
+def test_an_invoice_of_a_day_gone_by_is_due_and_numbered_as_of_that_day(a_shop: OpenShop):
+    shop = a_shop()
+    shop.ns.numbers.define(Series(name="invoice", template="INV-{year}-{sequence}", reset=SeriesReset.YEARLY))
+    id = shop.submit(issued_at="2025-12-31T12:00:00Z", workflow={"due_after": "P14D"})
+    shop.run()
+    assert (shop.get(id).invoice.number, dates(shop, id)) == ("INV-2025-1", ("2025-12-31", "2026-01-14"))
+
+
+def test_a_retried_issue_does_not_move_a_stated_date(a_shop: OpenShop):
+    shop = a_shop()
+    shop.wire.plan(*[answers(503)] * 20, to="issues")
+    id = shop.submit(**LAST_MONTH)
+    shop.run_for(DAY)
+    shop.ns.retry_failed()
+    shop.run_for(DAY)
+    assert dates(shop, id) == ("2026-01-31", "2026-02-14")
+
+
+@pytest.mark.parametrize(
+    "stated, code",
+    [
+        ({"issued_at": "2099-01-01T00:00:00Z"}, "issued_at_in_future"),
+        ({"issued_at": "2026-01-31T00:00:00Z", "due_at": "2026-01-30T00:00:00Z"}, "due_before_issued"),
+        ({"due_at": "2026-01-01T00:00:00Z"}, "due_before_issued"),
+    ],
+)
+def test_dates_that_no_invoice_bears_are_refused(a_shop: OpenShop, stated: dict[str, str], code: str):
     shop = a_shop()
     before = shop.counts()
     with pytest.raises(InvalidInput) as refusal:
-        shop.submit(**{name: "2026-04-01T00:00:00Z"})
-    assert refusal.value.code == f"{name}_not_owned"
-    assert shop.counts() == before
+        shop.submit(**stated)
+    assert (refusal.value.code, shop.counts()) == (code, before)
+    with pytest.raises(InvalidInput, match=refusal.value.message[:20]):
+        shop.ns.invoices.simulate(shop.draft(**stated), number="INV-1")
+
+
+def test_an_edit_states_dates_and_gives_them_back_to_the_workflow(a_shop: OpenShop):
+    shop = a_shop()
+    id = shop.submit(workflow={"auto_advance": False, "due_after": "P14D"})
+    shop.run()
+    assert dates(shop, id) == ("None", "None")
+    shop.ns.invoices.update(id, LAST_MONTH)
+    shop.run()
+    assert dates(shop, id) == ("2026-01-31", "2026-02-14")
+    shop.ns.invoices.update(id, {"due_at": None})
+    shop.run()
+    assert dates(shop, id) == ("2026-01-31", "2026-02-14")
+    with pytest.raises(InvalidInput) as refusal:
+        shop.ns.invoices.update(id, {"due_at": "2026-01-01T00:00:00Z"})
+    assert refusal.value.code == "due_before_issued"
+    shop.ns.invoices.update(id, {"issued_at": None})
+    shop.run()
+    shop.ns.invoices.approve(id)
+    shop.run()
+    assert dates(shop, id)[0] == str(shop.clock.now())[:10]
+
+
+def test_the_dates_of_a_mirrored_invoice_are_not_edited(a_shop: OpenShop):
+    shop = a_shop()
+    id = shop.ns.invoices.submit(shop.draft(), mirrored=True).id
+    shop.run()
+    with pytest.raises(InvalidInput) as refusal:
+        shop.ns.invoices.update(id, LAST_MONTH)
+    assert refusal.value.code == "due_at_not_owned"
 
 
 @pytest.mark.parametrize("name", ["issued_at", "due_at"])

@@ -25,7 +25,7 @@ from billhook.domain.invoice import (
 )
 from billhook.domain.money import EXACT, ONE, ZERO, InexactAmount, amount, is_exact, settle, total_of
 from billhook.domain.party import CustomerSnapshot, Supplier
-from billhook.domain.period import Period
+from billhook.domain.period import Period, UtcDatetime
 from billhook.domain.price import FlatPrice
 from billhook.domain.rating import (
     Terms,
@@ -43,7 +43,8 @@ NO_QUANTITIES: Mapping[str, Decimal] = {}
 
 
 class InvoiceEdit(Value):
-    """What an edit changes: the fields that it states. Lines are the whole new list; known ids keep their lines."""
+    """What an edit changes: the fields that it states. Lines are the whole new list; known ids keep their lines. `issued_at` and `due_at`
+    are no content: null gives them back to the workflow."""
 
     lines: LineDrafts | None = None
     description: Description | None = None
@@ -54,6 +55,8 @@ class InvoiceEdit(Value):
     period: Period | None = None
     exchange_rate: ExchangeRate | None = None
     expected_totals: ExpectedTotals | None = None
+    issued_at: UtcDatetime | None = None
+    due_at: UtcDatetime | None = None
 
 
 def calculate(
@@ -104,7 +107,7 @@ def recalculate(
     workflow = edit.workflow or content.workflow
     known = {line.id: metered_quantity_of(line) for line in content.lines}
     lines = calculated_lines(drafts, ids, content.currency, workflow, {**known, **quantities})
-    replaced = {name: value for name, value in _stated(edit) if name != "lines"}
+    replaced = {name: value for name, value in _stated(edit) if name in InvoiceContent.model_fields and name != "lines"}
     return content.model_copy(update={**replaced, "lines": lines, "totals": summed(line.totals for line in lines)})
 
 

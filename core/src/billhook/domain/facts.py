@@ -21,7 +21,8 @@ class InvoiceFacts:
     A pass counts only while it names the present revision, so an edit re-arms every wait without clearing anything.
 
     `amount_due` is what is still open, `amount_paid` what was captured less what was refunded. A `mirrored` invoice
-    follows an upstream that keeps the clock: it has no timers, and its dates are the upstream's.
+    follows an upstream that keeps the clock: it has no timers, and its dates are the upstream's. Elsewhere the dates that a host
+    `stated` stand in place of those that the workflow makes.
     """
 
     state: State
@@ -49,6 +50,8 @@ class InvoiceFacts:
 
     draft_period: Duration = timedelta(0)
     due_after: Duration = timedelta(days=30)
+    stated_issued_at: datetime | None = None
+    stated_due_at: datetime | None = None
     collection_at: datetime | None = None
     draft_until: datetime | None = None
     due_at: datetime | None = None

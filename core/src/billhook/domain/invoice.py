@@ -115,8 +115,9 @@ class ExpectedTotals(Value):
 class InvoiceDraft(Value):
     """What a host asks for. The key makes asking twice harmless: the same key with the same content is one invoice.
 
-    `number` is for hosts that number by themselves. `issued_at` and `due_at` are for mirrors of an upstream alone, and refused elsewhere: the
-    workflow makes them. Workflow values that are stated win over the billing profile's. A document that comes to anything else than `expected_totals` is stopped before anything is sent.
+    `number` is for hosts that number by themselves. `issued_at` and `due_at` are the days that the document bears; without them it bears
+    the day on which it is issued, and is due after the workflow's `due_after`. Workflow values that are stated win over the billing
+    profile's. A document that comes to anything else than `expected_totals` is stopped before anything is sent.
     """
 
     key: Key | None = None

@@ -313,8 +313,8 @@ _FRESH_START: dict[Trigger, Callable[[InvoiceFacts], InvoiceFacts]] = {
 def _set_draft_dates(facts: InvoiceFacts, now: datetime) -> InvoiceFacts:
     if facts.mirrored:
         return facts
-    draft_until = _draft_until(facts)
-    return facts.replace(draft_until=draft_until, due_at=_due_at(facts, draft_until, facts.issued_at))
+    draft_until, issued_at = _draft_until(facts), facts.stated_issued_at
+    return facts.replace(draft_until=draft_until, issued_at=issued_at, due_at=_due_at(facts, draft_until, issued_at))
 
 
 def _set_issue_dates(facts: InvoiceFacts, now: datetime) -> InvoiceFacts:
@@ -322,7 +322,8 @@ def _set_issue_dates(facts: InvoiceFacts, now: datetime) -> InvoiceFacts:
         return facts  # the issued document already carries this date; a retried send must not move it
     if facts.mirrored:
         return facts.replace(issued_at=now)
-    return facts.replace(issued_at=now, due_at=_due_at(facts, facts.draft_until, now))
+    issued_at = facts.stated_issued_at or now
+    return facts.replace(issued_at=issued_at, due_at=_due_at(facts, facts.draft_until, issued_at))
 
 
 def _note_overdue(facts: InvoiceFacts, now: datetime) -> InvoiceFacts:
@@ -342,7 +343,10 @@ def _draft_until(facts: InvoiceFacts) -> datetime | None:
 
 
 def _due_at(facts: InvoiceFacts, draft_until: datetime | None, issued_at: datetime | None) -> datetime | None:
-    starts_at = draft_until if facts.auto_advance else issued_at
+    if facts.stated_due_at is not None:
+        return facts.stated_due_at
+    foreseen = draft_until if facts.auto_advance else issued_at
+    starts_at = facts.stated_issued_at or foreseen
     return None if starts_at is None else (starts_at + facts.due_after).replace(microsecond=0)
 
 

@@ -18,10 +18,10 @@ from billhook.domain.parsing import parse
 from billhook.engine import mended, notes, open_payments
 from billhook.engine.dissolving import dissolve_of_subject
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.moments import to_micros
+from billhook.engine.moments import maybe_from_micros, to_micros
 from billhook.engine.money import can_fire
 from billhook.engine.settle import Settler
-from billhook.engine.submitting import OWNED_DATES, asked_columns, content_columns, refuse_dates, workflow_columns
+from billhook.engine.submitting import DATES, asked_columns, content_columns, stated_columns, workflow_columns
 from billhook.engine.taking_back import look_first, take_back, would_read_as_paid
 from billhook.engine.unit import Unit
 from billhook.engine.usage import snapshot
@@ -155,8 +155,9 @@ class Commands:
 
     def approve(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """Issue it; a mirrored invoice on the dates that its upstream gave it."""
-        dates = {name: arguments[name] for name in OWNED_DATES if arguments.get(name) is not None}
-        refuse_dates(dates, mirrored=bool(row.values["mirrored"]))
+        dates = {name: arguments[name] for name in DATES if arguments.get(name) is not None}
+        if not row.values["mirrored"]:
+            _refuse_dates(dates, "A draft states them, or an edit; an approval takes them of mirrored invoices alone.")
         row.values |= {name: to_micros(datetime.fromisoformat(date)) for name, date in dates.items()}
         self._advancer.fire(unit, row, Trigger.APPROVE, "approve", outside=True)
 
@@ -236,9 +237,22 @@ class Commands:
         if not is_mutable(row.state) and not mended.takes_edit(row):
             self._advancer.fire(unit, row, Trigger.UPDATED, "update", outside=True)
         edit = parse(InvoiceEdit, arguments)
+        self._restate_dates(unit, row, edit)
         if edit.customer not in (None, unit.content(row.id, row.revision).customer):
             row.values["own_customer"] = int(edit.customer != mended.customer_now(unit, row))
         self._revise(unit, row, edit, "update")
+
+    def _restate_dates(self, unit: Unit, row: InvoiceRow, edit: InvoiceEdit) -> None:
+        stated = edit.model_fields_set & set(DATES)
+        if not stated:
+            return
+        if row.values["mirrored"]:
+            _refuse_dates(
+                stated, "They are those of the upstream that the invoice mirrors, and come with the approval."
+            )
+        before = {name: maybe_from_micros(row.values[f"stated_{name}"]) for name in DATES}
+        row.values |= stated_columns(**before | {name: getattr(edit, name) for name in stated}, now=unit.now)
+        row.values["issued_at"] = row.values["stated_issued_at"]
 
     def _revise(self, unit: Unit, row: InvoiceRow, edit: InvoiceEdit, name: str) -> None:
         ids = [line.id or unit.context.new_id(unit.now) for line in edit.lines or ()]
@@ -312,6 +326,12 @@ class Commands:
     def take_back_payment(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:
         """A payment was noted by mistake."""
         take_back(self._advancer, unit, row, arguments["payment_id"], arguments["reason"])
+
+
+def _refuse_dates(names: Iterable[str], instead: str) -> None:
+    """Raise InvalidInput for the first of these dates, which nobody states here."""
+    for name in sorted(names):
+        raise InvalidInput(f"{name}_not_owned", f"{name} is not to be stated here. {instead}", f"/{name}")
 
 
 def _is_there_still(row: InvoiceRow) -> bool:

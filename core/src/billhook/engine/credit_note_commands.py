@@ -20,11 +20,12 @@ from billhook.engine import credit_note_waits, credit_notes, unsent_payments
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.moments import maybe_micros
 from billhook.engine.numbers import NumberedDocument
 from billhook.engine.paging import check_limit
 from billhook.engine.queries import issues_of
 from billhook.engine.settle import Settler
-from billhook.engine.submitting import DRAFT_SERIES, Submitter, draft_hash, refuse_stated_dates
+from billhook.engine.submitting import DRAFT_SERIES, Submitter, check_dates, draft_hash
 from billhook.engine.unit import Unit
 from billhook.engine.validating import OWN, findings_of_credit_note
 from billhook.engine.work import Lane, WorkRow
@@ -163,7 +164,9 @@ class CreditNotes:
     def _submit(self, unit: Unit, submitter: Submitter, draft: InvoiceDraft) -> str:
         if draft.type is not DocumentType.CREDIT_NOTE:
             raise InvalidInput("document_is_invoice", "This draft is an invoice. Submit it as one.", "/type")
-        refuse_stated_dates(draft, mirrored=False)
+        check_dates(draft.issued_at, None, unit.now)
+        if draft.due_at is not None:
+            raise InvalidInput("due_at_of_credit_note", "A credit note is never due. Leave due_at out.", "/due_at")
         digest = draft_hash(draft)
         existing = self._existing(unit, draft.key, digest)
         if existing is not None:
@@ -202,7 +205,7 @@ class CreditNotes:
             "number_final": int(draft.number is not None),
             "total": plain(content.totals.total),
             "amount_allocated": "0",
-            "issued_at": None,
+            "issued_at": maybe_micros(draft.issued_at),
             "created_at": unit.now_micros,
             "updated_at": unit.now_micros,
         }

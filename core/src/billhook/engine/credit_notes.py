@@ -38,7 +38,12 @@ def issued(unit: Unit, record: Row, number: str, operation_id: str | None) -> In
     """The credit note stands. Returns its invoice when some of it was put against one."""
     invoice = unit.invoice(record["invoice_id"]) if record["invoice_id"] else None
     amount = min(Decimal(record["total"]), invoice.amount_due) if invoice is not None else Decimal(0)
-    changes = {"number": number, "number_final": 1, "issued_at": unit.now_micros, "amount_allocated": plain(amount)}
+    changes = {
+        "number": number,
+        "number_final": 1,
+        "issued_at": record["issued_at"] or unit.now_micros,
+        "amount_allocated": plain(amount),
+    }
     move(unit, record, CreditNoteTrigger.CONFIRM, "credit.done", changes, operation_id=operation_id)
     if invoice is None or not amount:
         return None

@@ -21,6 +21,7 @@ IDENTITY = frozenset({"id", "namespace", "version"})
 FIXED = frozenset({"id", "namespace", "client_key", "draft_hash", "created_at", "version"})
 MUTABLE: tuple[str, ...] = ("version", *(name for name in COLUMNS if name not in FIXED))
 
+_STATED_TIMES = ("stated_issued_at", "stated_due_at")
 _FACT_TIMES = ("collection_at", "draft_until", "due_at", "issued_at", "overdue_at")
 FACT_COLUMNS = (
     "state",
@@ -44,6 +45,7 @@ FACT_COLUMNS = (
     "critical_issues",
     "draft_period",
     "due_after",
+    *_STATED_TIMES,
     *_FACT_TIMES,
 )
 """What the lifecycle asks for of a row, amounts apart."""
@@ -162,6 +164,8 @@ def facts_of(values: Mapping[str, Any], amount_due: Decimal, amount_kept: Decima
         critical_issues=values["critical_issues"],
         draft_period=_duration(values["draft_period"]),
         due_after=_duration(values["due_after"]),
+        stated_issued_at=maybe_from_micros(values["stated_issued_at"]),
+        stated_due_at=maybe_from_micros(values["stated_due_at"]),
         collection_at=maybe_from_micros(values["collection_at"]),
         draft_until=maybe_from_micros(values["draft_until"]),
         due_at=maybe_from_micros(values["due_at"]),

@@ -172,7 +172,7 @@ class Invoices:
     ) -> InvoiceDetails:
         """Issue a draft that waits for approval, or before its draft period is over. The dates, aware, are for mirrored invoices alone.
 
-        Raises InvalidInput for dates of an invoice whose dates are computed here.
+        Raises InvalidInput for dates of any other: its draft states them, or an edit.
         """
         dates = {"issued_at": issued_at, "due_at": due_at}
         stated = {name: argument(name, utc, date).isoformat() for name, date in dates.items() if date is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -28,8 +29,10 @@ from billhook.engine.unit import Unit
 from billhook.errors import InvalidInput, KeyOfDeleted, KeyReused, StaleWrite
 from billhook.store import schema
 
-OWNED_DATES = ("issued_at", "due_at")
-"""Computed from the workflow, but where an invoice mirrors an upstream that says them."""
+DATES = ("issued_at", "due_at")
+"""Made by the workflow, unless a host states them, or an upstream that an invoice mirrors."""
+A_DAY = timedelta(days=1)
+"""By how much dates may differ because it is another day elsewhere."""
 DRAFT_SERIES = "draft"
 _invoice = schema.invoice
 
@@ -62,7 +65,7 @@ class Submitter:
 
         Raises KeyReused for the key of another content, InvalidInput that lists every problem, NotFound for a customer or profile.
         """
-        refuse_wrong_kind(draft, mirrored=mirrored)
+        refuse_credit_note(draft)
         digest = draft_hash(draft)
         existing = self._existing(unit, draft.key, digest)
         if existing is not None:
@@ -80,7 +83,8 @@ class Submitter:
 
         Raises InvalidInput that lists every problem, NotFound for a customer or profile.
         """
-        refuse_wrong_kind(draft, mirrored=False)
+        refuse_credit_note(draft)
+        check_dates(draft.issued_at, draft.due_at, unit.now)
         resolved = self.resolved(unit, draft)
         content = self.content(unit, draft, resolved, NO_QUANTITIES)
         profile = resolved.profile
@@ -96,6 +100,8 @@ class Submitter:
             updated_at=unit.now,
             number=number,
             amount_due=content.totals.total,
+            issued_at=draft.issued_at,
+            due_at=draft.due_at,
         )
         apps = {"tax": profile.tax_app_id, "invoicing": profile.invoicing_app_id, "payment": profile.payment_app_id}
         return InvoiceDetails(
@@ -195,8 +201,7 @@ class Submitter:
             "write_off_confirmed": 0,
             **content_columns(content),
             "collection_at": maybe_micros(_collection_at(unit, draft, content.workflow)),
-            "due_at": maybe_micros(draft.due_at),
-            "issued_at": maybe_micros(draft.issued_at),
+            **_dates(unit, draft, mirrored=mirrored),
             "created_at": unit.now_micros,
             "updated_at": unit.now_micros,
             **workflow_columns(content.workflow),
@@ -259,27 +264,37 @@ def workflow_columns(workflow: WorkflowConfig) -> dict[str, Any]:
     }
 
 
-def refuse_wrong_kind(draft: InvoiceDraft, *, mirrored: bool) -> None:
-    """Raise InvalidInput for a draft that is no invoice, or that sets dates which only an upstream owns."""
+def refuse_credit_note(draft: InvoiceDraft) -> None:
+    """Raise InvalidInput for a draft that is no invoice."""
     if draft.type is DocumentType.CREDIT_NOTE:
         raise InvalidInput("document_is_credit_note", "This draft is a credit note. Submit it as one.", "/type")
-    refuse_stated_dates(draft, mirrored=mirrored)
 
 
-def refuse_stated_dates(draft: InvoiceDraft, *, mirrored: bool) -> None:
-    """As ``refuse_dates``, of the dates that a draft states."""
-    refuse_dates([name for name in OWNED_DATES if getattr(draft, name) is not None], mirrored=mirrored)
+def _dates(unit: Unit, draft: InvoiceDraft, *, mirrored: bool) -> dict[str, int | None]:
+    dates = {name: maybe_micros(getattr(draft, name)) for name in DATES}
+    return dates if mirrored else {**dates, **stated_columns(draft.issued_at, draft.due_at, unit.now)}
 
 
-def refuse_dates(stated: Iterable[str], *, mirrored: bool) -> None:
-    """Raise InvalidInput for a date of a document whose dates are computed here."""
-    for name in stated:
-        if not mirrored:
-            raise InvalidInput(
-                f"{name}_not_owned",
-                f"{name} is computed from the workflow, unless the invoice mirrors an upstream that owns its dates. Leave it out.",
-                f"/{name}",
-            )
+def stated_columns(issued_at: datetime | None, due_at: datetime | None, now: datetime) -> dict[str, int | None]:
+    """The dates that a host states, as the invoice row keeps them. Raises InvalidInput for those that can't be."""
+    check_dates(issued_at, due_at, now)
+    return {"stated_issued_at": maybe_micros(issued_at), "stated_due_at": maybe_micros(due_at)}
+
+
+def check_dates(issued_at: datetime | None, due_at: datetime | None, now: datetime) -> None:
+    """Raise InvalidInput for an invoice of a day to come, or one that would be due before it is issued."""
+    if issued_at is not None and issued_at > now + A_DAY:
+        raise InvalidInput(
+            "issued_at_in_future",
+            "An invoice bears no day that is still to come. Submit it on that day, or leave the date out.",
+            "/issued_at",
+        )
+    if due_at is not None and due_at + A_DAY <= (issued_at or now):
+        raise InvalidInput(
+            "due_before_issued",
+            "It would be due before it is issued. State when it was issued, too, or a later due date.",
+            "/due_at",
+        )
 
 
 def _collection_at(unit: Unit, draft: InvoiceDraft, workflow: WorkflowConfig) -> Any:

@@ -317,6 +317,8 @@ def upgrade(op: Operations) -> None:
         sa.Column("overdue_after_due", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("mirrored", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("own_customer", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("stated_issued_at", sa.BigInteger(), nullable=True),
+        sa.Column("stated_due_at", sa.BigInteger(), nullable=True),
         sa.Column("asks_tax", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("asks_send", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("has_lines", sa.BigInteger(), server_default="1", nullable=False),
