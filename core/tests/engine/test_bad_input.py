@@ -111,7 +111,8 @@ DRAFTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a workflow that contradicts itself": ({"workflow": {"tax_enabled": False, "tax_enforced": True}}, "/workflow"),
     "a draft period that is no duration": ({"workflow": {"draft_period": "tomorrow"}}, "/workflow/draft_period"),
-    "dates of an upstream": ({"due_at": "2026-06-01T00:00:00Z"}, "/due_at"),
+    "a day that is still to come": ({"issued_at": "2099-01-01T00:00:00Z"}, "/issued_at"),
+    "due before it is issued": ({"due_at": "2026-01-01T00:00:00Z"}, "/due_at"),
     "a credit note": ({"type": "credit_note"}, "/type"),
 }
 

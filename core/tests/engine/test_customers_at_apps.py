@@ -138,6 +138,38 @@ def test_a_customer_that_is_brought_to_one_app_is_brought_to_another_by_itself(a
     ]
 
 
+def test_a_retried_payment_waits_until_its_app_knows_what_was_edited_of_the_customer(a_shop_anywhere: OpenShop):
+    asked: list[str] = []
+
+    def sync_customer(self: Any, batch: Batch[Any, Any]) -> Any:
+        reply = yield put("customer", batch, "customers", recover=(repeat(),))
+        cards = {item.id: item.metadata["card"] for item in batch.items}
+        return {
+            item["ref"]: Done(CustomerResult(item["id"], payment_method=cards[item["ref"]]))
+            for item in reply.json()["items"]
+        }
+
+    def collect_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+        asked.append(batch.only.customer.payment_method)
+        if asked[-1] == "expired":
+            return {batch.only.id: Rejected.because("card_declined", "It has expired.")}
+        yield put("collect", batch, "charges", recover=(repeat(),))
+        return {batch.only.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount, "pay-1"))}
+
+    bank = a_provider("bank", sync_customer=sync_customer, collect_payment=collect_payment)
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft), bank)
+    shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id)
+    shop.ns.customers.update("jane", metadata={"card": "expired"})
+    id = shop.submit()
+    shop.run()
+    assert shop.status(id) == "payment_processing.failed"
+    shop.ns.customers.update("jane", metadata={"card": "new"})
+    shop.ns.invoices.retry(id)
+    shop.run()
+    assert (shop.status(id), asked[0], asked[-1]) == ("paid", "expired", "new")
+    assert len(shop.wire.to("charges")) == 1
+
+
 def a_shop_that_loses_the_draft(open_one: OpenShop, sync_customer: Any) -> tuple[Shop, str]:
     """The first invoice of a new customer: the draft waits for the customer, is sent, and its answer is lost."""
     shop = open_one(a_provider(sync_draft=plain_draft, sync_customer=sync_customer))

@@ -250,6 +250,8 @@ HEARING = {"work": INVOICE["work"], "it was paid": hear("e1:payment:pay-1:paid")
 
 
 def what_was_said_of_jane_stays(shop: Shop, ids: Ids, done: set[str]) -> Iterator[str]:
+    if "forget" in done:
+        return  # whatever was said before it is forgotten, and the customer may be made anew
     links = shop.rows(schema.customer_link, customer_id=ids["jane"], app_id=ids["app"])
     link = links[0] if links else dict.fromkeys(("payment_method", "external_id", "synced_revision"))
     wanted = {"pays by": ("payment_method", "pm_1"), "known as": ("external_id", "cus_9")}
@@ -258,7 +260,7 @@ def what_was_said_of_jane_stays(shop: Shop, ids: Ids, done: set[str]) -> Iterato
         if name in done and link[column] != value:
             yield f"after {name}, {column} is {link[column]!r}"
     made = [id for reference, id in shop.books.documents if reference == ids["jane"] and id.startswith("customers")]
-    if len(made) > 1 and "forget" not in done:
+    if len(made) > 1:
         yield f"the customer was made as {made}"
 
 

@@ -247,7 +247,7 @@ def test_nobody_is_told_of_what_was_rolled_back(a_shop: OpenShop):
 
     shop = a_shop(observers=Observers([Listener()]))
     with pytest.raises(InvalidInput):
-        shop.ns.invoices.submit_many([shop.draft(), shop.draft(issued_at="2026-01-01T00:00:00Z")])
+        shop.ns.invoices.submit_many([shop.draft(), shop.draft(issued_at="2099-01-01T00:00:00Z")])
     assert told == []
 
 

@@ -25,7 +25,7 @@ SWITCHES = (
     "void_confirmed",
     "critical_issues",
 )
-TIMES = ("collection_at", "draft_until", "due_at", "issued_at", "overdue_at")
+TIMES = ("stated_issued_at", "stated_due_at", "collection_at", "draft_until", "due_at", "issued_at", "overdue_at")
 
 moments = st.sampled_from([-1, 0, 1]).map(lambda days: to_micros(NOW + timedelta(days=days)))
 amounts = st.sampled_from(["0", "0.00", "0.01", "10", "10.00", "25"])

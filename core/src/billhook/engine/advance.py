@@ -185,7 +185,7 @@ class Advancer:
             self.run_local(unit, app, capability, work)
             return
         ready = work._replace(lane=unit.lane, due=unit.now_micros, state=READY)
-        if needs_customer(capability) and not self._customer_stands(unit, app, customer_id):
+        if needs_customer(capability) and not self._customer_stands(unit, app, capability, customer_id):
             unit.work.want_if_free(ready._replace(state=WAITING, waits_for=until_customer(customer_id, app.id)))
             return
         unit.work.want_if_free(ready)
@@ -200,12 +200,15 @@ class Advancer:
         waits_for = until_issued(invoice.id, app.id)
         unit.work.want_if_free(work._replace(lane=unit.lane, due=unit.now_micros, state=WAITING, waits_for=waits_for))
 
-    def _customer_stands(self, unit: Unit, app: AppHandle, customer_id: str) -> bool:
+    def _customer_stands(self, unit: Unit, app: AppHandle, capability: Capability, customer_id: str) -> bool:
         if not app.handle.declaration.can(Capability.SYNC_CUSTOMER):
             return True
         link = unit.customer_link(customer_id, app.id)
         if link["synced_revision"] is not None and link["failure"] is None:
-            return True
+            # An edit may have said how the customer pays from now on.
+            asks_for_money = capability is Capability.COLLECT_PAYMENT
+            if not asks_for_money or link["synced_revision"] >= unit.customer_revision(customer_id):
+                return True
         work = WorkRow(customer_id, Capability.SYNC_CUSTOMER, app.id, customer_id, lane=unit.lane, due=unit.now_micros)
         if unit.work.pending(*work.key) is None:
             unit.work.want_if_free(work)

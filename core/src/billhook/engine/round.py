@@ -349,6 +349,7 @@ def preload(unit: Unit, settled: Sequence[Settled]) -> None:
     for app_id, ids in customers.items():
         if app_id not in needless:
             unit.load_customer_links(sorted(ids), app_id)
+            unit.load_customer_revisions(sorted(ids))
 
 
 def _is_same(present: WorkRow | None, prepared: WorkRow) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import sqlalchemy as sa
-
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Pending, Rejected
 from billhook.contract.results import CustomerResult
@@ -13,7 +11,6 @@ from billhook.domain.issue import ValidationIssue
 from billhook.engine.settled import Settled
 from billhook.engine.unit import Row, Unit
 from billhook.engine.work import READY, until_customer
-from billhook.store import schema
 
 
 def remembered(before: Mapping[str, str], result: CustomerResult) -> dict[str, str]:
@@ -40,7 +37,7 @@ class CustomerOutcomes:
         }
         unit.save_customer_link(link)
         unit.work.release(until_customer(settled.work.item_id, settled.app.id), settled.app.id)
-        if customer_revision(unit, settled.work.item_id) > settled.item.revision:
+        if unit.customer_revision(settled.work.item_id) > settled.item.revision:
             # It was edited while it was under way.
             unit.work.want(settled.work._replace(state=READY, due=unit.now_micros, operation_id=None))
 
@@ -75,9 +72,3 @@ class CustomerOutcomes:
 
 def _link(unit: Unit, settled: Settled) -> Row:
     return unit.customer_link_to_change(settled.app.namespace, settled.work.item_id, settled.app.id)
-
-
-def customer_revision(unit: Unit, customer_id: str) -> int:
-    """How often the customer was changed."""
-    customer = schema.customer
-    return int(unit.tx.scalar(sa.select(customer.c.revision).where(customer.c.id == customer_id)) or 0)

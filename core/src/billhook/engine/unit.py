@@ -63,6 +63,7 @@ class Unit:
         self.mappings: dict[tuple[str, int, str], tuple[MappedLine, ...]] = {}
         self.links: dict[tuple[str, str], Row] = {}
         self.customer_links: dict[tuple[str, str], Row] = {}
+        self._customer_revisions: dict[str, int] = {}
         self.work = WorkChanges(tx, self.now_micros)
         self.issues = IssueChanges(tx, partial(context.new_id, self.now), self.now_micros)
         self.confirmations = ConfirmationChanges(tx, self.now_micros)
@@ -243,6 +244,17 @@ class Unit:
         if missing:
             links = tables.read_customer_links(self.tx, missing, app_id)
             self.customer_links.update({(id, app_id): link for id, link in links.items()})
+
+    def load_customer_revisions(self, customer_ids: Iterable[str]) -> None:
+        """Read how often these customers were changed."""
+        missing = [id for id in dict.fromkeys(customer_ids) if id not in self._customer_revisions]
+        self._customer_revisions.update(dict.fromkeys(missing, 0))
+        self._customer_revisions.update(self.tx.select_in(schema.customer, ("id", "revision"), "id", missing))
+
+    def customer_revision(self, customer_id: str) -> int:
+        """How often a customer was changed."""
+        self.load_customer_revisions([customer_id])
+        return self._customer_revisions[customer_id]
 
     def save_customer_link(self, link: Row) -> None:
         """Keep what an app said of a customer."""
