@@ -115,6 +115,34 @@ def test_a_payment_that_is_confirmed_again_is_noted_in_the_books_once(a_shop_any
     assert (shop.status(id), money(shop, id), paths(shop).count("notes")) == ("paid", (Decimal(10), Decimal(0)), 1)
 
 
+@pytest.mark.parametrize("paid_there, status, asked", [("10", "paid", 1), ("4", "payment_processing.failed", 2)])
+def test_a_retry_collects_no_more_than_the_books_do_not_show_as_paid(
+    a_shop_anywhere: OpenShop, paid_there: str, status: str, asked: int
+):
+    shown, amounts = [Decimal(0)], []
+
+    def fetch(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("fetch", batch, "fetch", safe=True, key=None)
+        return {item.id: Done(Snapshot(True, item.external_id, amount_paid=shown[0])) for item in batch.items}
+
+    def declined(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("collect", batch, "collect", recover=(repeat(),))
+        amounts.append(batch.only.amount)
+        return {batch.only.id: Rejected.because("card_declined", "It has expired.")}
+
+    shop = a_shop_anywhere(
+        a_provider(sync_draft=careful_draft, fetch=fetch), a_provider("bank", collect_payment=declined)
+    )
+    shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id)
+    id = shop.submit()
+    shop.run()
+    assert shop.status(id) == "payment_processing.failed"
+    shown[0] = Decimal(paid_there)
+    shop.ns.invoices.retry(id)
+    shop.run()
+    assert (shop.status(id), paths(shop).count("collect"), amounts[-1]) == (status, asked, 10 if asked == 1 else 6)
+
+
 def test_money_that_is_taken_back_is_owed_again_and_its_note_in_the_books_is_named(a_shop_anywhere: OpenShop):
     shop, id, tell = a_bank_that_tells_more(a_shop_anywhere, PaymentStatus.FAILED)
     tell()

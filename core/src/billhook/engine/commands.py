@@ -15,14 +15,14 @@ from billhook.domain.invoice import content_json
 from billhook.domain.lifecycle import State, Trigger, is_mutable
 from billhook.domain.money import to_minor
 from billhook.domain.parsing import parse
-from billhook.engine import mended, notes, open_payments
+from billhook.engine import looking_first, mended, notes, open_payments
 from billhook.engine.dissolving import dissolve_of_subject
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import maybe_from_micros, to_micros
 from billhook.engine.money import can_fire
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import DATES, asked_columns, content_columns, stated_columns, workflow_columns
-from billhook.engine.taking_back import look_first, take_back, would_read_as_paid
+from billhook.engine.taking_back import take_back
 from billhook.engine.unit import Unit
 from billhook.engine.usage import snapshot
 from billhook.engine.work import CLAIMED
@@ -181,8 +181,8 @@ class Commands:
             unit.record(row, "retry", note="What the books refused to note is noted again.")
             return
         self._check_allowed(unit, row, Trigger.RETRY, "retry")
-        if would_read_as_paid(unit, row, is_looked_at=bool(arguments.get("looked"))):
-            look_first(self._advancer, unit, row)
+        if looking_first.is_needed(unit, row, is_looked_at=bool(arguments.get("looked"))):
+            looking_first.look(self._advancer, unit, row)
             self._record(unit, row, "retry", {"looked": True})
             return
         customer = mended.mended_customer(unit, row)
