@@ -113,7 +113,12 @@ def test_a_call_too_early_is_counted():
     assert Run(calls, BIG, 0).over_budget == 2  # one second of its own app, and the twenty-first call of the second
 
 
-@pytest.mark.parametrize("part", [part for part in PARTS if part != "fairness"])
+EACH_PART = [
+    pytest.param(part, marks=[pytest.mark.long] if part == "callbacks" else []) for part in PARTS if part != "fairness"
+]
+
+
+@pytest.mark.parametrize("part", EACH_PART)
 def test_each_part_prints_its_figures(part, capsys, tmp_path):
     sizes = ["--invoices", "12", "--rounds", "1", "--rows", "4", "8", "--channels", "4"]
     _run("--only", part, "--store", "sqlite", "--json", *sizes, "--folder", str(tmp_path))

@@ -87,7 +87,7 @@ def test_another_mistake_is_found_and_told(name, provider, told):
     assert told in verdict.happened
 
 
-@pytest.mark.parametrize("tier", [Tier.SILVER, Tier.GOLD])
+@pytest.mark.parametrize("tier", [Tier.SILVER, pytest.param(Tier.GOLD, marks=pytest.mark.long)])
 def test_what_is_issued_later_is_looked_at_until_it_is(tier):
     report = examine(subject_of(Later), checks=[check for check in CHECKS if check.tier is tier])
     assert {finding.check.name: finding.verdict for finding in report.failures} == {}

@@ -313,7 +313,6 @@ EVERYDAY = (
     ("money", "refund", "take the app away"),
     ("issued", "void", "credit"),
     ("telling", "submit", "switch off"),
-    ("bringing", "work", "rename"),
     ("bringing", "work", "pays by"),
     ("hearing", "work", "it was paid"),
     ("numbers", "approve", "begin at 100"),

@@ -115,7 +115,12 @@ def lose_one(between_with: Callable[..., Between], loss: str, requests: range, *
 
 
 @pytest.mark.parametrize(
-    "loss, answers_with_invoice", [("unreachable", False), ("lose_answer", False), ("lose_answer", True)]
+    "loss, answers_with_invoice",
+    [
+        pytest.param("unreachable", False, marks=pytest.mark.long),
+        pytest.param("lose_answer", False, marks=pytest.mark.long),
+        ("lose_answer", True),
+    ],
 )
 def test_a_request_upstream_that_gets_lost_changes_nothing(between_with, loss, answers_with_invoice):
     requests = first_requests(between_with())
