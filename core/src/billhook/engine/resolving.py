@@ -44,8 +44,9 @@ def resolve(
 ) -> ResolvedProfile:
     """What the customer's next invoice gets: the override's profile or the default one, its workflow as overridden.
 
-    Name the customer by id or by key. In a transaction that writes it is not deleted before that one ends. Raises NotFound for an unknown customer or where no profile serves it, Deleted
-    for a deleted customer.
+    Name the customer by id or by key. In a transaction that writes it is not deleted before that one ends.
+
+    Raises NotFound for an unknown customer or where no profile serves it, Deleted for a deleted customer.
     """
     select, customer = (_BY_ID, customer_id) if customer_id is not None else (_BY_KEY, customer_key)
     if tx.writes:

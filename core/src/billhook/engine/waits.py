@@ -17,35 +17,35 @@ from billhook.engine.moments import from_micros
 from billhook.engine.payments import has_open
 from billhook.engine.records import AppStatus
 from billhook.engine.unit import OPEN_CREDIT_STATES, Unit
-from billhook.engine.work import until_customer, until_told
+from billhook.engine.work import until_customer_of, until_told
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
-_invoice, _operation, _work = schema.invoice, schema.operation, schema.work
+_operation, _work = schema.operation, schema.work
+OPEN = "open"
 
 
 class Waits:
     """What some invoices wait for, by invoice id. Each cause is read in one statement for all of them."""
 
     def __init__(self, tx: Transaction, ids: Sequence[str]) -> None:
-        self._in_doubt = _reasons(tx, ids, IN_DOUBT)
-        self._open = open_reasons(tx, ids)
+        self._reasons = reasons(tx, ids)
         self._held = held_by_apps(tx, ids)
-        self._doubted_customers = _doubted_customers(tx, ids)
+        self._doubted_customers = doubted_customers(tx, ids)
         self._books_to_tell = _books_to_tell(tx, ids)
         self._pauses = _pauses(tx, ids)
         self._given_up_at = _given_up_at(tx, self._pauses)
 
     def in_doubt(self, id: str) -> str | None:
         """What nobody knows of it, and a person must settle."""
-        return self._in_doubt.get(id)
+        return self._reasons.get((id, IN_DOUBT))
 
     def reason(self, unit: Unit, row: InvoiceRow) -> str | None:
         """Why it does not go on."""
         pause = self._pauses.get(row.id)
         return (
             self._held.get(row.id)
-            or self._open.get(row.id)
+            or self._reasons.get((row.id, OPEN))
             or self._doubted_customers.get(row.id)
             or self._books_to_tell.get(row.id)
             or (pause.note if pause else _money_from_outside(unit, row))
@@ -61,18 +61,14 @@ class Waits:
         return self._given_up_at.get(id)
 
 
-def open_reasons(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
-    """Why an operation on a document is under way and does not go on."""
-    return _reasons(tx, ids, "open")
-
-
-def _reasons(tx: Transaction, ids: Sequence[str], status: str) -> dict[str, str]:
+def reasons(tx: Transaction, ids: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Why an operation on a document does not go on, by the document and by how the operation stands."""
     rows = tx.all(
-        sa.select(_work.c.subject_id, _operation.c.reason)
+        sa.select(_work.c.subject_id, _operation.c.status, _operation.c.reason)
         .join(_operation, _work.c.operation_id == _operation.c.id)
-        .where(_work.c.subject_id.in_(ids), _operation.c.status == status, _operation.c.reason.is_not(None))
+        .where(_work.c.subject_id.in_(ids), _operation.c.reason.is_not(None))
     )
-    return {row.subject_id: row.reason for row in rows}
+    return {(row.subject_id, row.status): row.reason for row in rows}
 
 
 def held_by_apps(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
@@ -93,44 +89,24 @@ def _why_held(app: Any) -> str:
     return f"{app.name} is unauthorized. See why: billhook apps check {app.id}"
 
 
-def _doubted_customers(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
-    """Why an invoice waits whose customer may or may not have been made at an app."""
+def doubted_customers(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    """Why a document waits whose customer may or may not have been made at an app."""
     held = _work.alias()
     rows = tx.all(
-        sa.select(_work.c.subject_id, _work.c.waits_for, held.c.item_id, held.c.app_id, schema.app.c.name)
-        .join(_invoice, _invoice.c.id == _work.c.subject_id)
-        .join(
-            held, sa.and_(held.c.item_id == _invoice.c.customer_id, held.c.operation == Capability.SYNC_CUSTOMER.value)
-        )
+        sa.select(_work.c.subject_id, held.c.item_id, schema.app.c.name)
+        .join(held, _work.c.waits_for == until_customer_of(held))
         .join(_operation, _operation.c.id == held.c.operation_id)
         .join(schema.app, schema.app.c.id == held.c.app_id)
-        .where(_work.c.subject_id.in_(ids), _operation.c.status == IN_DOUBT)
-    )
-    return {
-        row.subject_id: _doubted_customer(row)
-        for row in rows
-        if row.waits_for == until_customer(row.item_id, row.app_id)
-    }
-
-
-def doubted_customer(tx: Transaction, customer_id: str, app_id: str) -> str | None:
-    """That a customer may or may not have been made at an app, where nobody knows."""
-    row = tx.first(
-        sa.select(_work.c.item_id, schema.app.c.name)
-        .join(_operation, _operation.c.id == _work.c.operation_id)
-        .join(schema.app, schema.app.c.id == _work.c.app_id)
         .where(
-            _work.c.item_id == customer_id,
-            _work.c.app_id == app_id,
-            _work.c.operation == Capability.SYNC_CUSTOMER.value,
+            _work.c.subject_id.in_(ids),
+            held.c.operation == Capability.SYNC_CUSTOMER.value,
             _operation.c.status == IN_DOUBT,
         )
     )
-    return None if row is None else _doubted_customer(row)
-
-
-def _doubted_customer(row: Any) -> str:
-    return f"it is not known whether {row.name} has the customer {row.item_id}. See billhook invoices doubts"
+    return {
+        row.subject_id: f"it is not known whether {row.name} has the customer {row.item_id}. See billhook invoices doubts"
+        for row in rows
+    }
 
 
 def _books_to_tell(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+import sqlalchemy as sa
+
 ADVANCE = "advance"
 """Not a provider's operation: time has come for an invoice to go on by itself."""
 EVERYTHING = "*"
@@ -16,6 +18,11 @@ READY, CLAIMED, WAITING = 0, 1, 2
 def until_customer(customer_id: str, app_id: str) -> str:
     """What work waits for until the customer stands at the app."""
     return f"customer:{customer_id}@{app_id}"
+
+
+def until_customer_of(work: sa.FromClause) -> sa.ColumnElement[str]:
+    """The same in SQL, of the customer that this work brings to its app."""
+    return "customer:" + work.c.item_id + "@" + work.c.app_id
 
 
 def until_issued(document_id: str, app_id: str) -> str:
