@@ -28,6 +28,7 @@ from billhook.contract import (
     Done,
     LineTax,
     OperationRules,
+    PaymentResult,
     PaymentStatus,
     ProviderTotals,
     Refusal,
@@ -141,6 +142,29 @@ def test_a_retry_collects_no_more_than_the_books_do_not_show_as_paid(
     shop.ns.invoices.retry(id)
     shop.run()
     assert (shop.status(id), paths(shop).count("collect"), amounts[-1]) == (status, asked, 10 if asked == 1 else 6)
+
+
+def test_a_retry_waits_for_no_look_where_the_app_that_keeps_the_invoice_asks_nobody(a_shop: OpenShop):
+    def fetch(self: Any, batch: Batch[Any, Any]) -> Any:
+        return {item.id: Done(Snapshot(True, item.external_id)) for item in batch.items}
+
+    cards = iter(["expired", "new"])
+
+    def collect(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("collect", batch, "collect", recover=(repeat(),))
+        if next(cards) == "expired":
+            return {batch.only.id: Rejected.because("card_declined", "It has expired.")}
+        return {batch.only.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount, "pay-1"))}
+
+    books = a_provider(sync_draft=careful_draft, fetch=fetch, rules={"fetch": OperationRules(local=True)})
+    shop = a_shop(books, a_provider("bank", collect_payment=collect))
+    shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id)
+    id = shop.submit()
+    shop.run()
+    assert shop.status(id) == "payment_processing.failed"
+    shop.ns.invoices.retry(id)
+    shop.run()
+    assert (shop.status(id), shop.get(id).pending_command) == ("paid", None)
 
 
 def test_money_that_is_taken_back_is_owed_again_and_its_note_in_the_books_is_named(a_shop_anywhere: OpenShop):

@@ -7,6 +7,7 @@ from billhook.domain.lifecycle import State
 from billhook.domain.workflow import CollectionMethod
 from billhook.engine import notes
 from billhook.engine.advance import Advancer
+from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
@@ -41,7 +42,7 @@ def _would_read_as_paid(unit: Unit, row: InvoiceRow, *, is_looked_at: bool) -> b
     shown = notes.still_shown(unit, row, app) if row.values["payment_app_id"] == app.id else []
     if not shown or not is_charged(row):
         return False
-    if app.handle.declaration.can(Capability.FETCH) and not is_looked_at:
+    if _can_be_looked_at(app) and not is_looked_at:
         return True
     names = ", ".join(str(notes.name_at(unit, payment, app.id)) for payment in shown)
     raise NotAllowed(
@@ -58,4 +59,10 @@ def _may_be_paid_there(unit: Unit, row: InvoiceRow) -> bool:
         return False
     books, collector = unit.app(row.values["invoicing_app_id"]), unit.app(row.values["payment_app_id"])
     collects = collector.handle.declaration.can(Capability.COLLECT_PAYMENT) and is_charged(row)
-    return bool(collects and books.handle.declaration.can(Capability.FETCH) and not books.deleted)
+    return bool(collects and _can_be_looked_at(books) and not books.deleted)
+
+
+def _can_be_looked_at(books: AppHandle) -> bool:
+    """An app that answers by itself asks nobody outside, and knows no more than we do."""
+    declaration = books.handle.declaration
+    return declaration.can(Capability.FETCH) and not declaration.rules(Capability.FETCH).local
