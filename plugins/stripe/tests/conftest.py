@@ -64,7 +64,8 @@ class Counter(Desk):
 
     def invoice_item(self, number: int = 1, customer: CustomerLink | None = None, **changes: Any) -> InvoiceItem:
         view = self.view(number, **changes)
-        return InvoiceItem(view.id, view, customer or self.link(), self.mapped(view), number=f"INV-{number}")
+        link = customer or self.link()
+        return InvoiceItem(view.id, view, link, self.mapped(view), f"INV-{number}", collected_here=True)
 
     def issued(self, number: int = 1, **changes: Any) -> InvoiceItem:
         item = self.drafted(number, **changes)

@@ -31,7 +31,7 @@ def an_item(*lines, number="INV-1", mapped=None, currency="EUR", **changes):
     draft = an_invoice(currency=currency).model_copy(update={"lines": lines})
     view = a_view(a_content(draft, invoice_id=an_id(1)), id=an_id(1), **changes)
     where = mapped or tuple(HANDLE.map_line(line, view, SETTINGS) for line in view.lines)
-    return InvoiceItem(view.id, view, ADA, where, number=number)
+    return InvoiceItem(view.id, view, ADA, where, number=number, collected_here=True)
 
 
 def requests(capability, item, settings=SETTINGS):

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +26,7 @@ from billhook.testing.builders import CREDENTIAL_KEYS
 from billhook.testing.crash import LASTING_POINTS, Crashes, Run, work_until_quiet
 from billhook.testing.invariants import problems_of
 from billhook.testing.sandbox import provider as sandbox_provider, simulator as sandbox_simulator
+from billhook.testing.sandbox.server import SandboxSimulator
 from billhook.testing.transport import SimulatorTransport
 from billhook_stripe import provider
 from billhook_stripe.simulator import simulator
@@ -37,6 +38,7 @@ BEGINS_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SOON, MUCH_LATER = timedelta(seconds=3), timedelta(days=2)
 CATALOG = ProviderCatalog.from_objects([provider])
 VAT = {"rates": [{"name": "VAT", "percentage": "20"}]}
+DECLINED = {"openmeter.io/sandbox/target-payment-status": "failed"}
 CHARGED, SENT = {"collection_method": "charge_automatically"}, {"collection_method": "send_invoice"}
 
 
@@ -468,28 +470,73 @@ def test_a_decline_is_retried_with_another_card_and_counted_once(new_story):
     story.close()
 
 
-def test_an_invoice_that_lives_elsewhere_is_paid_here_and_noted_there(tmp_path):
-    clock = TurnedClock(BEGINS_AT)
-    books, elsewhere = simulator(clock=clock), sandbox_simulator(clock=clock)
+@contextmanager
+def two_apps(path: Path, books: StripeSimulator, elsewhere: SandboxSimulator, *, invoicing: str) -> Iterator[Engine]:
+    """Stripe and a sandbox: one keeps the invoices, the other collects."""
     there = SimulatorTransport({URL: books, "http://sandbox.test": elsewhere})
     catalog = ProviderCatalog.from_objects([provider, sandbox_provider])
-    with Engine.open(tmp_path / "two.db", clock=clock, catalog=catalog, transport=there) as engine:
+    with Engine.open(path, clock=books.clock, catalog=catalog, transport=there) as engine:
         namespace = engine.namespace()
-        invoicing = namespace.apps.install(
-            "sandbox", settings={"base_url": "http://sandbox.test"}, credentials={"token": "sandbox-token"}
-        )
-        paying = namespace.apps.install(
-            "stripe", settings={"base_url": URL}, credentials={"api_key": "sk_test_simulator"}
-        )
+        keys = {"api_key": "sk_test_simulator", "webhook_secret": "whsec_simulator"}
+        apps = {
+            "stripe": namespace.apps.install("stripe", settings={"base_url": URL}, credentials=keys).id,
+            "sandbox": namespace.apps.install(
+                "sandbox", settings={"base_url": "http://sandbox.test"}, credentials={"token": "sandbox-token"}
+            ).id,
+        }
+        (collecting,) = apps.keys() - {invoicing}
         namespace.profiles.create(
             name="Both",
             is_default=True,
             supplier={"name": "Acme"},
             workflow={},
-            tax_app_id=invoicing.id,
-            invoicing_app_id=invoicing.id,
-            payment_app_id=paying.id,
+            tax_app_id=apps[invoicing],
+            invoicing_app_id=apps[invoicing],
+            payment_app_id=apps[collecting],
         )
+        yield engine
+
+
+@pytest.mark.parametrize("told_by", ["a webhook", "a look"])
+def test_what_a_customer_pays_on_stripes_page_is_not_collected_again_by_another_app(tmp_path, told_by):
+    clock = TurnedClock(BEGINS_AT)
+    books, elsewhere = simulator(clock=clock), sandbox_simulator(clock=clock)
+    with two_apps(tmp_path / "two.db", books, elsewhere, invoicing="stripe") as engine:
+        namespace = engine.namespace()
+        namespace.customers.create("Eve", key="eve", email="eve@customer.example")
+        draft = {"key": "rug", "customer_key": "eve", "currency": "GBP", "lines": [flat("Rug", "99.00")]}
+        id = namespace.invoices.submit({**draft, "metadata": DECLINED}).id
+        work_until_quiet(engine, clock)
+        assert namespace.invoices.get(id).status == "payment_processing.failed"
+        books.pay_on_page(books.documents()[0].id)
+        if told_by == "a webhook":
+            deliver(engine, books)
+        else:
+            namespace.invoices.retry(id)
+        work_until_quiet(engine, clock)
+        view = namespace.invoices.get(id).invoice
+        assert (view.status, view.amount_paid) == ("paid", Decimal("99.00"))
+        deliver(engine, books)
+        work_until_quiet(engine, clock)
+        assert namespace.invoices.get(id).invoice.amount_paid == Decimal("99.00")
+        assert problems_of(engine) == []
+    assert {each.status for each in elsewhere.payments()} == {"failed"}
+    books.close()
+    elsewhere.close()
+
+
+def deliver(engine: Engine, books: StripeSimulator) -> None:
+    """Stripe tells its events."""
+    app = next(each for each in engine.namespace().apps.list().items if each.type == "stripe")
+    for headers, body in books.pending_webhooks():
+        engine.receive_webhook(app.id, dict(headers), body)
+
+
+def test_an_invoice_that_lives_elsewhere_is_paid_here_and_noted_there(tmp_path):
+    clock = TurnedClock(BEGINS_AT)
+    books, elsewhere = simulator(clock=clock), sandbox_simulator(clock=clock)
+    with two_apps(tmp_path / "two.db", books, elsewhere, invoicing="sandbox") as engine:
+        namespace = engine.namespace()
         id = submit(engine)["chair"]
         work_until_quiet(engine, clock)
         (payment,) = namespace.invoices.get(id).payments

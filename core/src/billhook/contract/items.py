@@ -77,6 +77,9 @@ class InvoiceItem:
     line_external_ids: Mapping[str, str] = field(default_factory=dict)
     discount_external_ids: Mapping[str, str] = field(default_factory=dict)
     leftovers: Mapping[str, str] = field(default_factory=dict)
+    collected_here: bool = False
+    """Whether this app is also the one that collects. Money that its own payments bring is told by those; where another app collects,
+    money that comes here is known only by what ``fetch`` shows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from billhook.store.transaction import Transaction
 Row = dict[str, Any]
 Frozen = dict[str, Any]
 
-VIEW_COLUMNS = (
+TOLD_COLUMNS = (
     "id",
     "namespace",
     "client_key",
@@ -44,6 +44,7 @@ VIEW_COLUMNS = (
     "version",
     "revision",
     "customer_id",
+    "payment_app_id",
     "number",
     "number_final",
     "total",
@@ -169,9 +170,9 @@ class Freezer:
         ]
 
     def invoice_rows(self, ids: Iterable[str]) -> dict[str, Row]:
-        """What a view shows of invoices, by id; columns without a value are absent."""
+        """What an operation is told of invoices, by id; columns without a value are absent."""
         rows = self._context.rows.read(self._tx, dict.fromkeys(ids))
-        return {id: {name: row[name] for name in VIEW_COLUMNS if row[name] is not None} for id, row in rows.items()}
+        return {id: {name: row[name] for name in TOLD_COLUMNS if row[name] is not None} for id, row in rows.items()}
 
     def _records(self, kind: str, ids: Sequence[str]) -> dict[str, Row]:
         columns = tables.RECORD_COLUMNS[kind]
@@ -310,6 +311,7 @@ def _thaw_invoice(item: Frozen, contents: Contents, mappings: Mappings, app_id: 
         line_external_ids=item["line_ids"],
         discount_external_ids=item["discount_ids"],
         leftovers=item["leftovers"],
+        collected_here=row.get("payment_app_id") == app_id,
     )
 
 

@@ -40,6 +40,7 @@ def _invoice_item(unit: Unit, spec: OperationSpec, row: InvoiceRow, work: WorkRo
         line_external_ids=dict(link["line_ids"]),
         discount_external_ids=dict(link["discount_ids"]),
         leftovers=dict(link["leftovers"]),
+        collected_here=row.values["payment_app_id"] == work.app_id,
     )
 
 

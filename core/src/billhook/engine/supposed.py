@@ -15,7 +15,7 @@ from billhook.domain.lifecycle import Decision
 from billhook.domain.mapping import MappedLine
 from billhook.engine import payments, tables
 from billhook.engine.apps import AppHandle
-from billhook.engine.freeze import VIEW_COLUMNS, Freezer, Thawer
+from billhook.engine.freeze import TOLD_COLUMNS, Freezer, Thawer
 from billhook.engine.invoice_row import InvoiceRow, invoice_view
 from billhook.engine.settle_customer import remembered
 from billhook.engine.unit import Unit
@@ -38,7 +38,7 @@ class Supposed:
     @property
     def view(self) -> InvoiceView:
         """The invoice as operations read it."""
-        columns = {name: self.row.values[name] for name in VIEW_COLUMNS}
+        columns = {name: self.row.values[name] for name in TOLD_COLUMNS}
         return invoice_view(columns, self.unit.content(self.row.id, self.row.revision))
 
     # Items.

@@ -139,6 +139,7 @@ class Desk:
         content = content or a_content(draft or an_invoice(currency=self.currency), invoice_id=an_id(place))
         view = a_view(content, id=an_id(place), number=f"DRAFT-{place}")
         usual: dict[str, Any] = {"id": view.id, "invoice": view, "customer": self.link(), "lines": self.mapped(view)}
+        usual["collected_here"] = self.handle.declaration.can(Capability.COLLECT_PAYMENT)
         if self.handle.declaration.numbers.needed_for is Capability.SYNC_DRAFT:
             usual["number"] = f"INV-{place}"
         return InvoiceItem(**{**usual, **changes})

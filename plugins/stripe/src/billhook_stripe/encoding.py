@@ -27,8 +27,9 @@ REFUND_KEY = "billhook_refund"
 NUMBER_KEY = "billhook_number"
 STEP_KEY = "billhook_step"
 METHOD_KEY = "billhook_payment_method"
-"""Metadata that Stripe keeps: our ids, our number where Stripe takes none, a fingerprint of the last step that was done, and the payment
-method of the host's metadata that was made the default last."""
+COLLECTED_ELSEWHERE_KEY = "billhook_collected_elsewhere"
+"""Metadata that Stripe keeps: our ids, our number where Stripe takes none, a fingerprint of the last step that was done, the payment
+method of the host's metadata that was made the default last, and whether another app collects the invoice."""
 
 _USUAL_DAYS_UNTIL_DUE = 30
 _SOON = timedelta(minutes=5)
@@ -67,7 +68,7 @@ def invoice_params(item: InvoiceItem, now: datetime) -> Params:
         "discounts": "",
         **_terms(item.invoice, now),
         "description": item.invoice.content.description,
-        "metadata": {INVOICE_KEY: item.id},
+        "metadata": _named(item),
     }
 
 
@@ -75,7 +76,7 @@ def header_params(item: InvoiceItem, now: datetime) -> Params:
     """What an edit changes of a draft that stands there, its lines aside."""
     content = {**_terms(item.invoice, now), "description": item.invoice.content.description or ""}
     marked = mark_of({**content, "revision": item.invoice.revision})
-    return {**content, "metadata": {INVOICE_KEY: item.id, STEP_KEY: marked}}
+    return {**content, "metadata": {**_named(item), STEP_KEY: marked}}
 
 
 def number_params(item: InvoiceItem, now: datetime) -> Params:
@@ -181,6 +182,10 @@ def _credited_line(line: Line, mapped: MappedLine, currency: str, rates: Mapping
         "metadata": params["metadata"],
     }
     return {**credited, "tax_amounts": taxes} if taxes else credited
+
+
+def _named(item: InvoiceItem) -> Params:
+    return {INVOICE_KEY: item.id, **({} if item.collected_here else {COLLECTED_ELSEWHERE_KEY: "yes"})}
 
 
 def _terms(invoice: InvoiceView, now: datetime) -> Params:

@@ -173,8 +173,8 @@ class Invoicing(StripeRequests):
     def fetch(self, batch: Invoices) -> Steps[Snapshot]:
         """What Stripe holds.
 
-        Money counts here only for invoices that are sent to the customer. What is charged automatically is told by its own payment,
-        also where the customer pays on Stripe's page after a failure.
+        Money counts here for invoices that are sent to the customer, and for those that another app collects. What this one charges
+        automatically is told by its own payment, also where the customer pays on Stripe's page after a failure.
         """
         item, known = batch.only, remote_id(batch.only)
         if known is None:
@@ -341,7 +341,8 @@ def _snapshot(item: InvoiceItem, invoice: Body) -> Done[Snapshot]:
 
 def _paid_outside(item: InvoiceItem, invoice: Body) -> Decimal | None:
     is_sent = item.invoice.content.workflow.collection_method.value == "send_invoice"
-    if not is_sent or invoice["status"] not in _ISSUED:
+    is_charged_here = item.collected_here and not is_sent
+    if is_charged_here or invoice["status"] not in _ISSUED:
         return None
     settled: Decimal = reading.settled_elsewhere(invoice) - item.invoice.amount_refunded
     return max(settled, Decimal(0))

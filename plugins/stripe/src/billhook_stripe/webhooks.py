@@ -9,7 +9,7 @@ from typing import Any
 
 from billhook.contract import Refusal, WebhookEvent
 from billhook.contract.webhooks import EventKind
-from billhook_stripe.encoding import REFUND_KEY
+from billhook_stripe.encoding import COLLECTED_ELSEWHERE_KEY, REFUND_KEY
 
 TOLERANCE = timedelta(seconds=300)
 """docs.stripe.com/webhooks/signature"""
@@ -84,11 +84,16 @@ def _is_refund_by_others(type_: str, about: Mapping[str, Any]) -> bool:
 
 
 def _kind(type_: str, about: Mapping[str, Any]) -> EventKind | None:
-    """What the event is about; None where it tells nothing. Money that is charged automatically is told by its payment."""
+    """What the event is about; None where it tells nothing. Money that this app charges automatically is told by its payment."""
     if type_ in _MONEY_ON_INVOICES:
-        return "document" if about.get("collection_method") == "send_invoice" else None
+        is_charged_here = about.get("collection_method") != "send_invoice" and not _is_collected_elsewhere(about)
+        return None if is_charged_here else "document"
     if type_ in _DOCUMENT_EVENTS:
         return "document"
     if type_ in _PAYMENT_EVENTS:
         return "payment"
     return "refund" if type_ in _REFUND_EVENTS else None
+
+
+def _is_collected_elsewhere(about: Mapping[str, Any]) -> bool:
+    return COLLECTED_ELSEWHERE_KEY in (about.get("metadata") or {})
