@@ -12,8 +12,12 @@ def config(*percentages: str, behavior: TaxBehavior = TaxBehavior.EXCLUSIVE) -> 
 
 
 def tax_of(bases, tax_config, tax_rounding, currency="USD"):
-    rows = taxes_on([Decimal(base) for base in bases], tax_config, currency, Rounding.HALF_UP, tax_rounding)
-    return [[tax.amount for tax in row] for row in rows]
+    return amounts([(base, tax_config) for base in bases], tax_rounding, currency)
+
+
+def amounts(lines, tax_rounding, currency="USD"):
+    bases, configs = [Decimal(base) for base, _ in lines], [tax_config for _, tax_config in lines]
+    return [[tax.amount for tax in row] for row in taxes_on(bases, configs, currency, Rounding.HALF_UP, tax_rounding)]
 
 
 def total(bases, tax_config, tax_rounding):
@@ -44,10 +48,28 @@ def test_the_cent_of_the_sum_goes_to_the_line_that_rounding_cost_most():
     assert shares == [[Decimal("3.76")], [Decimal("3.84")], [Decimal("3.85")]]
 
 
+def test_a_rate_is_rounded_once_whatever_else_its_lines_are_taxed_with():
+    plain, more = config("20"), config("20", "5.2").model_copy(update={"code": "with-surcharge"})
+    lines = [("12.37", plain), ("11.27", more)]
+    assert amounts(lines, TaxRounding.ON_TOTAL) == [[Decimal("2.48")], [Decimal("2.25"), Decimal("0.59")]]
+    assert amounts(lines, TaxRounding.PER_LINE) == [[Decimal("2.47")], [Decimal("2.25"), Decimal("0.59")]]
+
+
+def test_prices_of_one_rate_are_split_once_whatever_their_code():
+    plain = config("20", behavior=TaxBehavior.INCLUSIVE)
+    lines = [("10.01", plain), ("10.01", plain.model_copy(update={"code": "other"}))]
+    assert amounts(lines, TaxRounding.ON_TOTAL) == [[Decimal("1.67")], [Decimal("1.67")]]
+    assert amounts([*lines, lines[0]], TaxRounding.ON_TOTAL) == [
+        [Decimal("1.67")],
+        [Decimal("1.67")],
+        [Decimal("1.66")],
+    ]
+
+
 def test_tax_inside_a_price_leaves_net_and_tax_that_make_the_price():
     (row,) = taxes_on(
         [Decimal("19.99")],
-        config("19", behavior=TaxBehavior.INCLUSIVE),
+        [config("19", behavior=TaxBehavior.INCLUSIVE)],
         "EUR",
         Rounding.HALF_UP,
         TaxRounding.PER_LINE,

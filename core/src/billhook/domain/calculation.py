@@ -222,21 +222,20 @@ def _refuse_inexact(taxes: Iterable[TaxAmount], currency: str) -> None:
 
 def _all_taxed(lines: Sequence[Line], workflow: WorkflowConfig, currency: str) -> tuple[Line, ...]:
     taxed = [_taxed(line, line.taxes, currency) if line.taxes_stated else line for line in lines]
-    for config, indexes in _by_tax_config(lines, workflow).items():
-        bases = [lines[index].totals.before_taxes for index in indexes]
-        rows = taxes_on(bases, config, currency, workflow.rounding, workflow.tax_rounding)
-        for index, taxes in zip(indexes, rows, strict=True):
-            taxed[index] = _taxed(lines[index], taxes, currency)
+    configs = _configs_to_compute(lines, workflow)
+    bases = [lines[index].totals.before_taxes for index in configs]
+    rows = taxes_on(bases, list(configs.values()), currency, workflow.rounding, workflow.tax_rounding)
+    for index, taxes in zip(configs, rows, strict=True):
+        taxed[index] = _taxed(lines[index], taxes, currency)
     return tuple(taxed)
 
 
-def _by_tax_config(lines: Sequence[Line], workflow: WorkflowConfig) -> dict[TaxConfig, list[int]]:
-    groups: dict[TaxConfig, list[int]] = {}
-    for index, line in enumerate(lines):
-        config = tax_config_of(line, workflow)
-        if config is not None and config.rates and not line.taxes_stated and workflow.tax_enabled:
-            groups.setdefault(config, []).append(index)
-    return groups
+def _configs_to_compute(lines: Sequence[Line], workflow: WorkflowConfig) -> dict[int, TaxConfig]:
+    """What is to be computed here, by the place of the line."""
+    if not workflow.tax_enabled:
+        return {}
+    configs = {index: tax_config_of(line, workflow) for index, line in enumerate(lines) if not line.taxes_stated}
+    return {index: config for index, config in configs.items() if config is not None and config.rates}
 
 
 def tax_config_of(line: Line, workflow: WorkflowConfig) -> TaxConfig | None:

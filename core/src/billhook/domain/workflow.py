@@ -61,7 +61,7 @@ class WorkflowConfig(Value):
     rounding: Rounding = Rounding.HALF_UP
     """How amounts are rounded to the currency's smallest unit."""
     tax_rounding: TaxRounding = TaxRounding.PER_LINE
-    """Whether taxes are rounded on each line and added up, or computed once on the sum and shared out."""
+    """Whether taxes are rounded on each line and added up, or once for each rate on the sum of its lines and shared out."""
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
