@@ -25,7 +25,7 @@ class CustomerOutcomes:
         self._settle = settle
 
     def done(self, unit: Unit, settled: Settled, result: CustomerResult) -> None:
-        """The customer stands at the provider; whatever waited for it goes on."""
+        """The customer stands at the provider; whatever waited for it goes on, unless it was edited while it was under way."""
         link = _link(unit, settled)
         link |= {
             "synced_revision": settled.item.revision,
@@ -36,10 +36,10 @@ class CustomerOutcomes:
             "failure": None,
         }
         unit.save_customer_link(link)
-        unit.work.release(until_customer(settled.work.item_id, settled.app.id), settled.app.id)
         if unit.customer_revision(settled.work.item_id) > settled.item.revision:
-            # It was edited while it was under way.
             unit.work.want(settled.work._replace(state=READY, due=unit.now_micros, operation_id=None))
+        else:
+            unit.work.release(until_customer(settled.work.item_id, settled.app.id), settled.app.id)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The customer waits at the provider; so does everything that needs it."""
