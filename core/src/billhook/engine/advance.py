@@ -134,7 +134,7 @@ class Advancer:
         app = unit.app(row.values["invoicing_app_id"])
         issues, lines = findings_of(unit, row, app)
         if lines is not None:
-            unit.keep_mapping(row.id, row.revision, app.id, lines)
+            unit.revisions.keep_mapping(row.id, row.revision, app.id, lines)
         asked = asked_of_collector(unit, row)
         if issues or not row.is_new:
             row.values["critical_issues"] = unit.issues.report(row.id, OWN, issues)
@@ -155,7 +155,7 @@ class Advancer:
                 row.values["critical_issues"] = unit.issues.report(row.id, OWN, issues)
                 self.fire(unit, row, Trigger.FAILED, "validation_failed")
                 return
-            unit.keep_mapping(row.id, row.revision, app.id, lines)
+            unit.revisions.keep_mapping(row.id, row.revision, app.id, lines)
         self.operate(Capability.CALCULATE_TAX, "tax_app_id", _pass("taxed_revision"))(unit, row)
 
     def operate(
@@ -203,11 +203,11 @@ class Advancer:
     def _customer_stands(self, unit: Unit, app: AppHandle, capability: Capability, customer_id: str) -> bool:
         if not app.handle.declaration.can(Capability.SYNC_CUSTOMER):
             return True
-        link = unit.customer_link(customer_id, app.id)
+        link = unit.customer_links.of(customer_id, app.id)
         if link["synced_revision"] is not None and link["failure"] is None:
             # An edit may have said how the customer pays from now on.
             asks_for_money = capability is Capability.COLLECT_PAYMENT
-            if not asks_for_money or link["synced_revision"] >= unit.customer_revision(customer_id):
+            if not asks_for_money or link["synced_revision"] >= unit.customer_links.revision_of(customer_id):
                 return True
         work = WorkRow(customer_id, Capability.SYNC_CUSTOMER, app.id, customer_id, lane=unit.lane, due=unit.now_micros)
         if unit.work.pending(*work.key) is None:
@@ -229,7 +229,7 @@ class Advancer:
         if payments.has_open(unit, row):
             self._follow_payment(unit, row)
             return
-        if unit.open_credits(row.id) >= row.amount_due:
+        if unit.money.open_credits(row.id) >= row.amount_due:
             return  # a credit note that is being issued closes it
         unsent_payments.ask(self, unit, row, payments.open_payment(unit, row, app.id))
 
@@ -273,7 +273,7 @@ def _end_wait(unit: Unit, row: InvoiceRow) -> None:
     for work in unit.work.waiting_for(name):
         unit.work.drop(*work.key)
         if work.operation == Capability.CREDIT:
-            credit_notes.fail(unit, unit.get_record("credit_note", work.item_id), OWN, [_nothing_to_credit(row)])
+            credit_notes.fail(unit, unit.money.get("credit_note", work.item_id), OWN, [_nothing_to_credit(row)])
 
 
 def _nothing_to_credit(row: InvoiceRow) -> ValidationIssue:
@@ -315,7 +315,7 @@ def _where_it_stands(capability: Capability, column: str) -> Callable[[Advancer,
 
     def ask(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
         app_id = row.values["invoicing_app_id"]
-        link = unit.link(row.id, app_id)
+        link = unit.links.of(row.id, app_id)
         app = unit.app(app_id)
         local = app.handle.declaration.rules(capability).local
         if link["external_id"] is None and not link["leftovers"] and not local:

@@ -141,11 +141,11 @@ def _read_ahead(unit: Unit, invoice_ids: Sequence[str]) -> None:
     unit.load_invoices(invoice_ids)
     rows = [unit.invoices[id] for id in dict.fromkeys(invoice_ids) if id in unit.invoices]
     ids = [row.id for row in rows]
-    unit.load_contents([(row.id, row.revision) for row in rows])
-    unit.load_mappings([(row.id, row.revision, row.values["invoicing_app_id"]) for row in rows])
-    unit.load_links([(row.id, row.values["invoicing_app_id"]) for row in rows])
+    unit.revisions.load([(row.id, row.revision) for row in rows])
+    unit.revisions.load_mappings([(row.id, row.revision, row.values["invoicing_app_id"]) for row in rows])
+    unit.links.load([(row.id, row.values["invoicing_app_id"]) for row in rows])
     for app_id in dict.fromkeys(row.values["invoicing_app_id"] for row in rows):
         at_app = [row.values["customer_id"] for row in rows if row.values["invoicing_app_id"] == app_id]
-        unit.load_customer_links(at_app, app_id)
+        unit.customer_links.load(at_app, app_id)
     unit.confirmations.load(ids)
     unit.work.load_claimed(ids)

@@ -214,7 +214,7 @@ class Commands:
             self.void_there(unit, row, {})
             return
         self._check_allowed(unit, row, Trigger.VOID, "void")
-        if unit.open_credits(row.id):
+        if unit.money.open_credits(row.id):
             raise NotAllowed(
                 f"A credit note of invoice {row.id} is being issued. Wait for its end, then void the invoice.",
                 "credit_note_under_way",
@@ -238,7 +238,7 @@ class Commands:
             self._advancer.fire(unit, row, Trigger.UPDATED, "update", outside=True)
         edit = parse(InvoiceEdit, arguments)
         self._restate_dates(unit, row, edit)
-        if edit.customer not in (None, unit.content(row.id, row.revision).customer):
+        if edit.customer not in (None, unit.revisions.content(row.id, row.revision).customer):
             row.values["own_customer"] = int(edit.customer != mended.customer_now(unit, row))
         self._revise(unit, row, edit, "update")
 
@@ -256,7 +256,7 @@ class Commands:
 
     def _revise(self, unit: Unit, row: InvoiceRow, edit: InvoiceEdit, name: str) -> None:
         ids = [line.id or unit.context.new_id(unit.now) for line in edit.lines or ()]
-        content = recalculate(unit.content(row.id, row.revision), edit, line_ids=ids)
+        content = recalculate(unit.revisions.content(row.id, row.revision), edit, line_ids=ids)
         unit.work.drop_open(row.id)
         unit.issues.clear(row.id)
         row.values |= workflow_columns(content.workflow) | content_columns(content)
@@ -265,7 +265,7 @@ class Commands:
             mended.take_edit(unit, row, content)
             self._advancer.fire(unit, row, Trigger.RETRY, name, outside=True)
             return
-        unit.add_body(row.id, row.revision + 1, content, content_json(content))
+        unit.revisions.add(row.id, row.revision + 1, content, content_json(content))
         self._advancer.fire(unit, row, Trigger.UPDATED, name, outside=True)
 
     def payment_status(self, unit: Unit, row: InvoiceRow, arguments: Arguments) -> None:

@@ -70,8 +70,8 @@ class CreditNotes:
         """One credit note. Raises NotFound."""
         with self._context.database.read() as tx:
             unit = Unit(self._context, tx)
-            record = unit.get_record("credit_note", credit_note_id, self._namespace)
-            return credit_note_view(record, unit.content(credit_note_id, 1))
+            record = unit.money.get("credit_note", credit_note_id, self._namespace)
+            return credit_note_view(record, unit.revisions.content(credit_note_id, 1))
 
     def find(self, key: str) -> InvoiceView | None:
         """The credit note that was submitted under that key, or None."""
@@ -82,13 +82,13 @@ class CreditNotes:
     def issues(self, credit_note_id: str) -> tuple[ValidationIssue, ...]:
         """What stands in the way of a credit note. Raises NotFound."""
         with self._context.database.read() as tx:
-            Unit(self._context, tx).get_record("credit_note", credit_note_id, self._namespace)
+            Unit(self._context, tx).money.get("credit_note", credit_note_id, self._namespace)
             return issues_of(tx, credit_note_id)
 
     def waiting_for(self, credit_note_id: str) -> str | None:
         """Why a credit note is not issued yet; None where nothing holds it, or it has come to its end. Raises NotFound."""
         with self._context.database.read() as tx:
-            note = Unit(self._context, tx).get_record("credit_note", credit_note_id, self._namespace)
+            note = Unit(self._context, tx).money.get("credit_note", credit_note_id, self._namespace)
             return credit_note_waits.reason(tx, note)
 
     def retry(self, credit_note_id: str) -> InvoiceView:
@@ -104,7 +104,7 @@ class CreditNotes:
 
     def retry_in(self, unit: Unit, credit_note_id: str) -> Row:
         """As ``retry``, in that unit. Returns the credit note's row."""
-        record = unit.get_record("credit_note", credit_note_id, self._namespace)
+        record = unit.money.get("credit_note", credit_note_id, self._namespace)
         if record["state"] != CreditNoteStatus.FAILED:
             raise NotAllowed(
                 f"The credit note {credit_note_id} is {record['state']}; only one that failed is tried again.",
@@ -125,7 +125,7 @@ class CreditNotes:
 
         def act(tx: Transaction) -> None:
             unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
-            record = unit.get_record("credit_note", credit_note_id, self._namespace)
+            record = unit.money.get("credit_note", credit_note_id, self._namespace)
             if record["state"] == CreditNoteStatus.VOIDED:
                 return
             if record["state"] != CreditNoteStatus.FAILED:
@@ -134,7 +134,7 @@ class CreditNotes:
                     "Take back what was credited with an invoice.",
                     "credit_note_not_failed",
                 )
-            remote = unit.link(record["id"], record["app_id"])["external_id"]
+            remote = unit.links.of(record["id"], record["app_id"])["external_id"]
             note = None if remote is None else f"It may stand at {unit.app(record['app_id']).name} as {remote}."
             unit.issues.clear(record["id"])
             credit_notes.move(unit, record, CreditNoteTrigger.VOID, "void", {}, note=note)
@@ -209,9 +209,9 @@ class CreditNotes:
             "created_at": unit.now_micros,
             "updated_at": unit.now_micros,
         }
-        unit.add_body(id, 1, content, content_json(content))
+        unit.revisions.add(id, 1, content, content_json(content))
         unit.record_document(
-            unit.save_record("credit_note", record),
+            unit.money.save("credit_note", record),
             "created",
             {k: v for k, v in record.items() if v is not None and k not in ("id", "namespace", "version")},
         )
@@ -229,9 +229,9 @@ class CreditNotes:
     def _existing(self, unit: Unit, key: str | None, digest: str) -> str | None:
         if key is None:
             return None
-        for record in unit.records["credit_note"].values():
-            if record["client_key"] == key and record["namespace"] == self._namespace:
-                return _same(record["id"], record["draft_hash"], key, digest)
+        made = unit.money.credit_note_under(key, self._namespace)
+        if made is not None:
+            return _same(made["id"], made["draft_hash"], key, digest)
         found = unit.tx.first(
             sa.select(_note.c.id, _note.c.draft_hash).where(
                 _note.c.namespace == self._namespace, _note.c.client_key == key
@@ -247,7 +247,7 @@ class CreditNotes:
                 "leave out credited_invoice_id to have the credit note issued by the app that serves the customer now.",
                 "app_deleted",
             )
-        view = credit_note_view(record, unit.content(record["id"], 1))
+        view = credit_note_view(record, unit.revisions.content(record["id"], 1))
         if not app.handle.declaration.can(Capability.CREDIT):
             raise Unsupported(
                 f"App {app.name} can't issue credit notes: {app.handle.declaration.why_not(Capability.CREDIT)}."
@@ -256,7 +256,7 @@ class CreditNotes:
         if lines is None or any(issue.severity is Severity.CRITICAL for issue in issues):
             credit_notes.fail(unit, record, OWN, issues)
             return
-        unit.keep_mapping(record["id"], 1, app.id, lines)
+        unit.revisions.keep_mapping(record["id"], 1, app.id, lines)
         work = WorkRow(record["id"], Capability.CREDIT, app.id, record["id"], version=record["version"])
         if record["invoice_id"] is None:
             self._settler.advancer.want(unit, app, Capability.CREDIT, work, record["customer_id"])
@@ -286,7 +286,7 @@ def _at_the_rate_of(unit: Unit, credited: InvoiceRow | None, draft: InvoiceDraft
     """The draft at the exchange rate at which the invoice was billed, unless it states another one."""
     if credited is None or draft.exchange_rate is not None:
         return draft
-    rate = unit.content(credited.id, credited.revision).exchange_rate
+    rate = unit.revisions.content(credited.id, credited.revision).exchange_rate
     return draft.model_copy(update={"exchange_rate": rate})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billhook.engine.unit import OPEN_CREDIT_STATES
+from billhook.engine.money_changes import OPEN_CREDIT_STATES
 from billhook.engine.waits import OPEN, doubted_customers, held_by_apps, reasons
 from billhook.engine.work import until_issued
 from billhook.store import schema

@@ -30,7 +30,7 @@ def move(
     state = advance(CREDIT_NOTE_TRANSITIONS, CreditNoteStatus(record["state"]), trigger)
     changed = {**changes, "state": state.value}
     record |= changed
-    unit.save_record("credit_note", record)
+    unit.money.save("credit_note", record)
     unit.record_document(record, cause, changed, operation_id=operation_id, note=note)
 
 

@@ -118,7 +118,7 @@ class CustomerAppCommands:
         return tuple(kept[id] for id in dict.fromkeys(entry.app_id for entry in entries))
 
     def _change(self, unit: Unit, customer_id: str, entry: CustomerAppEntry) -> None:
-        link = unit.customer_link(customer_id, entry.app_id)
+        link = unit.customer_links.of(customer_id, entry.app_id)
         stated = {"external_id": entry.external_id, "payment_method": entry.payment_method, "data": entry.data}
         changes: dict[str, Any] = {name: value for name, value in stated.items() if value is not UNCHANGED}
         before = {
@@ -135,7 +135,7 @@ class CustomerAppCommands:
         link["external_id"] = checked.external_id
         link["payment_method"] = checked.payment_method
         link["app_data"] = dict(checked.data)
-        unit.save_customer_link(link)
+        unit.customer_links.save(link)
 
     def _delete(self, tx: Transaction, customer_id: str, app_id: str) -> None:
         self._hold(tx, customer_id)

@@ -188,14 +188,14 @@ class Doubts:
         unit.work.drop(*work.key)
         if capability in _OF_RECORDS:
             kind = _OF_RECORDS[capability]
-            record = unit.get_record(kind, work.item_id)
+            record = unit.money.get(kind, work.item_id)
             record["external_id"] = finding.external_id
-            unit.save_record(kind, record)
+            unit.money.save(kind, record)
             unit.match_inbox(app.id, finding.external_id, work.item_id, kind)
         else:
-            link = unit.link(work.item_id, app.id)
+            link = unit.links.of(work.item_id, app.id)
             keep_told(link, work, finding.external_id, finding.number)
-            unit.save_link(link)
+            unit.links.save(link)
             unit.match_inbox(app.id, finding.external_id, work.subject_id, "document")
         row = unit.invoice(work.subject_id)
         check = check_of(app.handle.declaration, capability)
@@ -206,13 +206,13 @@ class Doubts:
     def _note(self, unit: Unit, app: AppHandle, work: WorkRow, finding: Finding) -> None:
         unit.issues.report(work.subject_id, OPERATIONS[Capability(work.operation)].component(app.type), [])
         if work.operation == Capability.RECORD_PAYMENT:
-            refused = notes.component(app, unit.get_record("payment", work.item_id))
+            refused = notes.component(app, unit.money.get("payment", work.item_id))
             unit.issues.report(work.subject_id, refused, [])
         cause, operation_id = f"{work.operation}.{finding.ending}", work.operation_id
         if work.operation == Capability.CREDIT:
-            record = unit.get_record("credit_note", work.item_id)
+            record = unit.money.get("credit_note", work.item_id)
             unit.record_document(
-                unit.save_record("credit_note", record), cause, {}, operation_id=operation_id, note=finding.words
+                unit.money.save("credit_note", record), cause, {}, operation_id=operation_id, note=finding.words
             )
             return
         for invoice_id in _invoices_concerned(unit, work):

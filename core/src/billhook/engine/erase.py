@@ -145,7 +145,7 @@ class Eraser:
         for row in unit.invoices.values():
             unit.record(row, "erased")
         for id in (id for id in notes if id in blanked):
-            unit.record_document(unit.save_record("credit_note", unit.get_record("credit_note", id)), "erased", {})
+            unit.record_document(unit.money.save("credit_note", unit.money.get("credit_note", id)), "erased", {})
         unit.flush()
         tx.after_commit(lambda: self._context.documents.forget(blanked))
         return len(blanked)

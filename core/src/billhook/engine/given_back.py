@@ -14,7 +14,7 @@ from billhook.engine.unit import Row, Unit
 
 def end_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     """Nothing is to be done about a refund that failed once as much was given back after it, or nothing of the payment is left."""
-    refunds = sorted(payments.refunds_of(unit, payment), key=lambda each: str(each["id"]))
+    refunds = sorted(unit.money.refunds_of(payment["id"]), key=lambda each: str(each["id"]))
     is_used_up = payments.spoken_for(refunds) >= Decimal(payment["amount_received"])
     for place, refund in enumerate(refunds):
         later = (Decimal(each["amount"]) for each in refunds[place + 1 :] if each["state"] == "succeeded")
@@ -29,7 +29,7 @@ def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     recorded = notes.name_at(unit, payment, app.id) or (payment["external_id"] if is_theirs else None)
     if recorded is None:
         return
-    refunds = (each for each in payments.refunds_of(unit, payment) if each["state"] == "succeeded")
+    refunds = (each for each in unit.money.refunds_of(payment["id"]) if each["state"] == "succeeded")
     unknown = [each for each in refunds if payments.is_recorded(each) or not is_theirs]
     refunded = sum((Decimal(each["amount"]) for each in unknown), Decimal(0))
     message = (

@@ -28,12 +28,12 @@ def item_of(unit: Unit, capability: Capability, work: WorkRow) -> Any:
 
 
 def _invoice_item(unit: Unit, spec: OperationSpec, row: InvoiceRow, work: WorkRow) -> InvoiceItem:
-    link = unit.link(row.id, work.app_id)
+    link = unit.links.of(row.id, work.app_id)
     return InvoiceItem(
         id=work.item_id,
-        invoice=invoice_view(row.values, unit.content(row.id, row.revision)),
+        invoice=invoice_view(row.values, unit.revisions.content(row.id, row.revision)),
         customer=_customer(unit, row.values["customer_id"], work.app_id),
-        lines=unit.mapping(row.id, row.revision, work.app_id) if spec.maps_lines else (),
+        lines=unit.revisions.mapping(row.id, row.revision, work.app_id) if spec.maps_lines else (),
         number=row.values["number"],
         external_id=link["external_id"],
         # Copies: what the operation was given stays as it was when its outcome is taken over.
@@ -45,5 +45,5 @@ def _invoice_item(unit: Unit, spec: OperationSpec, row: InvoiceRow, work: WorkRo
 
 
 def _customer(unit: Unit, customer_id: str, app_id: str) -> CustomerLink:
-    link = unit.customer_link(customer_id, app_id)
+    link = unit.customer_links.of(customer_id, app_id)
     return CustomerLink(customer_id, link["external_id"], link["payment_method"], link["app_data"] or {})

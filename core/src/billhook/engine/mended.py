@@ -40,7 +40,7 @@ def mended_customer(unit: Unit, row: InvoiceRow) -> CustomerSnapshot | None:
     """
     if row.values["own_customer"] or not (is_mutable(row.state) or row.state is State.ISSUING_FAILED):
         return None
-    now, before = customer_now(unit, row), unit.content(row.id, row.revision).customer
+    now, before = customer_now(unit, row), unit.revisions.content(row.id, row.revision).customer
     if now is not None and is_issued(row):
         now = before.model_copy(update={"email": now.email})
     return None if now == before else now
@@ -56,7 +56,7 @@ def take_over(unit: Unit, row: InvoiceRow, customer: CustomerSnapshot | None) ->
 
     Returns what the retry is called in the timeline.
     """
-    content = unit.content(row.id, row.revision)
+    content = unit.revisions.content(row.id, row.revision)
     if customer is not None and is_issued(row):
         _renew(unit, row, content.model_copy(update={"customer": customer}), _ISSUED)
         return "retry.customer"
@@ -83,15 +83,15 @@ def take_edit(unit: Unit, row: InvoiceRow, content: InvoiceContent) -> None:
 
 
 def _is_mapped_otherwise(unit: Unit, row: InvoiceRow) -> bool:
-    keys = {app_id: (row.id, row.revision, app_id) for app_id in (row.values[name] for name in _APPS)}
-    unit.load_mappings(list(keys.values()))
-    frozen = {app_id: unit.mappings[key] for app_id, key in keys.items() if key in unit.mappings}
-    return any(mapping_of(unit, row, unit.app(app_id))[1] != lines for app_id, lines in frozen.items())
+    apps = {row.values[name] for name in _APPS}
+    unit.revisions.load_mappings([(row.id, row.revision, app_id) for app_id in apps])
+    frozen = {app_id: unit.revisions.mapping(row.id, row.revision, app_id) for app_id in apps}
+    return any(lines and mapping_of(unit, row, unit.app(app_id))[1] != lines for app_id, lines in frozen.items())
 
 
 def _renew(unit: Unit, row: InvoiceRow, content: InvoiceContent, kept: Container[str]) -> None:
     """The next revision. Of the passes that the present one has, those in ``kept`` are the next one's too."""
     revision = row.revision + 1
     passes = {name: revision for name in _ISSUED if name in kept and row.values[name] == row.revision}
-    unit.add_body(row.id, revision, content, content_json(content))
+    unit.revisions.add(row.id, revision, content, content_json(content))
     row.values |= {**passes, **content_columns(content), "revision": revision}

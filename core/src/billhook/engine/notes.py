@@ -37,7 +37,7 @@ def component(app: AppHandle, payment: Row) -> str:
 
 def refused(unit: Unit, row: InvoiceRow, app: AppHandle) -> list[Row]:
     """The payments of the invoice that these books refused to note, oldest first."""
-    known = unit.payments_of(row.id)
+    known = unit.money.payments_of(row.id)
     if not known:
         return []
     is_open = sa.and_(_issue.c.document_id == row.id, _issue.c.superseded_at.is_(None))
@@ -58,13 +58,13 @@ def note_again(advancer: Advancer, unit: Unit, row: InvoiceRow) -> bool:
 
 def name_at(unit: Unit, payment: Row, app_id: str) -> str | None:
     """What the payment is called in that app's books, where that is not known as here; None where it was not noted there."""
-    link = unit.link(payment["id"], app_id)
+    link = unit.links.of(payment["id"], app_id)
     return link["external_id"] or (payment["id"] if "noted" in (link["evidence"] or {}) else None)
 
 
 def noted_at(unit: Unit, payment: Row, app_id: str) -> Decimal:
     """How much of the payment that app's books show, as far as it was noted there."""
-    told = (unit.link(payment["id"], app_id)["evidence"] or {}).get("noted")
+    told = (unit.links.of(payment["id"], app_id)["evidence"] or {}).get("noted")
     if told is not None:
         return Decimal(told)
     return Decimal(0 if name_at(unit, payment, app_id) is None else payment["amount"])
@@ -90,7 +90,9 @@ def take_as_entered(unit: Unit, row: InvoiceRow, app: AppHandle, more: Decimal, 
 
 def still_shown(unit: Unit, row: InvoiceRow, app: AppHandle) -> list[Row]:
     """The payments that were taken back and that app's books show as far as is known, with what they show of each as its amount."""
-    back = [each for each in unit.payments_of(row.id) if each["state"] != "succeeded" and name_at(unit, each, app.id)]
+    back = [
+        each for each in unit.money.payments_of(row.id) if each["state"] != "succeeded" and name_at(unit, each, app.id)
+    ]
     return [each | {"amount": plain(noted_at(unit, each, app.id))} for each in back]
 
 
@@ -123,16 +125,16 @@ def tell_taken_back(unit: Unit, row: InvoiceRow, payment: Row) -> None:
 
 def keep(unit: Unit, app: AppHandle, payment: Row, external_id: str | None, amount: Decimal) -> None:
     """So much of the payment stands in the books."""
-    link = unit.link(payment["id"], app.id)
+    link = unit.links.of(payment["id"], app.id)
     link |= {"kind": "payment", "external_id": external_id, "leftovers": {}, "evidence": {"noted": plain(amount)}}
-    unit.save_link(link)
+    unit.links.save(link)
 
 
 def _forget(unit: Unit, app: AppHandle, payment: Row) -> None:
     """It no longer stands in the books: the same amount that they show later is another payment."""
-    link = unit.link(payment["id"], app.id)
+    link = unit.links.of(payment["id"], app.id)
     link |= {"external_id": None, "evidence": None}
-    unit.save_link(link)
+    unit.links.save(link)
 
 
 def _any_of(app: AppHandle) -> str:

@@ -43,7 +43,7 @@ def capture(advancer: Advancer, unit: Unit, row: InvoiceRow, amount: Decimal | N
             "/amount_to_capture",
         )
     payment["amount_to_capture"] = plain(wanted)
-    unit.save_record("payment", payment)
+    unit.money.save("payment", payment)
     unit.record(row, "capture_payment.requested", note=f"{plain(wanted)} {payment['currency']} are to be captured.")
     _ask(advancer, unit, row, payment, Capability.CAPTURE_PAYMENT)
 
@@ -101,7 +101,7 @@ def let_go(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
 
 def end_findings(unit: Unit, row: InvoiceRow) -> None:
     """Nothing is to be collected any more, so it does not matter what stood in the way of an attempt."""
-    attempts = unit.payments_of(row.id)
+    attempts = unit.money.payments_of(row.id)
     if all(payment["state"] == "succeeded" for payment in attempts) and len(attempts) < 2:
         return
     apps = filter(None, map(unit.app_if_loaded, sorted({payment["app_id"] for payment in attempts})))
@@ -118,11 +118,11 @@ def _named(unit: Unit, payment: Row) -> str:
 
 
 def _open(unit: Unit, row: InvoiceRow) -> list[Row]:
-    return [payment for payment in unit.payments_of(row.id) if payment["state"] in payments.OPEN]
+    return [payment for payment in unit.money.payments_of(row.id) if payment["state"] in payments.OPEN]
 
 
 def _authorized(unit: Unit, row: InvoiceRow) -> Row:
-    found = [payment for payment in unit.payments_of(row.id) if payment["state"] == "authorized"]
+    found = [payment for payment in unit.money.payments_of(row.id) if payment["state"] == "authorized"]
     if not found:
         raise NotAllowed(
             f"No payment of invoice {row.id} is authorized; there is nothing to capture.", "payment_not_authorized"
@@ -133,7 +133,7 @@ def _authorized(unit: Unit, row: InvoiceRow) -> Row:
 def _drop(unit: Unit, payment: Row) -> None:
     unit.work.drop_if_free(payment["id"], Capability.COLLECT_PAYMENT, payment["app_id"])
     payment["state"] = "canceled"
-    unit.save_record("payment", payment)
+    unit.money.save("payment", payment)
 
 
 def _can(unit: Unit, payment: Row, capability: Capability) -> bool:

@@ -7,8 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import sqlalchemy as sa
-
 from billhook.contract.declaration import Capability
 from billhook.contract.results import PaymentResult, PaymentStatus, RefundResult, RefundStatus
 from billhook.domain.lifecycle import Trigger
@@ -26,7 +24,6 @@ from billhook.engine import notes, tables
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.unit import Unit
-from billhook.store import schema
 
 Row = dict[str, Any]
 
@@ -64,18 +61,18 @@ _REFUND_STEP: dict[RefundStatus, RefundTrigger] = {
 
 def has_open(unit: Unit, row: InvoiceRow) -> bool:
     """Whether some payment of the invoice is under way."""
-    return any(payment["state"] in OPEN for payment in unit.payments_of(row.id))
+    return any(payment["state"] in OPEN for payment in unit.money.payments_of(row.id))
 
 
 def where_it_stands(unit: Unit, row: InvoiceRow) -> Trigger | None:
     """What a payment under way means for its invoice: that somebody has to act, or to capture it. None where nobody has to."""
-    states = (payment["state"] for payment in unit.payments_of(row.id))
+    states = (payment["state"] for payment in unit.money.payments_of(row.id))
     return next((INVOICE_TRIGGER[PaymentStatus(state)] for state in states if state in WAITS_FOR_SOMEBODY), None)
 
 
 def is_under_way_to(unit: Unit, row: InvoiceRow, app_id: str) -> bool:
     """Whether some payment of the invoice is being taken at that app, or is still to be noted there."""
-    if any(payment["state"] in OPEN and payment["app_id"] == app_id for payment in unit.payments_of(row.id)):
+    if any(payment["state"] in OPEN and payment["app_id"] == app_id for payment in unit.money.payments_of(row.id)):
         return True
     works = tables.read_subject_work(unit.tx, row.id)
     return any(work.operation == Capability.RECORD_PAYMENT and work.app_id == app_id for work in works)
@@ -85,9 +82,9 @@ def shown_at(unit: Unit, row: InvoiceRow, app_id: str) -> Decimal:
     """What that app's books show of the payments we know: what it took or told of itself, and what was noted there, even where that
     money was taken back since. What it refused to note it does not show.
     """
-    unit.load_links((each["id"], app_id) for each in unit.payments_of(row.id))
+    unit.links.load((each["id"], app_id) for each in unit.money.payments_of(row.id))
     refused = {each["id"] for each in notes.refused(unit, row, unit.app(app_id))}
-    known = [each for each in unit.payments_of(row.id) if each["id"] not in refused]
+    known = [each for each in unit.money.payments_of(row.id) if each["id"] not in refused]
     own = sum((_own(unit, each) for each in known if each["app_id"] == app_id), Decimal(0))
     noted = sum((notes.noted_at(unit, each, app_id) for each in known if each["app_id"] != app_id), Decimal(0))
     refunded = _refunded_there(unit, row) if row.values["payment_app_id"] == app_id else Decimal(0)
@@ -99,7 +96,7 @@ def _refunded_there(unit: Unit, row: InvoiceRow) -> Decimal:
     refunded = Decimal(row.values["amount_refunded"])
     if not refunded:
         return refunded
-    refunds = (refund for payment in unit.payments_of(row.id) for refund in refunds_of(unit, payment))
+    refunds = (refund for payment in unit.money.payments_of(row.id) for refund in unit.money.refunds_of(payment["id"]))
     return refunded - spoken_for(filter(is_recorded, refunds))
 
 
@@ -111,8 +108,8 @@ def _own(unit: Unit, payment: Row) -> Decimal:
 
 def open_payment(unit: Unit, row: InvoiceRow, app_id: str) -> Row:
     """A new payment over what is due and not about to be credited, to be collected by that app."""
-    amount = row.amount_due - unit.open_credits(row.id)
-    return unit.save_record("payment", _payment(unit, row, app_id, amount, "pending", "collected"))
+    amount = row.amount_due - unit.money.open_credits(row.id)
+    return unit.money.save("payment", _payment(unit, row, app_id, amount, "pending", "collected"))
 
 
 def received_payment(
@@ -137,7 +134,7 @@ def received_payment(
         "received_at": to_micros(received_at),
     }
     count_received(row, amount)
-    return unit.save_record("payment", payment)
+    return unit.money.save("payment", payment)
 
 
 def take_result(unit: Unit, row: InvoiceRow, payment: Row, result: PaymentResult) -> Trigger | None:
@@ -162,7 +159,7 @@ def take_result(unit: Unit, row: InvoiceRow, payment: Row, result: PaymentResult
     }
     if step is DomainStatus.SUCCEEDED and payment["received_at"] is None:
         payment["received_at"] = unit.now_micros
-    unit.save_record("payment", payment)
+    unit.money.save("payment", payment)
     count_received(row, received - before)
     return trigger_of(row, result.status)
 
@@ -198,16 +195,8 @@ def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) 
         "external_id": result.external_id or refund["external_id"],
         "message": result.message,
     }
-    unit.save_record("refund", refund)
+    unit.money.save("refund", refund)
     return True
-
-
-def refunds_of(unit: Unit, payment: Row) -> list[Row]:
-    """Every refund of the payment, for change."""
-    table = schema.refund
-    found = unit.tx.all(sa.select(table.c.id).where(table.c.payment_id == payment["id"]))
-    unit.load_records("refund", [each.id for each in found])
-    return [refund for refund in unit.records["refund"].values() if refund["payment_id"] == payment["id"]]
 
 
 def spoken_for(refunds: Iterable[Row]) -> Decimal:
@@ -246,7 +235,7 @@ def open_refund(
         "created_at": unit.now_micros,
         "updated_at": unit.now_micros,
     }
-    return unit.save_record("refund", refund)
+    return unit.money.save("refund", refund)
 
 
 def note_given_back(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None) -> bool:
@@ -256,7 +245,7 @@ def note_given_back(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal
     """
     if refunded is None or payment["state"] != DomainStatus.SUCCEEDED:
         return False
-    refunds = refunds_of(unit, payment)
+    refunds = unit.money.refunds_of(payment["id"])
     elsewhere = spoken_for(filter(is_recorded, refunds))
     beyond = min(refunded, Decimal(payment["amount_received"]) - elsewhere) - (spoken_for(refunds) - elsewhere)
     if beyond <= 0:

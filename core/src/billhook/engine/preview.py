@@ -76,8 +76,8 @@ def preview_lines(unit: Unit, row: InvoiceRow) -> tuple[PreviewLine, ...]:
     app = unit.app(row.values["invoicing_app_id"])
     if not needs_mapping(app):
         return ()
-    view = invoice_view(row.values, unit.content(row.id, row.revision))
-    known = {mapped.line_id: mapped for mapped in unit.mapping(row.id, row.revision, app.id)}
+    view = invoice_view(row.values, unit.revisions.content(row.id, row.revision))
+    known = {mapped.line_id: mapped for mapped in unit.revisions.mapping(row.id, row.revision, app.id)}
     map_line = unit.context.apps.map_line
     return tuple(_line(line.id, line.name, known.get(line.id) or map_line(app, line, view)) for line in view.lines)
 

@@ -118,8 +118,8 @@ class InvoiceDetails:
 
 def view_of(unit: Unit, row: InvoiceRow) -> InvoiceView:
     """The invoice as it now stands, with the ids that its apps gave it."""
-    link = unit.link(row.id, row.values["invoicing_app_id"])
-    return invoice_view(row.values, unit.content(row.id, row.revision), known_by(link))
+    link = unit.links.of(row.id, row.values["invoicing_app_id"])
+    return invoice_view(row.values, unit.revisions.content(row.id, row.revision), known_by(link))
 
 
 def details(unit: Unit, namespace: str, invoice_id: str) -> InvoiceDetails:
@@ -131,7 +131,7 @@ def details_of(unit: Unit, rows: Sequence[InvoiceRow]) -> tuple[InvoiceDetails, 
     """Everything about these invoices, in their order."""
     ids = [row.id for row in rows]
     _load(unit, rows)
-    unit.load_payments_of(ids)
+    unit.money.load_payments_of(ids)
     around, foretelling = _Around(unit.tx, ids), Foretelling(unit)
     return tuple(_details(unit, row, around, foretelling) for row in rows)
 
@@ -146,7 +146,7 @@ def _details(unit: Unit, row: InvoiceRow, around: _Around, foretelling: Foretell
         issues=tuple(around.issues[row.id]),
         payments=tuple(
             payment_view(payment)
-            for payment in sorted(unit.payments_of(row.id), key=lambda payment: str(payment["id"]))
+            for payment in sorted(unit.money.payments_of(row.id), key=lambda payment: str(payment["id"]))
         ),
         pending_command=around.commands.get(row.id),
         in_doubt=around.waits.in_doubt(row.id),
@@ -259,8 +259,8 @@ def page_of(unit: Unit, namespace: str, wanted: InvoiceFilter, page: int, page_s
 
 
 def _load(unit: Unit, rows: Sequence[InvoiceRow]) -> None:
-    unit.load_contents([(row.id, row.revision) for row in rows])
-    unit.load_links((row.id, row.values["invoicing_app_id"]) for row in rows)
+    unit.revisions.load([(row.id, row.revision) for row in rows])
+    unit.links.load((row.id, row.values["invoicing_app_id"]) for row in rows)
 
 
 def known_by(link: Mapping[str, Any]) -> dict[str, Any]:

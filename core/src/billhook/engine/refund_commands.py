@@ -85,13 +85,13 @@ class Refunds:
     def get(self, refund_id: str) -> RefundView:
         """How the refund stands. Raises NotFound."""
         with self._context.database.read() as tx:
-            return refund_view(Unit(self._context, tx).get_record("refund", refund_id, self._namespace))
+            return refund_view(Unit(self._context, tx).money.get("refund", refund_id, self._namespace))
 
     def _give_back(self, wanted: _Wanted, tx: Transaction) -> str:
         unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
-        payment = unit.get_record("payment", wanted.payment_id, self._namespace)
+        payment = unit.money.get("payment", wanted.payment_id, self._namespace)
         # Read before the key is looked for, so that whoever was first with the key is not taken for somebody else.
-        refunds = payments.refunds_of(unit, payment)
+        refunds = unit.money.refunds_of(payment["id"])
         existing = self._existing(tx, wanted.notes.key)
         if existing is not None:
             return _same(existing, wanted)

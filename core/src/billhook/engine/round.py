@@ -335,11 +335,11 @@ def preload(unit: Unit, settled: Sequence[Settled]) -> None:
         one.work.subject_id for kind in ("InvoiceItem", "PaymentItem", "RefundItem") for one in by_kind.get(kind, ())
     ]
     unit.load_invoices(invoices)
-    unit.load_payments_of(invoices)
-    unit.load_open_credits(one.work.subject_id for one in settled if one.capability in COLLECTS_NEXT)
-    unit.load_links((one.work.item_id, one.app.id) for one in settled if type(one.item).__name__ != "CustomerItem")
+    unit.money.load_payments_of(invoices)
+    unit.money.load_open_credits(one.work.subject_id for one in settled if one.capability in COLLECTS_NEXT)
+    unit.links.load((one.work.item_id, one.app.id) for one in settled if type(one.item).__name__ != "CustomerItem")
     for kind, items in (("payment", "PaymentItem"), ("refund", "RefundItem"), ("credit_note", "CreditNoteItem")):
-        unit.load_records(kind, [one.work.item_id for one in by_kind.get(items, ())])
+        unit.money.load(kind, [one.work.item_id for one in by_kind.get(items, ())])
     customers: dict[str, set[str]] = {}
     for row in unit.invoices.values():
         for app_id in (row.values["payment_app_id"], row.values["invoicing_app_id"]):
@@ -348,8 +348,8 @@ def preload(unit: Unit, settled: Sequence[Settled]) -> None:
     needless = {id for id in ours if not unit.app(id).handle.declaration.can(Capability.SYNC_CUSTOMER)}
     for app_id, ids in customers.items():
         if app_id not in needless:
-            unit.load_customer_links(sorted(ids), app_id)
-            unit.load_customer_revisions(sorted(ids))
+            unit.customer_links.load(sorted(ids), app_id)
+            unit.customer_links.load_revisions(sorted(ids))
 
 
 def _is_same(present: WorkRow | None, prepared: WorkRow) -> bool:

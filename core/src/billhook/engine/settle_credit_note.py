@@ -32,7 +32,7 @@ class CreditNoteOutcomes:
 
     def done(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
         """The credit note stands at the provider."""
-        record = unit.get_record("credit_note", settled.work.item_id)
+        record = unit.money.get("credit_note", settled.work.item_id)
         self._take(unit, settled, record, result)
         self._collect(unit, record)
 
@@ -61,7 +61,7 @@ class CreditNoteOutcomes:
             self._money.advancer.collect_rest(unit, invoice)
 
     def _keep(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
-        link = unit.link(settled.work.item_id, settled.app.id)
+        link = unit.links.of(settled.work.item_id, settled.app.id)
         link |= {
             "kind": "credit_note",
             "external_id": result.external_id or link["external_id"],
@@ -72,27 +72,27 @@ class CreditNoteOutcomes:
         }
         if result.totals is not None:
             link["evidence"] = {"totals": totals.evidence(totals.compare(settled.item.credit_note, result.totals))}
-        unit.save_link(link)
+        unit.links.save(link)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The credit note waits at the provider."""
-        record = unit.get_record("credit_note", settled.work.item_id)
+        record = unit.money.get("credit_note", settled.work.item_id)
         settled.remember(unit, outcome.external_id)
-        unit.record_document(unit.save_record("credit_note", record), "credit.pending", {}, note=outcome.reason)
+        unit.record_document(unit.money.save("credit_note", record), "credit.pending", {}, note=outcome.reason)
 
     def rejected(
         self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
     ) -> None:
         """The provider refuses the credit note."""
         settled.remember(unit, external_id)
-        record = unit.get_record("credit_note", settled.work.item_id)
+        record = unit.money.get("credit_note", settled.work.item_id)
         credit_notes.fail(unit, record, settled.component, issues)
         self._collect(unit, record)
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
         settled.remember(unit, None)
-        record = unit.save_record("credit_note", unit.get_record("credit_note", settled.work.item_id))
+        record = unit.money.save("credit_note", unit.money.get("credit_note", settled.work.item_id))
         unit.record_document(record, "credit.in_doubt", {}, operation_id=settled.work.operation_id, note=reason)
 
     def _final_number(self, unit: Unit, app: AppHandle, record: Row, item: CreditNoteItem) -> str:
@@ -100,5 +100,5 @@ class CreditNoteOutcomes:
             return str(record["number"])
         if item.number is not None and item.number != item.credit_note.number:
             return item.number
-        document = numbered_document(record, unit.content(record["id"], 1), "")
+        document = numbered_document(record, unit.revisions.content(record["id"], 1), "")
         return self._numbers.take(unit, CREDIT_NOTE, document, app).number

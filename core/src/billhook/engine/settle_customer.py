@@ -35,8 +35,8 @@ class CustomerOutcomes:
             "leftovers": {},
             "failure": None,
         }
-        unit.save_customer_link(link)
-        if unit.customer_revision(settled.work.item_id) > settled.item.revision:
+        unit.customer_links.save(link)
+        if unit.customer_links.revision_of(settled.work.item_id) > settled.item.revision:
             unit.work.want(settled.work._replace(state=READY, due=unit.now_micros, operation_id=None))
         else:
             unit.work.release(until_customer(settled.work.item_id, settled.app.id), settled.app.id)
@@ -45,7 +45,7 @@ class CustomerOutcomes:
         """The customer waits at the provider; so does everything that needs it."""
         link = _link(unit, settled)
         link["external_id"] = outcome.external_id or link["external_id"]
-        unit.save_customer_link(link)
+        unit.customer_links.save(link)
 
     def rejected(
         self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
@@ -55,7 +55,7 @@ class CustomerOutcomes:
         link["failure"] = [issue.model_dump(mode="json") for issue in issues]
         link["external_id"] = external_id or link["external_id"]
         link["leftovers"] = {**link["leftovers"], **settled.leftovers}
-        unit.save_customer_link(link)
+        unit.customer_links.save(link)
         reason = issues[0].message if issues else "the provider gave no reason"
         outcome = Rejected.because(
             "customer_rejected", f"{settled.app.name} refuses the customer: {reason} Mend the customer, then retry."
@@ -67,8 +67,8 @@ class CustomerOutcomes:
         """Nobody knows. The work is held, and so is everything that needs the customer."""
         link = _link(unit, settled)
         link["leftovers"] = {**link["leftovers"], **settled.leftovers}
-        unit.save_customer_link(link)
+        unit.customer_links.save(link)
 
 
 def _link(unit: Unit, settled: Settled) -> Row:
-    return unit.customer_link_to_change(settled.app.namespace, settled.work.item_id, settled.app.id)
+    return unit.customer_links.to_change(settled.app.namespace, settled.work.item_id, settled.app.id)

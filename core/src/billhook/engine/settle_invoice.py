@@ -108,33 +108,33 @@ class InvoiceOutcomes:
         """The document is void, gone or written off there."""
         row = unit.invoice(settled.work.subject_id)
         row.values[_CONFIRMED[settled.capability]] = 1
-        link = unit.link(row.id, settled.app.id)
+        link = unit.links.of(row.id, settled.app.id)
         link["external_id"] = result.external_id or link["external_id"]
         link["leftovers"] = {}
-        unit.save_link(link)
+        unit.links.save(link)
         unit.issues.report(row.id, settled.component, [])
         self._advancer.go_on(unit, row, f"{settled.capability}.done", operation_id=settled.work.operation_id)
 
     def taxed(self, unit: Unit, settled: Settled, result: TaxResult) -> None:
         """Tax by line, from outside: a revision of its own, with the same lines."""
         row = unit.invoice(settled.work.subject_id)
-        before = unit.content(row.id, row.revision)
+        before = unit.revisions.content(row.id, row.revision)
         told = [line for line in before.lines if line.id in result.lines and not line.taxes_stated]
         taxes = {line.id: _taxes_of(line, before, result) for line in told}
         content = apply_taxes(before, taxes)
         row.values["revision"] = row.values["taxed_revision"] = row.revision + 1
         row.values["total"] = plain(content.totals.total)
-        unit.add_body(row.id, row.revision, content, content_json(content))
+        unit.revisions.add(row.id, row.revision, content, content_json(content))
         unit.issues.report(row.id, settled.component, [])
         self._advancer.go_on(unit, row, "calculate_tax.done", operation_id=settled.work.operation_id)
 
     def fetched(self, unit: Unit, settled: Settled, result: Snapshot) -> None:
         """What the provider holds now: money that came there counts, and a draft that was pending is confirmed."""
         row = unit.invoice(settled.work.subject_id)
-        link = unit.link(row.id, settled.app.id)
+        link = unit.links.of(row.id, settled.app.id)
         told, given = take_told(link), link["external_id"]
         link["evidence"] = (link["evidence"] or {}) | {"seen": {"status": result.status, "at": unit.now_micros}}
-        unit.save_link(link)
+        unit.links.save(link)
         waiting = self._pending_document(unit, settled, row)
         if waiting is not None and not result.found and told is not None:
             doubt = Doubt(f"{settled.app.name} does not show {given}, which was given as its id")
@@ -181,7 +181,7 @@ class InvoiceOutcomes:
     def _keep_document(
         self, unit: Unit, settled: Settled, result: DocumentResult, compared: Sequence[Compared]
     ) -> None:
-        link = unit.link(settled.work.item_id, settled.app.id)
+        link = unit.links.of(settled.work.item_id, settled.app.id)
         link["external_id"] = result.external_id or link["external_id"]
         link["payment_external_id"] = result.payment_external_id or link["payment_external_id"]
         link["number"] = result.number or link["number"]
@@ -193,7 +193,7 @@ class InvoiceOutcomes:
         link["leftovers"] = {}
         if result.totals is not None:
             link["evidence"] = (link["evidence"] or {}) | {"totals": totals.evidence(compared)}
-        unit.save_link(link)
+        unit.links.save(link)
         unit.match_inbox(settled.app.id, link["external_id"], settled.work.subject_id, "document")
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
@@ -228,7 +228,7 @@ class InvoiceOutcomes:
         if item.number is not None and item.number != item.invoice.number:
             return item.number  # reserved for it, and sent with it
         profile = profile_names(unit.tx, [row.values["profile_id"]]).get(row.values["profile_id"], "")
-        document = numbered_document(row.values, unit.content(row.id, row.revision), profile)
+        document = numbered_document(row.values, unit.revisions.content(row.id, row.revision), profile)
         return self._numbers.take(unit, INVOICE, document, app).number
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:

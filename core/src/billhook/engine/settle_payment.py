@@ -41,7 +41,7 @@ class PaymentOutcomes:
             self._recorded(unit, settled, result)
             return
         row = unit.invoice(settled.work.subject_id)
-        payment = unit.get_record("payment", settled.work.item_id)
+        payment = unit.money.get("payment", settled.work.item_id)
         was_received = payment["state"] == "succeeded"
         trigger = payments.take_result(unit, row, payment, result)
         unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
@@ -83,7 +83,7 @@ class PaymentOutcomes:
 
     def _recorded(self, unit: Unit, settled: Settled, result: PaymentResult) -> None:
         row = unit.invoice(settled.work.subject_id)
-        payment = unit.get_record("payment", settled.work.item_id)
+        payment = unit.money.get("payment", settled.work.item_id)
         notes.keep(unit, settled.app, payment, result.external_id, Decimal(payment["amount"]))
         unit.issues.report(row.id, notes.component(settled.app, payment), [])
         unit.record(row, "record_payment.done", operation_id=settled.work.operation_id)
@@ -96,12 +96,12 @@ class PaymentOutcomes:
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The money is under way."""
         row = unit.invoice(settled.work.subject_id)
-        payment = unit.get_record("payment", settled.work.item_id)
+        payment = unit.money.get("payment", settled.work.item_id)
         if settled.capability is not Capability.RECORD_PAYMENT:
             if payment["state"] == "pending":
                 payment["state"] = "processing"
             payment["external_id"] = outcome.external_id or payment["external_id"]
-            unit.save_record("payment", payment)
+            unit.money.save("payment", payment)
             unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
             unit.issues.report(row.id, settled.component, [])
         unit.record(row, f"{settled.capability}.pending", operation_id=settled.work.operation_id, note=outcome.reason)
@@ -114,7 +114,7 @@ class PaymentOutcomes:
         row = unit.invoice(settled.work.subject_id)
         note = issues[0].message if issues else None
         settled.remember(unit, external_id)
-        payment = unit.get_record("payment", settled.work.item_id)
+        payment = unit.money.get("payment", settled.work.item_id)
         unit.issues.report(row.id, _component(settled, payment), _as_warnings(issues))
         if settled.capability in _LEAVES_THE_PAYMENT:
             unit.record(row, f"{settled.capability}.rejected", operation_id=settled.work.operation_id, note=note)
@@ -122,7 +122,7 @@ class PaymentOutcomes:
             unsent_payments.refit(self._money.advancer, unit, row)
             return
         payment |= {"state": "failed", "code": issues[0].code if issues else None, "message": note}
-        unit.save_record("payment", payment)
+        unit.money.save("payment", payment)
         self._money.after(unit, row, Trigger.FAILED, f"{settled.capability}.rejected", settled.work.operation_id)
 
     def _look_again(self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue]) -> None:

@@ -27,14 +27,14 @@ class RefundOutcomes:
     def done(self, unit: Unit, settled: Settled, result: RefundResult) -> None:
         """The provider says how a refund stands."""
         row = unit.invoice(settled.work.subject_id)
-        refund = unit.get_record("refund", settled.work.item_id)
+        refund = unit.money.get("refund", settled.work.item_id)
         before = refund["state"]
         is_news = payments.take_refund(unit, row, refund, result)
         unit.match_inbox(settled.app.id, refund["external_id"], refund["id"], "refund")
         unit.record(row, f"{settled.capability}.{result.status}", operation_id=settled.work.operation_id)
         if not is_news:
             return
-        payment = unit.get_record("payment", refund["payment_id"])
+        payment = unit.money.get("payment", refund["payment_id"])
         failed = _failed(settled, refund, has_bounced=before == "succeeded")
         unit.issues.report(row.id, told_of(refund), [failed] if refund["state"] == "failed" else [])
         end_made_up_for(unit, row, payment)
@@ -42,10 +42,10 @@ class RefundOutcomes:
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The refund is under way."""
-        refund = unit.get_record("refund", settled.work.item_id)
+        refund = unit.money.get("refund", settled.work.item_id)
         refund["state"] = "processing" if refund["state"] in _UNDER_WAY else refund["state"]
         refund["external_id"] = outcome.external_id or refund["external_id"]
-        unit.save_record("refund", refund)
+        unit.money.save("refund", refund)
         unit.match_inbox(settled.app.id, refund["external_id"], refund["id"], "refund")
         self._record(unit, settled, "pending", outcome.reason)
 
@@ -55,14 +55,14 @@ class RefundOutcomes:
         """The provider refuses the refund, or lets nobody look at it, which says nothing of the money."""
         note = issues[0].message if issues else None
         self._record(unit, settled, "rejected", note)
-        refund = unit.get_record("refund", settled.work.item_id)
+        refund = unit.money.get("refund", settled.work.item_id)
         if settled.capability is Capability.CHECK_REFUND:
             if refund["state"] in _UNDER_WAY and not any(issue.code == GAVE_UP for issue in issues):
                 due = to_micros(unit.now + REFUSED_LOOK_AGAIN)
                 unit.work.want(settled.work._replace(state=READY, due=due, operation_id=None))
             return
         refund |= {"state": "failed", "message": note}
-        unit.save_record("refund", refund)
+        unit.money.save("refund", refund)
         row = unit.invoice(settled.work.subject_id)
         unit.issues.report(row.id, told_of(refund), [_failed(settled, refund, has_bounced=False)])
         self._look_at_payment(unit, settled, refund)

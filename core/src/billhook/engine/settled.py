@@ -42,11 +42,11 @@ class Settled:
         if not self.leftovers and external_id is None:
             return
         kind = _KINDS[OPERATIONS[self.capability].item]
-        link = unit.link(self.work.item_id, self.app.id)
+        link = unit.links.of(self.work.item_id, self.app.id)
         link["kind"] = kind
         link["leftovers"] = {**link["leftovers"], **self.leftovers}
         link["external_id"] = external_id or link["external_id"]
-        unit.save_link(link)
+        unit.links.save(link)
         if kind == "invoice":
             unit.match_inbox(self.app.id, link["external_id"], self.work.subject_id, "document")
 

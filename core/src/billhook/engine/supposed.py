@@ -39,7 +39,7 @@ class Supposed:
     def view(self) -> InvoiceView:
         """The invoice as operations read it."""
         columns = {name: self.row.values[name] for name in TOLD_COLUMNS}
-        return invoice_view(columns, self.unit.content(self.row.id, self.row.revision))
+        return invoice_view(columns, self.unit.revisions.content(self.row.id, self.row.revision))
 
     # Items.
 
@@ -65,7 +65,7 @@ class Supposed:
     def payment_item(self, app: AppHandle) -> PaymentItem | None:
         """The payment that waits to be collected, or one that would be opened; None while another is under way."""
         wanted = {work.item_id for work in self.works if work.operation == Capability.COLLECT_PAYMENT}
-        stored = [payment for payment in self.unit.payments_of(self.row.id) if payment["id"] in wanted]
+        stored = [payment for payment in self.unit.money.payments_of(self.row.id) if payment["id"] in wanted]
         if stored:
             work = WorkRow(stored[0]["id"], Capability.COLLECT_PAYMENT, app.id, self.row.id)
             item: PaymentItem = self.stored_item(app, OPERATIONS[Capability.COLLECT_PAYMENT], work)
@@ -81,26 +81,26 @@ class Supposed:
             customer=self.customer(app),
             invoice_external_id=document.external_id
             if document
-            else self.unit.link(self.row.id, app.id)["external_id"],
+            else self.unit.links.of(self.row.id, app.id)["external_id"],
         )
 
     def customer(self, app: AppHandle) -> CustomerLink:
         """The customer as the app knows it, or would."""
         if app.id in self._customers:
             return self._customers[app.id]
-        link = self.unit.customer_link(self.row.values["customer_id"], app.id)
+        link = self.unit.customer_links.of(self.row.values["customer_id"], app.id)
         return CustomerLink(link["customer_id"], link["external_id"], link["payment_method"], link["app_data"])
 
     def customer_stands(self, app: AppHandle) -> bool:
         """Whether nothing has to be brought to the app before its operations."""
         if app.id in self._customers or not app.handle.declaration.can(Capability.SYNC_CUSTOMER):
             return True
-        link = self.unit.customer_link(self.row.values["customer_id"], app.id)
+        link = self.unit.customer_links.of(self.row.values["customer_id"], app.id)
         return link["synced_revision"] is not None and link["failure"] is None
 
     def knows_document(self, app: AppHandle) -> bool:
         """Whether anything of the invoice stands at the app, finished or left behind."""
-        link = self.unit.link(self.row.id, app.id)
+        link = self.unit.links.of(self.row.id, app.id)
         return app.id in self._documents or link["external_id"] is not None or bool(link["leftovers"])
 
     # What answers lead to.
@@ -137,7 +137,7 @@ class Supposed:
 
     def keep_untaxed(self) -> None:
         """Nothing is taxed: a revision of its own, with the same lines."""
-        content = self.unit.content(self.row.id, self.row.revision)
+        content = self.unit.revisions.content(self.row.id, self.row.revision)
         untaxed = apply_taxes(content, dict.fromkeys((line.id for line in content.lines), ()))
         self.row.values["revision"] = self.row.values["taxed_revision"] = self.row.revision + 1
-        self.unit.contents[self.row.id, self.row.revision] = untaxed
+        self.unit.revisions.suppose(self.row.id, self.row.revision, untaxed)

@@ -34,7 +34,7 @@ def take_back(advancer: Advancer, unit: Unit, row: InvoiceRow, payment_id: str, 
     amount = Decimal(payment["amount_received"])
     payments.count_received(row, -amount)
     payment |= {"state": state.value, "amount_received": "0", "code": TAKEN_BACK, "message": reason}
-    unit.save_record("payment", payment)
+    unit.money.save("payment", payment)
     notes.tell_taken_back(unit, row, payment)
     told = f"{plain(amount)} {payment['currency']} of payment {payment['id']} no longer count: {reason}"
     unit.record(row, "payment.taken_back", note=told)
@@ -43,7 +43,7 @@ def take_back(advancer: Advancer, unit: Unit, row: InvoiceRow, payment_id: str, 
 
 
 def _noted(unit: Unit, row: InvoiceRow, payment_id: str) -> Row:
-    payment = unit.get_record("payment", payment_id, row.namespace)
+    payment = unit.money.get("payment", payment_id, row.namespace)
     if payment["invoice_id"] != row.id:
         raise NotFound("payment", payment_id, row.namespace)
     if payment["origin"] == "collected":
@@ -58,7 +58,7 @@ def _noted(unit: Unit, row: InvoiceRow, payment_id: str) -> Row:
 
 def _refuse_paid_back(unit: Unit, payment: Row) -> None:
     """What was paid back was received, so the payment stands."""
-    paid_back = payments.spoken_for(payments.refunds_of(unit, payment))
+    paid_back = payments.spoken_for(unit.money.refunds_of(payment["id"]))
     if paid_back:
         raise NotAllowed(
             f"{plain(paid_back)} {payment['currency']} of payment {payment['id']} were paid back to the customer, so it is no mistake. Say that "

@@ -46,7 +46,7 @@ def take_told(link: Link) -> Told | None:
 def take_back(unit: Unit, link: Link, told: Told, looked: WorkRow, reason: str) -> WorkRow:
     """Forget the id, and hold the work again as it was held. Returns that work."""
     link |= {"external_id": told.external_id, "number": told.number}
-    unit.save_link(link)
+    unit.links.save(link)
     reopened = sa.update(_operation).where(_operation.c.id == told.operation_id)
     unit.tx.execute(reopened.values(status=IN_DOUBT, reason=reason, due=None, settled_at=None))
     return looked._replace(operation=told.operation, operation_id=told.operation_id, state=CLAIMED, give_up_at=None)

@@ -40,8 +40,8 @@ def ask(advancer: Advancer, unit: Unit, row: InvoiceRow, payment: Row) -> None:
 
 def refit(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
     """What is due changed, or what a collection waits for ended: what was not sent is over what is due now, and waits as it has to."""
-    due = row.amount_due - unit.open_credits(row.id)
-    for payment in filter(is_unsent, unit.payments_of(row.id)):
+    due = row.amount_due - unit.money.open_credits(row.id)
+    for payment in filter(is_unsent, unit.money.payments_of(row.id)):
         for work in unit.work.of_subject(row.id, Capability.COLLECT_PAYMENT):
             if work.item_id == payment["id"] and not work.is_claimed:
                 _refit_one(advancer, unit, row, payment, work, due)
@@ -54,7 +54,7 @@ def _refit_one(advancer: Advancer, unit: Unit, row: InvoiceRow, payment: Row, wo
         return
     if is_other_amount:
         payment["amount"] = plain(due)
-        unit.save_record("payment", payment)
+        unit.money.save("payment", payment)
     unit.work.drop_if_free(*work.key)
     ask(advancer, unit, row, payment)
     asked = unit.work.pending(*work.key)
@@ -67,10 +67,10 @@ def _is_told_first(unit: Unit, row: InvoiceRow, app: AppHandle) -> bool:
     """Whether the app still is to be told of money or of a credit note."""
     if app.id != row.values["invoicing_app_id"]:
         return False
-    return unit.open_credits(row.id) > 0 or _has_notes_to_come(unit, row, app)
+    return unit.money.open_credits(row.id) > 0 or _has_notes_to_come(unit, row, app)
 
 
 def _has_notes_to_come(unit: Unit, row: InvoiceRow, app: AppHandle) -> bool:
-    if all(payment["origin"] == "collected" for payment in unit.payments_of(row.id)):
+    if all(payment["origin"] == "collected" for payment in unit.money.payments_of(row.id)):
         return False
     return any(note.app_id == app.id for note in unit.work.of_subject(row.id, Capability.RECORD_PAYMENT))

@@ -57,11 +57,11 @@ class UsageSnapshots:
 
 def snapshot(unit: Unit, row: InvoiceRow, quantities: Quantities) -> None:
     """Freeze these quantities into the invoice, as a revision of its own where they change anything."""
-    before = unit.content(row.id, row.revision)
+    before = unit.revisions.content(row.id, row.revision)
     content = recalculate(before, InvoiceEdit(), quantities=quantities)
     row.values["quantity_snapshotted_at"] = unit.now_micros
     if content == before:
         return
     row.values["revision"] = row.revision + 1
     row.values["total"] = plain(content.totals.total)
-    unit.add_body(row.id, row.revision, content, content_json(content))
+    unit.revisions.add(row.id, row.revision, content, content_json(content))

@@ -36,7 +36,7 @@ def findings_of_credit_note(unit: Unit, view: InvoiceView, app: AppHandle) -> Fi
 
 def mapping_of(unit: Unit, row: InvoiceRow, app: AppHandle) -> Findings:
     """Where the present revision's lines go at that app, and which have no place; a hook that fails is a finding of its own."""
-    view = invoice_view(row.values, unit.content(row.id, row.revision))
+    view = invoice_view(row.values, unit.revisions.content(row.id, row.revision))
     return _unless_it_fails(app, lambda: map_lines(unit, view, app))
 
 
@@ -45,7 +45,7 @@ def asked_of_collector(unit: Unit, row: InvoiceRow) -> Asked | None:
     app = collector_of(unit, row)
     if app is None:
         return None
-    view = invoice_view(row.values, unit.content(row.id, row.revision))
+    view = invoice_view(row.values, unit.revisions.content(row.id, row.revision))
     issues, _ = _unless_it_fails(app, lambda: (list(ask_collector(app, view).issues), None))
     return Asked(app, tuple(issues))
 
@@ -61,7 +61,7 @@ def _unless_it_fails(app: AppHandle, ask: Callable[[], Findings]) -> Findings:
 
 def validate_content(unit: Unit, row: InvoiceRow, app: AppHandle) -> Findings:
     """Everything that is wrong with the present revision for that app, and where its lines go if every line has a place."""
-    return _validated(unit, invoice_view(row.values, unit.content(row.id, row.revision)), app)
+    return _validated(unit, invoice_view(row.values, unit.revisions.content(row.id, row.revision)), app)
 
 
 def _validated(unit: Unit, view: InvoiceView, app: AppHandle) -> Findings:

@@ -14,9 +14,10 @@ from billhook.domain.workflow import CollectionMethod
 from billhook.engine.doubted import IN_DOUBT
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros
+from billhook.engine.money_changes import OPEN_CREDIT_STATES
 from billhook.engine.payments import has_open
 from billhook.engine.records import AppStatus
-from billhook.engine.unit import OPEN_CREDIT_STATES, Unit
+from billhook.engine.unit import Unit
 from billhook.engine.work import until_customer_of, until_told
 from billhook.store import schema
 from billhook.store.transaction import Transaction

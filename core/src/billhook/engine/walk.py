@@ -124,7 +124,7 @@ class Walk:
     def _suggested_number(self, app: AppHandle, series: str) -> str:
         row, profile_id = self._row, self._row.values["profile_id"]
         profile = profile_names(self._unit.tx, [profile_id]).get(profile_id, "")
-        document = numbered_document(row.values, self._unit.content(row.id, row.revision), profile)
+        document = numbered_document(row.values, self._unit.revisions.content(row.id, row.revision), profile)
         assigned = self._plan.assign(self._unit.tx, app, series, [document])
         if row.id in assigned.refused:
             raise Ended(assigned.refused[row.id].issues[0].message)

@@ -216,7 +216,7 @@ def _match_app(unit: Unit, app_id: str, known: Mapping[tuple[str, str], str]) ->
         item_id = known.get((external_id, kind))
         if item_id is None:
             continue
-        subject_id = unit.get_record(kind, item_id)["invoice_id"] if kind in _MONEY else item_id
+        subject_id = unit.money.get(kind, item_id)["invoice_id"] if kind in _MONEY else item_id
         _follow(unit, app_id, event_id, kind, item_id, subject_id)
 
 

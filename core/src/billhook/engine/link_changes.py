@@ -1,0 +1,51 @@
+"""How apps know documents, as one transaction reads and changes it: kept in memory, and written at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from billhook.engine import tables
+from billhook.store.transaction import Transaction
+
+Row = dict[str, Any]
+
+
+class LinkChanges:
+    """The links between documents and apps. ``flush`` writes those that were saved."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._known: dict[tuple[str, str], Row] = {}
+        self._saved: set[tuple[str, str]] = set()
+
+    def load(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Read how apps know these documents: pairs of a document's id and an app's."""
+        missing = [key for key in keys if key not in self._known]
+        if not missing:
+            return
+        for row in tables.read_links(self._tx, {document for document, _ in missing}):
+            self._known.setdefault((row["document_id"], row["app_id"]), row)
+        for document_id, app_id in missing:
+            self._known.setdefault((document_id, app_id), tables.new_link(document_id, app_id))
+
+    def of(self, document_id: str, app_id: str) -> Row:
+        """How an app knows a document; empty when it does not."""
+        key = (document_id, app_id)
+        if key not in self._known:
+            self.load([key])
+        return self._known[key]
+
+    def if_loaded(self, document_id: str, app_id: str) -> Row | None:
+        """How an app knows a document, where that was read."""
+        return self._known.get((document_id, app_id))
+
+    def save(self, link: Row) -> None:
+        """Keep what an app said of a document."""
+        self._saved.add((link["document_id"], link["app_id"]))
+
+    def flush(self) -> None:
+        """Write what was saved."""
+        rows = [tables.link_tuple(self._known[key]) for key in sorted(self._saved)]
+        self._tx.upsert_many(tables.UPSERT_LINK, rows)
+        self._saved = set()
