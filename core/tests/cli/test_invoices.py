@@ -374,6 +374,14 @@ def test_what_was_overpaid_and_paid_back_by_bank_transfer_comes_out_even(cli, sh
     assert (noted["status"], noted["amount"]) == ("succeeded", "10.00")
     shown = cli("invoices", "show", "i-1").out
     assert ("refunded" in shown, "overpaid" in shown) == (True, False)
+    taken = cli("invoices", "take-back-refund", "back-1", "--reason", "It was never sent.", "--json").json
+    assert (taken["refund_id"], taken["status"], taken["message"]) == (
+        noted["refund_id"],
+        "canceled",
+        "It was never sent.",
+    )
+    shown = cli("invoices", "show", "i-1").out
+    assert ("refunded" in shown, "overpaid" in shown) == (False, True)
 
 
 def test_the_numbers_of_issued_invoices_have_no_gaps(cli, invoice):

@@ -224,3 +224,80 @@ def test_books_that_show_the_payment_as_ever_tell_of_no_new_money(a_shop_anywher
     assert (ledger.paid, shown.invoice.amount_paid, shown.invoice.amount_refunded) == (10, 10, 3)
     assert shop.issue_codes(id) == ["refund_not_in_books"]
     assert problems_of(shop.engine) == []
+
+
+# What was noted by mistake.
+
+
+def test_a_refund_that_was_noted_by_mistake_counts_no_more(overpaid: tuple[Shop, str]):
+    shop, id = overpaid
+    noted = shop.ns.refunds.record(first_payment(shop, id), "12", key="back-7")
+    for _ in range(2):
+        taken = shop.ns.refunds.take_back(noted, reason="It was 2, not 12.")
+    assert (taken.status, taken.message) == ("canceled", "It was 2, not 12.")
+    assert (shop.status(id), refunded(shop, id)) == ("paid", 0)
+    assert shop.ns.refunds.find("back-7") == taken
+    shop.ns.refunds.record(first_payment(shop, id), "2", key="back-8")
+    assert refunded(shop, id) == 2
+    told = [entry for entry in shop.ns.invoices.timeline(id) if entry.summary.startswith("A refund that was noted by")]
+    assert [
+        entry.summary.endswith(f"12 EUR of refund {noted} no longer count: It was 2, not 12.") for entry in told
+    ] == [True]
+    assert problems_of(shop.engine) == []
+
+
+def test_once_the_refund_was_a_mistake_the_payment_can_have_been_one_too(overpaid: tuple[Shop, str]):
+    shop, id = overpaid
+    payment = first_payment(shop, id)
+    shop.ns.refunds.take_back(shop.ns.refunds.record(payment, "2"), reason="Nothing went back.")
+    shop.ns.invoices.take_back_payment(id, payment, reason="For another customer.")
+    assert (shop.get(id).invoice.amount_paid, refunded(shop, id)) == (0, 0)
+    assert problems_of(shop.engine) == []
+
+
+def test_what_had_made_up_for_a_failed_refund_is_owed_again(a_shop_anywhere: OpenShop):
+    shop, id, payment = a_paid_invoice(a_shop_anywhere, Dashboard())
+    shop.ns.refunds.refund(payment, "5", reason="refused")
+    shop.run()
+    (before,) = shop.get(id).issues
+    noted = shop.ns.refunds.record(payment, "5")
+    shop.ns.refunds.take_back(noted, reason="The transfer was never made.")
+    (issue,) = shop.get(id).issues
+    assert (issue.code, issue.message) == (before.code, before.message)
+    assert counted(shop) == (1, True, [id])
+    shop.ns.refunds.record(payment, "5")
+    assert shop.issue_codes(id) == ["refund_not_in_books"]
+    assert problems_of(shop.engine) == []
+
+
+def test_what_an_app_gave_back_is_no_mistake(a_shop: OpenShop):
+    shop, _, payment = a_paid_invoice(a_shop, Dashboard())
+    made = shop.ns.refunds.refund(payment, "1")
+    shop.run()
+    with pytest.raises(NotAllowed, match="was made by Bank") as refused:
+        shop.ns.refunds.take_back(made, reason="A mistake.")
+    assert refused.value.code == "refund_not_recorded"
+
+
+def test_a_void_invoice_keeps_no_money(a_shop: OpenShop):
+    shop = a_shop()
+    id = an_issued_invoice(shop)
+    shop.ns.invoices.record_payment(id, "4")
+    noted = shop.ns.refunds.record(first_payment(shop, id), "4")
+    shop.ns.invoices.void(id)
+    shop.run()
+    with pytest.raises(NotAllowed, match="is voided, and keeps no money") as refused:
+        shop.ns.refunds.take_back(noted, reason="A mistake.")
+    assert (refused.value.code, refunded(shop, id)) == ("refund_needed", 4)
+    assert problems_of(shop.engine) == []
+
+
+@pytest.mark.parametrize("reason", ["", "   "])
+def test_a_reason_is_stated(overpaid: tuple[Shop, str], reason: str):
+    shop, id = overpaid
+    noted = shop.ns.refunds.record(first_payment(shop, id), "2")
+    with pytest.raises(InvalidInput):
+        shop.ns.refunds.take_back(noted, reason=reason)
+    with pytest.raises(NotFound):
+        shop.engine.namespace("other").refunds.take_back(noted, reason="A mistake.")
+    assert refunded(shop, id) == 2

@@ -211,6 +211,13 @@ def test_what_was_paid_back_another_way_is_noted(at_the_sandbox):
     assert (shown["status"], shown["amount_paid"], shown["amount_refunded"]) == ("paid", "12", "2")
     more = {**wanted, "amount": "10.01", "key": "back-2", "paid_elsewhere": True}
     assert served.problem("POST", f"{OWN}/refunds", 400, json=more)["extensions"]["path"] == "/amount"
+    why = {"reason": "It was never sent."}
+    taken = served.call("POST", f"{OWN}/refunds/{noted['id']}/take-back", json=why, expect=200).json()
+    assert (taken["status"], taken["message"], standing(served, id)["amount_refunded"]) == (
+        "canceled",
+        why["reason"],
+        "0",
+    )
 
 
 def test_an_amount_that_can_not_be_is_told_at_its_place(at_the_sandbox):

@@ -26,13 +26,14 @@ _STANDING = {
     "processing": "The refund {refund.id} of {refund.amount} is under way at the provider.",
     "succeeded": "The refund {refund.id} of {refund.amount} was given back.",
     "failed": "The refund {refund.id} of {refund.amount} failed{why}. To try again, refund under another key.",
-    "canceled": "The refund {refund.id} of {refund.amount} was canceled at the provider.",
+    "canceled": "The refund {refund.id} of {refund.amount} was canceled{why}.",
 }
 
 
 def register(group: typer.Typer) -> None:
     """Add the commands to the group `invoices`."""
     command(group, "refund")(refund)
+    command(group, "take-back-refund")(take_back_refund)
     command(group, "confirm")(confirm)
 
 
@@ -47,7 +48,10 @@ def refund(
         bool, typer.Option("--paid-elsewhere", help="It was paid back another way: note it, and ask nobody.")
     ] = False,
 ) -> None:
-    """Have the payment's app give back so much of it. The worker carries it out; the same key tells how it stands."""
+    """Have the payment's app give back so much of it. The worker carries it out; the same key tells how it stands.
+
+    What was noted with --paid-elsewhere by mistake: `invoices take-back-refund`.
+    """
     with session.billing() as billing:
         give_back = billing.refunds.record if paid_elsewhere else billing.refunds.refund
         known = billing.refunds.get(give_back(payment, amount, reason=reason, key=key))
@@ -56,6 +60,23 @@ def refund(
     session.answer({**answer, "status": known.status, "message": known.message}, lambda: words)
     if known.status == "failed":
         raise typer.Exit(REFUSED)
+
+
+def take_back_refund(
+    session: Session,
+    refund: Annotated[str, typer.Argument(metavar="REFUND", help="The refund's id, or the key it was noted under.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why. It stands in the timeline.")],
+) -> None:
+    """Take back a refund that was noted with --paid-elsewhere by mistake: it counts no more. No money moves; what an app gave back stands.
+
+    Whoever entered it in the books undoes it there.
+    """
+    with session.billing() as billing:
+        known = billing.refunds.find(refund) or billing.refunds.get(refund)
+        taken = billing.refunds.take_back(known.id, reason=reason)
+    answer = {"refund_id": taken.id, "status": taken.status, "message": taken.message}
+    session.answer(answer, lambda: f"The refund {taken.id} of {taken.amount} counts no more.")
 
 
 def confirm(

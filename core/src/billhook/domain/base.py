@@ -52,6 +52,7 @@ def _sorted_by_key(metadata: Mapping[str, str]) -> Mapping[str, str]:
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=_NO_NUL)]
 Description = Annotated[str, StringConstraints(max_length=4096, pattern=_NO_NUL)]
+Reason = Annotated[Description, StringConstraints(strip_whitespace=True, min_length=1)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_NO_NUL)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL)]
 Email = Annotated[str, StringConstraints(min_length=3, max_length=320, pattern=r"^[^\x00\s@]+@[^\x00\s@]+$")]

@@ -51,6 +51,7 @@ class RefundTrigger(StrEnum):
     SUCCEED = "succeed"
     FAIL = "fail"
     CANCEL = "cancel"
+    TAKE_BACK = "take_back"
 
 
 class RefundOrigin(StrEnum):
@@ -220,8 +221,11 @@ REFUND_TRANSITIONS: Transitions[RefundStatus, RefundTrigger] = {
         RefundTrigger.CANCEL: RefundStatus.CANCELED,
     },
     RefundStatus.FAILED: {RefundTrigger.PROCESS: RefundStatus.PROCESSING},
-    # The customer's bank can send it back.
-    RefundStatus.SUCCEEDED: {RefundTrigger.FAIL: RefundStatus.FAILED},
+    # The customer's bank can send it back, and what was only recorded can be a mistake.
+    RefundStatus.SUCCEEDED: {
+        RefundTrigger.FAIL: RefundStatus.FAILED,
+        RefundTrigger.TAKE_BACK: RefundStatus.CANCELED,
+    },
     RefundStatus.CANCELED: {},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from billhook.domain.issue import Severity, ValidationIssue
@@ -14,12 +15,25 @@ from billhook.engine.unit import Row, Unit
 
 def end_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     """Nothing is to be done about a refund that failed once as much was given back after it, or nothing of the payment is left."""
+    for refund, is_made_up_for in _failed(unit, payment):
+        if is_made_up_for:
+            unit.issues.report(row.id, told_of(refund), [])
+
+
+def tell_what_is_not_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> None:
+    """What made up for a refund that failed was taken back: something is to be done about it again."""
+    for refund, is_made_up_for in _failed(unit, payment):
+        if not is_made_up_for:
+            unit.issues.tell_again(row.id, told_of(refund))
+
+
+def _failed(unit: Unit, payment: Row) -> Iterator[tuple[Row, bool]]:
     refunds = sorted(unit.money.refunds_of(payment["id"]), key=lambda each: str(each["id"]))
     is_used_up = payments.spoken_for(refunds) >= Decimal(payment["amount_received"])
     for place, refund in enumerate(refunds):
         later = (Decimal(each["amount"]) for each in refunds[place + 1 :] if each["state"] == "succeeded")
-        if refund["state"] == "failed" and (is_used_up or sum(later) >= Decimal(refund["amount"])):
-            unit.issues.report(row.id, told_of(refund), [])
+        if refund["state"] == "failed":
+            yield refund, is_used_up or sum(later) >= Decimal(refund["amount"])
 
 
 def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import ConfigDict, StringConstraints
+from pydantic import ConfigDict
 
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Done
 from billhook.contract.results import DocumentResult
-from billhook.domain.base import Description, Key, Value
+from billhook.domain.base import Key, Reason, Value
 from billhook.domain.calculation import InvoiceEdit
 from billhook.domain.invoice import InvoiceDraft, InvoiceView
 from billhook.domain.money import amount, plain
@@ -358,7 +358,7 @@ class _TakenBack(Value):
     model_config = ConfigDict(strict=True)
 
     payment_id: Key
-    reason: Annotated[Description, StringConstraints(strip_whitespace=True, min_length=1)]
+    reason: Reason
 
 
 def _parsed(draft: Draft, place: int | None = None) -> InvoiceDraft:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,6 +44,21 @@ class IssueChanges:
                 )
             )
         return sum(issue.severity is Severity.CRITICAL for issue in issues)
+
+    def tell_again(self, document_id: str, component: str) -> None:
+        """Open again what was told last of one component, where that ended."""
+        told = sa.and_(_issue.c.document_id == document_id, _issue.c.component == component)
+        last = self._tx.first(sa.select(_issue).where(told).order_by(_issue.c.id.desc()).limit(1))
+        if last is None or last.superseded_at is None:
+            return
+        issue = ValidationIssue(
+            severity=Severity(last.severity),
+            code=last.code,
+            message=last.message,
+            path=last.path,
+            metadata=json.loads(last.metadata),
+        )
+        self.report(document_id, component, [issue])
 
     def downgrade(self, document_id: str) -> None:
         """Critical issues become warnings, so that a retry is not stopped by what it is to mend."""

@@ -30,6 +30,7 @@ Row = dict[str, Any]
 GIVEN_BACK_THERE = "It was given back at the provider."
 WAITS_FOR_SOMEBODY = frozenset({"action_required", "authorized"})
 OPEN = frozenset({"pending", "processing"}) | WAITS_FOR_SOMEBODY
+_CAME_TO_NOTHING = frozenset({"failed", "canceled"})
 
 # What a payment's state means for its invoice. Succeeded means paid only when nothing is left to pay.
 INVOICE_TRIGGER: dict[PaymentStatus, Trigger] = {
@@ -183,7 +184,19 @@ def is_to_be_done(unit: Unit, payment: Row, capability: Capability) -> bool:
 
 def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) -> bool:
     """Take over what the provider says of a refund. Returns whether that changed anything: an older word that comes late does not."""
-    step = REFUND_TRANSITIONS[DomainRefund(refund["state"])].get(_REFUND_STEP[result.status])
+    return move_refund(unit, row, refund, _REFUND_STEP[result.status], result.message, result.external_id)
+
+
+def move_refund(
+    unit: Unit,
+    row: InvoiceRow,
+    refund: Row,
+    trigger: RefundTrigger,
+    message: str | None,
+    external_id: str | None = None,
+) -> bool:
+    """Move a refund on, and count what that means for its invoice. Returns whether its table has such a move."""
+    step = REFUND_TRANSITIONS[DomainRefund(refund["state"])].get(trigger)
     if step is None:
         return False
     if step is DomainRefund.SUCCEEDED:
@@ -192,8 +205,8 @@ def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) 
         _count_refunded(row, -Decimal(refund["amount"]))
     refund |= {
         "state": step.value,
-        "external_id": result.external_id or refund["external_id"],
-        "message": result.message,
+        "external_id": external_id or refund["external_id"],
+        "message": message,
     }
     unit.money.save("refund", refund)
     return True
@@ -201,7 +214,7 @@ def take_refund(unit: Unit, row: InvoiceRow, refund: Row, result: RefundResult) 
 
 def spoken_for(refunds: Iterable[Row]) -> Decimal:
     """What these refunds gave back, or are about to."""
-    return sum((Decimal(each["amount"]) for each in refunds if each["state"] != "failed"), Decimal(0))
+    return sum((Decimal(each["amount"]) for each in refunds if each["state"] not in _CAME_TO_NOTHING), Decimal(0))
 
 
 def is_recorded(refund: Row) -> bool:

@@ -11,13 +11,14 @@ from pydantic import ConfigDict
 
 from billhook.contract.declaration import Capability
 from billhook.contract.results import RefundResult, RefundStatus
-from billhook.domain.base import Description, Key, Value
+from billhook.domain.base import Description, Key, Reason, Value
 from billhook.domain.money import amount, plain, to_minor
 from billhook.domain.parsing import argument, parse
-from billhook.domain.payment import RefundOrigin
+from billhook.domain.payment import RefundOrigin, RefundTrigger
+from billhook.domain.states import State
 from billhook.engine import payments
 from billhook.engine.context import Context
-from billhook.engine.given_back import end_made_up_for, tell_books
+from billhook.engine.given_back import end_made_up_for, tell_books, tell_what_is_not_made_up_for
 from billhook.engine.queries import RefundView, refund_view
 from billhook.engine.settle import Settler
 from billhook.engine.unit import Unit
@@ -28,12 +29,22 @@ from billhook.store.transaction import Transaction
 
 Row = dict[str, Any]
 
+_KEEPS_NOTHING = frozenset(
+    {State.VOIDED, State.DELETED, State.DELETE_IN_PROGRESS, State.DELETE_SYNCING, State.DELETE_FAILED}
+)
+
 
 class _RefundNotes(Value):
     model_config = ConfigDict(strict=True)
 
     reason: Description | None
     key: Key | None
+
+
+class _TakenBack(Value):
+    model_config = ConfigDict(strict=True)
+
+    reason: Reason
 
 
 class _Wanted(NamedTuple):
@@ -82,10 +93,28 @@ class Refunds:
         wanted = _Wanted(payment_id, exact, notes, RefundOrigin.RECORDED)
         return self._context.database.write(partial(self._give_back, wanted))
 
+    def take_back(self, refund_id: str, *, reason: str) -> RefundView:
+        """What was noted as paid back another way was a mistake: it counts no more. Doing it twice is doing it once. No money moves.
+
+        The refund is ``canceled`` with the reason as its message. A refund that failed, and that it made up for, is told of again. Whoever
+        entered it in the books undoes it there.
+
+        Raises NotFound, InvalidInput without a reason, NotAllowed for a refund that an app made, and for one of an invoice that is void or
+        deleted: such an invoice keeps no money.
+        """
+        stated = parse(_TakenBack, {"reason": reason})
+        return self._context.database.write(partial(self._take_back, refund_id, stated.reason))
+
     def get(self, refund_id: str) -> RefundView:
         """How the refund stands. Raises NotFound."""
         with self._context.database.read() as tx:
             return refund_view(Unit(self._context, tx).money.get("refund", refund_id, self._namespace))
+
+    def find(self, key: str) -> RefundView | None:
+        """The refund that was asked for or noted under that key."""
+        with self._context.database.read() as tx:
+            found = self._existing(tx, key)
+            return None if found is None else refund_view(dict(found._mapping))
 
     def _give_back(self, wanted: _Wanted, tx: Transaction) -> str:
         unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
@@ -125,6 +154,35 @@ class Refunds:
         end_made_up_for(unit, row, payment)
         tell_books(unit, row, payment)
         return refund
+
+    def _take_back(self, refund_id: str, reason: str, tx: Transaction) -> RefundView:
+        unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
+        refund = unit.money.get("refund", refund_id, self._namespace)
+        if not payments.is_recorded(refund):
+            app = unit.app(refund["app_id"]).name
+            raise NotAllowed(
+                f"Refund {refund_id} was made by {app}, so it is no mistake to be taken back here: it is {refund['state']} there.",
+                "refund_not_recorded",
+            )
+        row = unit.invoice(refund["invoice_id"])
+        if refund["state"] != "succeeded":
+            return refund_view(refund)
+        if row.state in _KEEPS_NOTHING:
+            raise NotAllowed(
+                f"Invoice {row.id} is {row.state.value}, and keeps no money: what came for it was paid back. Bill it anew, and note there "
+                "what the customer paid.",
+                "refund_needed",
+            )
+        payments.move_refund(unit, row, refund, RefundTrigger.TAKE_BACK, reason)
+        told = (
+            f"{plain(Decimal(refund['amount']))} {refund['currency']} of refund {refund_id} no longer count: {reason}"
+        )
+        unit.record(row, "refund.taken_back", note=told)
+        payment = unit.money.get("payment", refund["payment_id"])
+        tell_what_is_not_made_up_for(unit, row, payment)
+        tell_books(unit, row, payment)
+        unit.flush()
+        return refund_view(refund)
 
     def _check(self, unit: Unit, payment: Row) -> None:
         app, id = unit.app(payment["app_id"]), payment["id"]

@@ -14,6 +14,7 @@ from billhook.engine.namespace import Namespace
 from billhook.engine.queries import RefundView
 from billhook.server.access import Integrating, Reading
 from billhook.server.own.standing import ReportedIssue, reported
+from billhook.server.own.taken_back import TakenBack
 from billhook.server.v1.placing import called
 from billhook.server.v1.wire import UlidPath, reply
 from billhook.server.v3.wire import Numeric, WireModel
@@ -118,6 +119,12 @@ def refund(billing: Integrating, wanted: RefundOf) -> Response:
     with called({"/amount_to_refund": "/amount", "/amount_paid_back": "/amount"}):
         id = give_back(wanted.payment_id.upper(), wanted.amount, reason=wanted.reason, key=wanted.key)
     return reply(_refund(billing.refunds.get(id)), 201)
+
+
+@router.post("/refunds/{refund_id}/take-back", response_model=Refund)
+def take_back_refund(billing: Integrating, refund_id: UlidPath, said: TakenBack) -> Response:
+    """Take back a refund that was noted as paid another way by mistake. No money moves; what an app gave back stands."""
+    return reply(_refund(billing.refunds.take_back(refund_id, reason=said.reason)))
 
 
 @router.get("/refunds/{refund_id}", response_model=Refund)

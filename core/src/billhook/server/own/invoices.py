@@ -16,6 +16,7 @@ from billhook.domain.workflow import WorkflowConfig, amended
 from billhook.engine.namespace import Namespace
 from billhook.server.access import Integrating, Reading
 from billhook.server.own.standing import Standing, standing_of
+from billhook.server.own.taken_back import TakenBack
 from billhook.server.v1.placing import called, placed
 from billhook.server.v1.wire import UlidPath, reply
 from billhook.server.v3.wire import Numeric, WireModel
@@ -31,12 +32,6 @@ class Received(WireModel):
     received_at: UtcDatetime | None = None
     method: Key | None = None
     external_id: Key | None = None
-
-
-class TakenBack(WireModel):
-    """Why a payment is taken back. It stands in the timeline."""
-
-    reason: Key
 
 
 class Capture(WireModel):
