@@ -102,6 +102,11 @@ def a_paid_invoice(shop: Shop) -> Ids:
     return {**ids, "payment": payment.id}
 
 
+def a_refund_by_mistake(shop: Shop) -> Ids:
+    ids = a_paid_invoice(shop)
+    return {**ids, "mistake": shop.ns.refunds.record(ids["payment"], "10")}
+
+
 def pending_lines(shop: Shop) -> Ids:
     ids = two_of_each(shop)
     kept = shop.ns.pending_lines.add(ids["jane"], "EUR", [LINE, LINE])
@@ -203,6 +208,10 @@ MONEY: dict[str, Act] = {
     "delete customer": CUSTOMER["delete customer"],
     "take the app away": take_the_app_away,
 }
+MISTAKES: dict[str, Act] = {
+    "take it back": lambda shop, ids: shop.ns.refunds.take_back(ids["mistake"], reason="Never sent."),
+    **{name: MONEY[name] for name in ("refund", "refund elsewhere", "void", "credit", "delete customer")},
+}
 LINES: dict[str, Act] = {
     "add": lambda shop, ids: shop.ns.pending_lines.add(ids["jane"], "EUR", [LINE]),
     "open a pool": lambda shop, ids: shop.ns.pending_lines.add(ids["jane"], "USD", [LINE]),
@@ -290,6 +299,7 @@ SCENES = {
         Scene("drafts", INVOICING, an_invoice, INVOICE, {"auto_advance": False}),
         Scene("issued", INVOICING, an_invoice, INVOICE),
         Scene("money", CHARGING, a_paid_invoice, MONEY),
+        Scene("mistakes", CHARGING, a_refund_by_mistake, MISTAKES),
         Scene("pending lines", CHARGING, pending_lines, LINES, in_steps=GATHERS, rule=each_line_is_somewhere_once),
         Scene("telling", CHARGING, a_rule, TELLING),
         Scene("bringing", CHARGING, a_new_invoice, BRINGING, rule=what_was_said_of_jane_stays),
@@ -311,6 +321,7 @@ EVERYDAY = (
     ("money", "refund", "refund elsewhere"),
     ("money", "refund", "refund it too"),
     ("money", "refund", "take the app away"),
+    ("mistakes", "take it back", "void"),
     ("issued", "void", "credit"),
     ("telling", "submit", "switch off"),
     ("bringing", "work", "pays by"),
