@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from broken.calling import CALLING, Calling
 from broken.gold import Renamed, Stray
 from broken.silver import FURTHER, Later, Summing
 from broken_providers import BROKEN, PERFECT, subject_of
@@ -91,6 +92,25 @@ def test_another_mistake_is_found_and_told(name, provider, told):
 def test_what_is_issued_later_is_looked_at_until_it_is(tier):
     report = examine(subject_of(Later), checks=[check for check in CHECKS if check.tier is tier])
     assert {finding.check.name: finding.verdict for finding in report.failures} == {}
+
+
+@pytest.mark.parametrize("tier", [Tier.SILVER, pytest.param(Tier.GOLD, marks=pytest.mark.long)])
+def test_an_sdk_that_sends_by_itself_is_let_in_to_the_simulator(tier):
+    report = examine(subject_of(Calling), checks=[check for check in CHECKS if check.tier is tier])
+    assert {finding.check.name: finding.verdict for finding in report.failures} == {}
+
+
+def test_a_call_is_struck_as_a_request_is():
+    (name, *_) = (name for name, *_ in CALLING)
+    verdict = find(Examination(subject_of(Calling), only_fault="refund/lost_response"), check_named(name)).verdict
+    assert verdict == Passed(1, "strike")
+
+
+@pytest.mark.parametrize("name, provider, told", CALLING)
+def test_a_mistake_with_an_sdk_is_found_and_told(name, provider, told):
+    verdict = find(Examination(subject_of(provider)), check_named(name)).verdict
+    assert isinstance(verdict, Failed)
+    assert told in verdict.happened
 
 
 def test_what_a_late_request_did_twice_is_told_with_the_way_out():

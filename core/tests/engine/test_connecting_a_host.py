@@ -12,7 +12,8 @@ from granting import CLIENT_SECRET, GrantServer, GrantSettings, GrantsProvider
 from pydantic import BaseModel, ConfigDict
 
 from billhook.clock import TurnedClock
-from billhook.contract.requests import Outgoing
+from billhook.contract import Account, Batch, Call, ConnectionResult, Done, registered
+from billhook.contract.requests import Outgoing, Reply
 from billhook.engine.engine import Engine
 from billhook.engine.namespace import Namespace
 from billhook.errors import ConfigError, NotFound, Unsupported
@@ -178,3 +179,28 @@ def test_credentials_that_nobody_uses_any_more_are_forgotten(billing, engine):
 def test_a_provider_that_nobody_signs_in_to_says_how_it_is_installed(billing):
     with pytest.raises(Unsupported, match="billhook apps install books"):
         billing.connecting.begin("books", redirect_uri=BACK)
+
+
+def test_a_connection_that_is_asked_by_an_sdk_says_what_is_wrong_as_any_other(server: GrantServer, store_url: str):
+    came: list[Any] = [RuntimeError("s3cret"), Reply.of({}, status=401), Reply.of({"id": "north"})]
+
+    def ask(self: Any, credentials: Any) -> Any:
+        answer = came.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def check_connection(self: Any, batch: Batch[Any, Any]) -> Any:
+        reply = yield Call("ask", self.function("ask"), safe=True)
+        return {batch.only.id: Done(ConnectionResult((Account(reply.json()["id"], "North"),)))}
+
+    catalog = ProviderCatalog.from_objects(
+        [a_provider(check_connection=check_connection, members={"ask": registered(ask)})]
+    )
+    with Engine.open(store_url, clock=server.clock, catalog=catalog, transport=server) as engine:
+        app = engine.namespace().apps.install("books", settings={})
+        with pytest.raises(ConfigError, match=r"can't be reached \(ask failed: RuntimeError\)"):
+            engine.check_connection(app.id)
+        with pytest.raises(ConfigError, match="answered 401 to step 'ask'"):
+            engine.check_connection(app.id)
+        assert [account.id for account in engine.check_connection(app.id).accounts] == ["north"]

@@ -322,6 +322,22 @@ def test_a_decimal_in_the_answer_of_a_call_keeps_every_digit(a_shop: OpenShop):
     assert shop.get(id).invoice.external_ids == {"invoicing": "1.10"}
 
 
+def test_a_call_tells_with_a_reply_that_its_sdk_was_refused_for_now(a_shop: OpenShop):
+    answers = [Reply(429, (("Retry-After", "5"),)), Reply.of({"id": "call-9"}, status=201)]
+
+    def draw(credentials: Any, ref: str) -> Any:
+        sdk.drawn.append(ref)
+        return answers.pop(0)
+
+    sdk = Sdk()
+    sdk.draw = draw  # type: ignore[method-assign]
+    shop = a_shop(by_call(sdk))
+    id = shop.submit()
+    shop.run_for(600)
+    assert sdk.drawn == [id] * 2
+    assert shop.get(id).invoice.external_ids == {"invoicing": "call-9"}
+
+
 # Retry.
 
 

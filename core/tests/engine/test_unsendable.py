@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from engine_kit import Shop, Wire, a_provider, arrives, careful_draft, documents, look_up, lost_after, put, repeat
 
-from billhook.contract import Batch, Call, OperationRules, Outgoing, hookimpl
+from billhook.contract import Batch, Call, OperationRules, Outgoing, hookimpl, registered
 from billhook.contract.requests import Function
 from billhook.engine.effects import Transmission, Unsendable
 from billhook.engine.transport import HttpTransport
@@ -128,6 +128,21 @@ def test_a_call_of_a_function_that_is_not_registered_ends_visibly(a_shop: OpenSh
     shop.run()
     assert shop.status(id) == "draft.sync_failed"
     assert "no_such_function" in shop.get(id).issues[0].message
+
+
+def test_a_call_of_a_function_that_takes_something_else_did_nothing_and_says_how_to_write_it(a_shop: OpenShop):
+    def without_credentials(self: Any, ref: str) -> Any:
+        return {}
+
+    def sync_draft(self: Any, batch: Batch[Any, Any]) -> Any:
+        reply = yield Call("call", self.function("draw", ref=batch.only.id))
+        return documents(batch, reply)
+
+    shop = a_shop(a_provider(sync_draft=sync_draft, members={"draw": registered(without_credentials)}))
+    id = shop.submit()
+    shop.run()
+    assert shop.status(id) == "draft.sync_failed"
+    assert "Define it as draw(self, credentials, ref)" in shop.get(id).issues[0].message
 
 
 def test_what_cant_be_sent_opens_no_circuit(a_shop: OpenShop):

@@ -137,7 +137,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A registered function for an SDK that can't be parted from its I/O. JSON arguments in, JSON result out; no preview."""
+    """A registered function for an SDK that can't be parted from its I/O; no preview.
+
+    It is called with the app's credentials and then with its arguments by name, which are JSON. It returns JSON, or a `Reply` where it
+    has a status and headers to tell. What it raises says that nobody knows whether it was done.
+    """
 
     step: str
     function: Function

@@ -14,9 +14,10 @@ from billhook.contract.outcomes import Done, Rejected, Retry
 from billhook.contract.requests import Call, Reply, Request
 from billhook.contract.verdict import Answered, Busy, Throttled, Unauthorized, Verdict
 from billhook.engine.apps import AppHandle
+from billhook.engine.calling import called
 from billhook.engine.context import Context
 from billhook.engine.driver import throttled_until
-from billhook.engine.effects import Arrived
+from billhook.engine.effects import Arrived, Transmission
 from billhook.engine.outgoing import outgoing
 from billhook.engine.transport import Transport
 from billhook.engine.wire_log import Exchange, WireLog
@@ -90,16 +91,8 @@ class Connections:
     def _answer(
         self, app: AppHandle, capability: Capability, step: Request | Call, credentials: BaseModel | None
     ) -> Reply:
-        if isinstance(step, Call):
-            return Reply.of(app.handle.registered_function(step.function.name)(credentials, **step.function.args))
-        now = self._context.clock.now()
-        signed = app.handle.authenticate(outgoing(step, None), credentials, now)
-        longest = app.handle.declaration.rules(capability).longest
         self._context.faults.reach("connection.before")
-        came = self._transport.send(signed, longest.total_seconds())
-        if self._wire_log is not None:
-            exchange = Exchange(now, app.type, app.id, capability, step, None, 1, (), signed, came)
-            self._wire_log.note(exchange, credentials)
+        came = self._sent(app, capability, step, credentials)
         self._context.faults.reach("connection.after")
         if not isinstance(came, Arrived):
             raise NoAnswer(f"{app.name} can't be reached ({came.reason}). Check its settings, and try again.")
@@ -110,6 +103,20 @@ class Connections:
         if isinstance(verdict, Unauthorized):
             raise NotAuthorized(f"{told}. Check its credentials.")
         raise NoAnswer(f"{told}. Try again later.", self._pause(verdict))
+
+    def _sent(
+        self, app: AppHandle, capability: Capability, step: Request | Call, credentials: BaseModel | None
+    ) -> Transmission:
+        now, signed = self._context.clock.now(), None
+        if isinstance(step, Call):
+            came = called(app.handle, step, credentials)
+        else:
+            signed = app.handle.authenticate(outgoing(step, None), credentials, now)
+            came = self._transport.send(signed, app.handle.declaration.rules(capability).longest.total_seconds())
+        if self._wire_log is not None:
+            exchange = Exchange(now, app.type, app.id, capability, step, None, 1, (), signed, came)
+            self._wire_log.note(exchange, credentials)
+        return came
 
     def _pause(self, verdict: Verdict) -> timedelta:
         now = self._context.clock.now()

@@ -18,11 +18,13 @@ MOST_STEPS = 100
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """The requests of one operation. ``stopped`` says why it could not be driven to its end; ``outcomes`` are what it came to."""
+    """The requests of one operation. ``stopped`` says why it could not be driven to its end, with the ``call`` where that was one;
+    ``outcomes`` are what it came to."""
 
     requests: tuple[Request, ...]
     outcomes: Mapping[str, Any]
     stopped: str | None = None
+    call: Call | None = None
 
 
 def rehearse(handle: ProviderHandle, capability: Capability, batch: Batch[Any, Any]) -> Rehearsal:
@@ -43,7 +45,7 @@ def _driven(steps: Generator[Request | Call, Reply, Any], requests: list[Request
         while True:
             stopped = _shown(position, requests)
             if stopped is not None:
-                return Rehearsal(tuple(requests), {}, stopped)
+                return Rehearsal(tuple(requests), {}, stopped, position if isinstance(position, Call) else None)
             position = steps.send(_sample(position))
     except StopIteration as stop:
         outcomes = stop.value if isinstance(stop.value, Mapping) else {}

@@ -10,16 +10,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from billhook.contract.declaration import Capability
-from billhook.contract.requests import Call, Find, Outgoing, Reply, Request
+from billhook.contract.requests import Call, Find, Outgoing, Request
 from billhook.engine.budget import Purpose, Trip
+from billhook.engine.calling import called
 from billhook.engine.context import Context
 from billhook.engine.effects import Arrived, Lost, NotSent, Transmission, Unsendable
 from billhook.engine.journal import Attempt
-from billhook.engine.open_operation import HeldApp, OpenOperation
+from billhook.engine.open_operation import OpenOperation
 from billhook.engine.outgoing import outgoing
 from billhook.engine.transport import Transport
 from billhook.engine.wire_log import Exchange, WireLog
-from billhook.errors import ContractViolation
 
 if TYPE_CHECKING:
     from billhook.engine.renewal import RenewalLanded
@@ -175,7 +175,7 @@ class Sender:
         step, held = sending.step, sending.operation.held
         at = self._context.clock.now()
         if isinstance(step, Call):
-            return self._noted(sending, at, None, self._call(step, held))
+            return self._noted(sending, at, None, called(held.app.handle, step, held.credentials))
         try:
             plain = outgoing(step, sending.attempt.key if sending.place is None else None)
             signed = held.app.handle.authenticate(plain, held.credentials, at)
@@ -187,17 +187,6 @@ class Sender:
         if self._wire_log is not None:
             self._wire_log.note(_exchange(sending, at, signed, came), sending.operation.held.credentials)
         return came
-
-    def _call(self, step: Call, held: HeldApp) -> Transmission:
-        try:
-            function = held.app.handle.registered_function(step.function.name)
-        except ContractViolation as error:
-            return Unsendable(str(error))
-        credentials = held.credentials
-        try:
-            return Arrived(Reply.of(function(credentials, **step.function.args)))
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - an SDK that fails may have done it
-            return Lost(f"{step.function.name} failed: {type(error).__name__}")
 
 
 def _exchange(sending: Sending, at: datetime, signed: Outgoing | None, came: Transmission) -> Exchange:

@@ -95,7 +95,7 @@ def _shown(exchange: Exchange) -> dict[str, object]:
 def _request(exchange: Exchange, *, bare: bool) -> dict[str, object]:
     step = exchange.step
     if isinstance(step, Call):
-        arguments = _text(encode_json(dict(step.function.args)))
+        arguments = MASK if bare else _text(encode_json(dict(step.function.args)))
         return {"method": "CALL", "url": step.function.name, "headers": {}, "body": arguments}
     plain = outgoing(step, exchange.key)
     headers = _headers(plain.headers, exchange.signed.headers if exchange.signed is not None else ())

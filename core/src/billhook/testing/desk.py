@@ -17,6 +17,7 @@ from billhook.clock import Clock
 from billhook.contract import (
     Answered,
     Batch,
+    Call,
     Capability,
     CreditNoteItem,
     CustomerItem,
@@ -32,9 +33,11 @@ from billhook.contract import (
     Rejected,
     Reply,
     Request,
+    encode_json,
 )
 from billhook.domain.invoice import DocumentType, InvoiceContent, InvoiceDraft, InvoiceView
 from billhook.domain.mapping import MappedLine
+from billhook.engine.calling import called
 from billhook.engine.effects import Arrived, Lost, NotSent, Transmission
 from billhook.engine.outgoing import outgoing
 from billhook.engine.transport import Transport
@@ -61,12 +64,17 @@ def in_words(outcome: object) -> str:
             return f"{outcome}"
 
 
+def told_in(step: Request | Call) -> bytes:
+    """What a step tells the provider: the body of a request, or the arguments of a call."""
+    return encode_json(dict(step.function.args)) if isinstance(step, Call) else step.body
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One operation, driven to its end: what was sent, and how it ended for each item."""
+    """One operation, driven to its end: what was sent (each a Request, or a Call in place of one), and how it ended for each item."""
 
     outcomes: Mapping[str, Any]
-    sent: Sequence[Request]
+    sent: Sequence[Any]
 
     @property
     def outcome(self) -> Any:
@@ -203,19 +211,21 @@ class Desk:
 
     # What is done.
 
-    def transmit(self, request: Request, key: str | None = "key-1", credentials: Any = None) -> Transmission:
+    def transmit(self, request: Request | Call, key: str | None = "key-1", credentials: Any = None) -> Transmission:
         """What became of it, signed as the engine would, with the desk's credentials unless others are given."""
+        if isinstance(request, Call):
+            return called(self.handle, request, credentials or self.credentials)
         signed = self.handle.authenticate(outgoing(request, key), credentials or self.credentials, self.clock.now())
         return self.transport.send(signed, ANSWERED_WITHIN_SECONDS)
 
-    def answer(self, request: Request, key: str | None = "key-1", credentials: Any = None) -> Reply:
+    def answer(self, request: Request | Call, key: str | None = "key-1", credentials: Any = None) -> Reply:
         """What comes back, whatever it says. Raises Dropped where nothing does."""
         came = self.transmit(request, key, credentials)
         if isinstance(came, Arrived):
             return came.reply
         raise Dropped(came.reason)
 
-    def send(self, request: Request, key: str | None = "key-1") -> Reply:
+    def send(self, request: Request | Call, key: str | None = "key-1") -> Reply:
         """What comes back, which must be an answer that an operation may read."""
         reply = self.answer(request, key)
         verdict = self.handle.classify(request, reply)
@@ -229,9 +239,9 @@ class Desk:
     def drive(self, capability: Capability, batch: Batch[Any, Any], answers: Mapping[str, Reply] | None = None) -> Ran:
         """The whole operation; steps that ``answers`` names are not sent."""
         known = answers or {}
-        sent: list[Request] = []
+        sent: list[Request | Call] = []
 
-        def answered(request: Request) -> Reply:
+        def answered(request: Request | Call) -> Reply:
             sent.append(request)
             return known.get(request.step) or self.send(request, f"{batch.operation_id}-{len(sent)}")
 
@@ -248,7 +258,7 @@ class Desk:
 
         return self._driven(capability, self.batch(*items), answered, sent)
 
-    def _driven(self, capability: Capability, batch: Batch[Any, Any], answered: Any, sent: list[Request]) -> Ran:
+    def _driven(self, capability: Capability, batch: Batch[Any, Any], answered: Any, sent: Sequence[Any]) -> Ran:
         steps: Any = self.handle.start(capability, batch)
         if isinstance(steps, Mapping):
             return Ran(steps, sent)

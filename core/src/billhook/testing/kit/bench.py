@@ -22,23 +22,21 @@ from billhook.contract import (
     Done,
     Find,
     InvoiceItem,
-    Outgoing,
     PaymentResult,
     PaymentStatus,
     Pending,
     Provider,
     Rejected,
-    Reply,
     Request,
     Retry,
     Snapshot,
 )
 from billhook.contract.operations import OPERATIONS
 from billhook.domain.ids import new_ulid
+from billhook.engine.calling import called
 from billhook.engine.driver import Driver, Rhythm
 from billhook.engine.effects import (
     Alone,
-    Arrived,
     Doubt,
     Effect,
     Fault,
@@ -48,15 +46,14 @@ from billhook.engine.effects import (
     Send,
     Settle,
     Transmission,
-    Unsendable,
 )
 from billhook.engine.journal import COLUMNS, SENDING, Attempt, thaw_attempt
 from billhook.engine.outgoing import outgoing
 from billhook.engine.settle import check_of
 from billhook.engine.telling import told
-from billhook.errors import BillhookError
 from billhook.plugins import ProviderHandle
-from billhook.testing.desk import Desk, Ran, in_words
+from billhook.testing.desk import ANSWERED_WITHIN_SECONDS, Desk, Ran, in_words
+from billhook.testing.kit.door import the_door
 from billhook.testing.kit.subject import Authorizing, SimulatorProtocol, Subject
 from billhook.testing.transport import SimulatorTransport
 
@@ -93,12 +90,11 @@ class Blow:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One request that left, or a look-up."""
+    """One request that left, a call in place of one, or a look-up."""
 
-    request: Request
+    request: Request | Call
     key: str | None
     is_look_up: bool
-    signed: Outgoing
 
 
 @dataclass(slots=True)
@@ -168,6 +164,23 @@ class Bench(Desk):
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+    def transmit(
+        self,
+        request: Request | Call,
+        key: str | None = "key-1",
+        credentials: Any = None,
+        within: timedelta = timedelta(seconds=ANSWERED_WITHIN_SECONDS),
+    ) -> Transmission:
+        """What became of it. What a call sends by itself comes in by the door, and the simulator answers it as ever."""
+        known, within_seconds = credentials or self.credentials, within.total_seconds()
+        if isinstance(request, Call):
+            with the_door().held_open(
+                request, self._url, lambda sent: self.transport.send(sent, within_seconds)
+            ) as call:
+                return called(self.handle, call, known)
+        signed = self.handle.authenticate(outgoing(request, key), known, self.clock.now())
+        return self.transport.send(signed, within_seconds)
 
     def can(self, capability: Capability) -> bool:
         """Whether the provider does that."""
@@ -384,13 +397,10 @@ class _Round:
 
     def _transmit(self, step: Request | Call, key: str | None, *, is_look_up: bool) -> Transmission:
         bench = self._bench
-        if isinstance(step, Call):
-            return self._call(step)
-        signed = bench.handle.authenticate(outgoing(step, key), bench.credentials, self._now())
-        self._worked.calls.append(Sent(step, key, is_look_up, signed))
+        self._worked.calls.append(Sent(step, key, is_look_up))
         self._arm(len(self._worked.calls))
         try:
-            return bench.transport.send(signed, self._longest.total_seconds())
+            return bench.transmit(step, key, within=self._longest)
         finally:
             bench.books.clear_faults()
 
@@ -399,10 +409,3 @@ class _Round:
             self._bench.books.fault(self._blow.fault, **self._blow.params)
         if self._blow.then is not None and number == self._blow.at + 1:
             self._bench.books.fault(self._blow.then)
-
-    def _call(self, step: Call) -> Transmission:
-        try:
-            function = self._bench.handle.registered_function(step.function.name)
-            return Arrived(Reply.of(function(self._bench.credentials, **step.function.args)))
-        except BillhookError as error:
-            return Unsendable(str(error))

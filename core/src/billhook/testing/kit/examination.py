@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from billhook.clock import TurnedClock
-from billhook.contract import Capability
+from billhook.contract import Call, Capability
 from billhook.plugins import ProviderHandle
 from billhook.testing.kit.bench import BEGINS_AT, URL, Bench, Blow
 from billhook.testing.kit.check import Place
@@ -88,6 +88,11 @@ class Examination:
             played = self.alone(scene)
             if played.is_sound:
                 yield scene, played
+
+    @cached_property
+    def sends_by_itself(self) -> bool:
+        """Whether an SDK of the provider's own sends something: then a story is told over a real socket, because there is no other way."""
+        return any(isinstance(call.request, Call) for scene in self.scenes for call in self.alone(scene).worked.calls)
 
     def struck(self, scene: Scene, fault: str, blow: Blow) -> Played:
         """The scene with that blow, which ``fault`` names."""

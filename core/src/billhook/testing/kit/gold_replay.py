@@ -10,20 +10,14 @@ from functools import partial
 from typing import Any
 
 from billhook.clock import TurnedClock
-from billhook.contract import (
-    Capability,
-    ConnectionItem,
-    CustomerItem,
-    CustomerLink,
-    Provider,
-)
+from billhook.contract import Call, Capability, ConnectionItem, CustomerItem, CustomerLink, Provider, Request
 from billhook.contract.operations import OPERATIONS
 from billhook.engine.journal import dump_step
 from billhook.engine.rehearsal import rehearse
 from billhook.errors import ProviderLoadError
 from billhook.plugins import ProviderHandle
 from billhook.testing.builders import an_id
-from billhook.testing.desk import Desk
+from billhook.testing.desk import Desk, told_in
 from billhook.testing.kit.bench import BEGINS_AT, URL, Bench
 from billhook.testing.kit.bronze import run_in_a_process
 from billhook.testing.kit.check import Check, Failed, Passed, Place, Tier, Verdict
@@ -138,7 +132,8 @@ def fingerprints(provider: type[Provider[Any]], settings: Mapping[str, Any], cur
         if provider.declaration.can(capability) and not rules.local and not spec.secret:
             items = [_item(desk, capability, number) for number in range(1, min(rules.batch, 3) + 1)]
             rehearsal = rehearse(handle, capability, desk.batch(*items))
-            text = b"\n".join(part for request in rehearsal.requests for part in (dump_step(request), request.body))
+            steps: list[Request | Call] = [*rehearsal.requests, *([rehearsal.call] if rehearsal.call else [])]
+            text = b"\n".join(part for step in steps for part in (dump_step(step), told_in(step)))
             found[str(capability)] = hashlib.sha256(text).hexdigest()
     return found
 

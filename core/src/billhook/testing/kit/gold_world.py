@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -42,13 +43,18 @@ def _told_to_its_end(world: World) -> str | None:
     return "; ".join([*world.tell_the_rest(ids[0]), *world.problems()]) or None
 
 
+def _in_process(examination: Examination) -> AbstractContextManager[World]:
+    """A world without a socket, where the provider needs none."""
+    return a_world(examination.subject, seed=examination.seed, over_http=examination.sends_by_itself)
+
+
 def webhooks_count_once_in_any_order(examination: Examination) -> Verdict:
     """Webhooks that come twice, and the newest first, count once and change nothing that is settled."""
     return tried("each event counts once", "story", [lambda: _delivered(examination)])
 
 
 def _delivered(examination: Examination) -> str | None:
-    with a_world(examination.subject, seed=examination.seed) as world:
+    with _in_process(examination) as world:
         ids = world.tell()
         events = len(world.books.pending_webhooks())
         before = [world.billing.invoices.get(invoice_id).status for invoice_id in ids]
@@ -67,7 +73,7 @@ def _delivered(examination: Examination) -> str | None:
 
 def no_secret_is_stored(examination: Examination) -> Verdict:
     """After a story no credential stands in the database, but for the encrypted row of its own."""
-    with a_world(examination.subject, seed=examination.seed) as world:
+    with _in_process(examination) as world:
         world.tell()
         world.deliver()
         world.work()

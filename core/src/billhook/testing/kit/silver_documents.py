@@ -13,7 +13,7 @@ from billhook.domain.invoice import InvoiceDraft
 from billhook.domain.issue import Severity
 from billhook.engine.totals import compare, differences
 from billhook.testing.builders import a_line, an_invoice
-from billhook.testing.desk import Ran, in_words
+from billhook.testing.desk import Ran, in_words, told_in
 from billhook.testing.kit.bench import Bench
 from billhook.testing.kit.check import Check, Exempt, Tier, Verdict
 from billhook.testing.kit.examination import Examination
@@ -312,7 +312,7 @@ def _worded(bench: Bench, name: str) -> InvoiceItem:
 
 def _says(ran: Ran, name: str) -> bool:
     """Whether something was sent with that name in it."""
-    return any(name.encode() in request.body for request in ran.sent)
+    return any(name.encode() in told_in(step) for step in ran.sent)
 
 
 def an_edited_customer_stays_one(examination: Examination) -> Verdict:

@@ -362,7 +362,7 @@ def _previewed(examination: Examination, scene: Scene) -> str | None:
         batch = bench.batch(*items)
         rehearsal = rehearse(bench.handle, scene.capability, batch)
         if rehearsal.stopped is not None:
-            if "calls" in rehearsal.stopped:
+            if rehearsal.call is not None:
                 raise Refused(rehearsal.stopped)
             return f"{scene.name}: {rehearsal.stopped} {_SAMPLES}"
         steps: Any = bench.handle.start(scene.capability, batch)

@@ -178,10 +178,10 @@ class ShelfSimulator(Simulator):
         )
 
     def duplicates(self) -> tuple[Duplicate, ...]:
-        """Every reference of ours under which several things of one kind stand."""
+        """Every reference of ours under which several things of one kind stand. Things without a reference are nobody's second."""
         found: dict[tuple[str, str], list[str]] = defaultdict(list)
         for thing in self._things():
-            if thing.body.get("status") not in self.gone:
+            if thing.reference and thing.body.get("status") not in self.gone:
                 found[thing.kind, thing.reference].append(thing.id)
         return tuple(Duplicate(*known, tuple(ids)) for known, ids in found.items() if len(ids) > 1)
 
