@@ -12,7 +12,7 @@ from granting import CLIENT_SECRET, GrantServer, GrantSettings, GrantsProvider
 from pydantic import BaseModel, ConfigDict
 
 from billhook.clock import TurnedClock
-from billhook.contract import Account, Batch, Call, ConnectionResult, Done, registered
+from billhook.contract import Account, Batch, Call, ConnectionResult, Done, OperationRules, registered
 from billhook.contract.requests import Outgoing, Reply
 from billhook.engine.engine import Engine
 from billhook.engine.namespace import Namespace
@@ -204,3 +204,27 @@ def test_a_connection_that_is_asked_by_an_sdk_says_what_is_wrong_as_any_other(se
         with pytest.raises(ConfigError, match="answered 401 to step 'ask'"):
             engine.check_connection(app.id)
         assert [account.id for account in engine.check_connection(app.id).accounts] == ["north"]
+
+
+def test_an_app_whose_account_its_credentials_do_not_reach_says_so_when_it_is_asked(
+    server: GrantServer, store_url: str
+):
+    class Organised(BaseModel):
+        model_config = ConfigDict(frozen=True, extra="forbid")
+
+        account: str
+
+    def check_connection(self: Any, batch: Batch[Any, Any]) -> Any:
+        return {batch.only.id: Done(ConnectionResult((Account("north", "North"), Account("south", "South"))))}
+
+    rules = {"check_connection": OperationRules(local=True)}
+    catalog = ProviderCatalog.from_objects(
+        [a_provider(check_connection=check_connection, rules=rules, settings=Organised)]
+    )
+    with Engine.open(store_url, clock=server.clock, catalog=catalog, transport=server) as engine:
+        billing = engine.namespace()
+        ours = billing.apps.install("books", settings={"account": "south"})
+        theirs = billing.apps.install("books", settings={"account": "west"})
+        assert len(engine.check_connection(ours.id).accounts) == 2
+        with pytest.raises(ConfigError, match="reach north, south, and its setting account is west"):
+            engine.check_connection(theirs.id)

@@ -70,6 +70,7 @@ class Provider(Generic[SettingsT]):
     def function(self, name: str, **args: Json) -> Function:
         """A reference to one of this provider's registered functions, for ``match``, ``identify`` and ``Call``.
 
+        None of its arguments can be called ``name``.
         Raises ContractViolation when no such function is registered.
         """
         self.registered_function(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from billhook.contract.declaration import Capability
 from billhook.contract.results import ConnectionResult
 from billhook.engine.apps import AppHandle
+from billhook.engine.connecting import ACCOUNT
 from billhook.engine.connections import Connections, NotAuthorized, missing_credentials
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credential, Credentials
@@ -57,4 +58,14 @@ def _ask(connections: Connections, app: AppHandle, credential: Credential | None
     secrets = app.handle.credentials(credential.secrets) if credential is not None else None
     result = connections.run(app, Capability.CHECK_CONNECTION, secrets)
     assert isinstance(result, ConnectionResult)
+    _refuse_another_account(app, result)
     return result
+
+
+def _refuse_another_account(app: AppHandle, result: ConnectionResult) -> None:
+    account, reached = getattr(app.settings, ACCOUNT, None), [each.id for each in result.accounts]
+    if account and reached and account not in reached:
+        raise ConfigError(
+            f"The credentials of {app.name} work, but reach {', '.join(reached)}, and its setting {ACCOUNT} is {account}. "
+            f"Install an app for the account that is meant, or connect this one again: billhook apps connect {app.id}"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from broken.parts import asking, ending, handed, with_body, with_header
 
 from billhook.contract import (
+    Absent,
     Answered,
     Done,
     Find,
@@ -252,6 +254,50 @@ class Stray(SandboxProvider):
 
     issue = ending("issue", lambda batch, outcomes: dict.fromkeys([batch.operation_id], *outcomes.values()))
 
+
+def _as_if_of(item: str, other: str, finding: Finding) -> Finding:
+    if not isinstance(finding, Found):
+        return finding
+    return Found(replace(finding.reply, body=finding.reply.body.replace(other.encode(), item.encode())))
+
+
+class Swapping(SandboxProvider):
+    """Of a batch that is looked up it gives each item what was found for another one."""
+
+    @registered
+    def match_content(self, reply: Reply, marks: Mapping[str, str], ids: Mapping[str, str]) -> Mapping[str, Finding]:
+        found = findings.find_content(reply, marks, ids)
+        pairs = zip(found, reversed(found.items()), strict=True)
+        return {item: _as_if_of(item, other, finding) for item, (other, finding) in pairs}
+
+
+def _by_amount(request: Request, provider: Any) -> Request:
+    ways = []
+    for way in looking(request):
+        url = way.request.url.partition("?")[0]
+        told = json.loads(request.body)
+        match = provider.function("by_amount", item=told["reference"], amount=told["amount"])
+        ways.append(replace(way, request=replace(way.request, url=url), match=match))
+    return replace(request, key=None, recover=tuple(ways))
+
+
+class Lookalike(SandboxProvider):
+    """It knows a charge and a refund by their amount."""
+
+    collect_payment = asking("collect_payment", _by_amount)
+    refund = asking("refund", _by_amount)
+
+    @registered
+    def by_amount(self, reply: Reply, item: str, amount: str) -> Mapping[str, Finding]:
+        same = [each for each in reply.json()["items"] if each["amount"] == amount]
+        return {item: Found(Reply.of(same[0])) if same else Absent()}
+
+
+FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
+    ("of_a_batch_only_the_rest_is_done_again", Swapping, "in the books"),
+    ("an_error_is_no_answer", Lookalike, "the books lack payment"),
+)
+"""Checks that find more than one mistake: the check, the provider with another of them, and what is told of it."""
 
 BROKEN: Mapping[str, type[SandboxProvider]] = {
     "every_operation_can_be_struck": Unable,

@@ -14,7 +14,7 @@ from billhook.testing.kit.check import Check, Exempt, Failed, Passed, Place, Tie
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.rules import Rule
 from billhook.testing.kit.scenes import ONE_AT_A_TIME, Scene, two_of
-from billhook.testing.kit.strikes import Books, Played, books_differ, difference, standing
+from billhook.testing.kit.strikes import Books, Played, another_ones, books_differ, difference, standing
 from billhook.testing.kit.trying import Refused, tried
 
 MARGIN = timedelta(days=2)
@@ -227,6 +227,7 @@ class _Batches:
     blow: Blow | None = None
     first_was_done: bool = False
     worked: Worked = field(default_factory=Worked)
+    mixed_up: str | None = None
 
     def play(self) -> Books:
         """What stands in the books afterwards."""
@@ -235,7 +236,9 @@ class _Batches:
             if self.first_was_done:
                 bench.work(self.scene.capability, items[0])
             self.worked = bench.work(self.scene.capability, *items, blow=self.blow)
+            self.worked.ended = bench.to_the_end(self.scene.capability, items, self.worked.outcomes)
             bench.rest()
+            self.mixed_up = another_ones(bench.books, self.worked.at_the_end)
             return standing(bench.books)
 
 
@@ -271,6 +274,8 @@ def _batch(examination: Examination, scene: Scene, blow: Blow, first_was_done: b
     problem, doubts = books_differ(disturbed.play(), books), disturbed.worked.doubts
     if any(doubt.startswith("diverged") for doubt in doubts):
         return None
+    if problem is None and disturbed.mixed_up:
+        return f"{scene.name}, looked up, says {disturbed.mixed_up}"
     return problem or (f"{scene.name} ended in doubt: {doubts[0]}" if doubts else None)
 
 

@@ -14,7 +14,7 @@ from billhook.testing.builders import an_invoice
 from billhook.testing.kit.bench import MOST_LOOKS, NOTHING_AUTHORIZES, Bench, Stuck
 from billhook.testing.kit.subject import Authorizing, SimulatorProtocol, Subject
 
-FIRST = 1
+FIRST, SECOND = 1, 2
 REFUNDED = "1.00"
 CAPTURED = Decimal("1.00")
 ONE_AT_A_TIME = "its operations take one item at a time"
@@ -106,6 +106,14 @@ def a_payment(bench: Bench) -> Items:
     return (to_be_paid(bench),)
 
 
+def a_payment_beside_another(bench: Bench) -> Items:
+    """A payment to collect, where another invoice of the same customer was collected with the same amount."""
+    issues = bench.can(Capability.ISSUE) and Capability.ISSUE in bench.subject.remote_operations
+    other = bench.issued(SECOND) if issues else bench.invoice_item(SECOND)
+    bench.run(Capability.COLLECT_PAYMENT, bench.payment_item(other, 500 + SECOND))
+    return a_payment(bench)
+
+
 def a_payment_that_is_there(bench: Bench) -> Items:
     """A payment that was collected."""
     return (collected(bench),)
@@ -168,6 +176,13 @@ def a_refund(bench: Bench) -> Items:
     return (bench.refund_item(payment.external_id, REFUNDED),)
 
 
+def a_refund_beside_another(bench: Bench) -> Items:
+    """A part of a payment of which as much was given back before."""
+    (item,) = a_refund(bench)
+    bench.run(Capability.REFUND, bench.refund_item(item.payment_external_id, REFUNDED, 700 + SECOND))
+    return (item,)
+
+
 def a_refund_that_is_there(bench: Bench) -> Items:
     """A refund that was asked for."""
     (item,) = a_refund(bench)
@@ -194,7 +209,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("delete", Capability.DELETE, removable, (Capability.ISSUE,)),
     Scene("credit", Capability.CREDIT, a_credit_note, (Capability.ISSUE,)),
     Scene("calculate_tax", Capability.CALCULATE_TAX, a_draft),
-    Scene("collect_payment", Capability.COLLECT_PAYMENT, a_payment),
+    Scene("collect_payment", Capability.COLLECT_PAYMENT, a_payment_beside_another),
     Scene(
         "collect_payment.elsewhere",
         Capability.COLLECT_PAYMENT,
@@ -208,7 +223,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("cancel_payment", Capability.CANCEL_PAYMENT, to_be_canceled, (Capability.COLLECT_PAYMENT,)),
     Scene("check_payment", Capability.CHECK_PAYMENT, a_payment_that_is_there, (Capability.COLLECT_PAYMENT,)),
     Scene("record_payment", Capability.RECORD_PAYMENT, a_payment, (Capability.ISSUE,)),
-    Scene("refund", Capability.REFUND, a_refund, _PAYING),
+    Scene("refund", Capability.REFUND, a_refund_beside_another, _PAYING),
     Scene("check_refund", Capability.CHECK_REFUND, a_refund_that_is_there, _REFUNDING),
     Scene("fetch", Capability.FETCH, issued, (Capability.ISSUE,)),
     Scene("check_connection", Capability.CHECK_CONNECTION, the_app),

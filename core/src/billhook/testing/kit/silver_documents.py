@@ -27,6 +27,7 @@ from billhook.testing.kit.scenes import (
     to_be_issued,
     two_of,
 )
+from billhook.testing.kit.strikes import another_ones
 from billhook.testing.kit.trying import Refused, tried
 from billhook.testing.simulator.books import BookedDocument
 
@@ -188,16 +189,8 @@ def _own_outcomes(examination: Examination, scene: Any) -> str | None:
         if len(items) < 2:
             raise Refused(f"there is no second item of {scene.name}")
         outcomes = bench.run(scene.capability, *items).outcomes
-        known = {each.reference: each.id for each in (*bench.books.documents(), *_customers(bench))}
-        for item in items:
-            told = getattr(getattr(outcomes.get(item.id), "result", None), "external_id", None)
-            if item.id in known and told is not None and told != known[item.id]:
-                return f"{scene.name} says {told} of {item.id}, which is {known[item.id]} in the books"
-    return None
-
-
-def _customers(bench: Bench) -> Iterator[Any]:
-    return (each for each in bench.books.customers() if hasattr(each, "reference") and hasattr(each, "id"))
+        mixed_up = another_ones(bench.books, outcomes)
+    return f"{scene.name} says {mixed_up}" if mixed_up else None
 
 
 def stands_as_it_is_read_back(examination: Examination) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -99,6 +99,17 @@ def books_differ(found: Books, expected: Books) -> str | None:
     if more:
         return f"the books have {_shown(more)} too much" + (f", and lack {_shown(less)}" if less else "")
     return f"the books lack {_shown(less)}" if less else None
+
+
+def another_ones(books: SimulatorProtocol, outcomes: Mapping[str, Any]) -> str | None:
+    """An outcome that names another id than that under which the books have its item; None where there is none."""
+    things: tuple[Any, ...] = (*books.documents(), *books.customers())
+    known = {each.reference: each.id for each in things if hasattr(each, "reference") and hasattr(each, "id")}
+    for id, outcome in outcomes.items():
+        told = getattr(getattr(outcome, "result", None), "external_id", None)
+        if id in known and told not in {None, known[id]}:
+            return f"{told} of {id}, which is {known[id]} in the books"
+    return None
 
 
 def _shown(books: Books) -> str:
