@@ -89,6 +89,30 @@ def test_what_was_entered_once_counts_once_and_what_comes_after_it_counts(locked
     assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(10), Decimal(0)))
 
 
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_what_the_books_tell_while_a_note_is_on_its_way_is_looked_at_once_that_ended(
+    locked: tuple[Shop, str, Ledger], is_refused: bool
+):
+    shop, id, ledger = locked
+    ledger.is_locked = is_refused
+    shop.ns.invoices.record_payment(id, "4")
+    enter(shop, ledger, id, "6")
+    shop.run()
+    assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(10), Decimal(0)))
+    assert shop.issue_codes(id) == (["date_locked"] if is_refused else [])
+    assert problems_of(shop.engine) == []
+
+
+def test_a_payment_that_is_taken_back_before_it_is_noted_hides_nothing(locked: tuple[Shop, str, Ledger]):
+    shop, id, ledger = locked
+    noted = shop.ns.invoices.record_payment(id, "10").payments[0]
+    enter(shop, ledger, id, "10")
+    shop.ns.invoices.take_back_payment(id, noted.id, reason="It was another customer's.")
+    shop.run()
+    assert shop.issue_codes(id) == ["recorded_payment_taken_back"]
+    assert problems_of(shop.engine) == []
+
+
 def a_payment(number: int) -> dict[str, str]:
     return {"id": f"p-{number}", "amount": str(2**number)}
 

@@ -532,6 +532,43 @@ def deliver(engine: Engine, books: StripeSimulator) -> None:
         engine.receive_webhook(app.id, dict(headers), body)
 
 
+def test_what_is_paid_on_the_page_while_a_retry_is_asked_for_counts_once(new_story):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        namespace.customers.create("Eve", key="eve", metadata={"stripe_payment_method": "pm_card_chargeDeclined"})
+        draft = {"key": "rug", "customer_key": "eve", "currency": "GBP", "lines": [flat("Rug", "99.00")]}
+        id = namespace.invoices.submit(draft).id
+        work_until_quiet(engine, story.clock)
+        assert namespace.invoices.get(id).status == "payment_processing.failed"
+        namespace.invoices.retry(id)
+        story.books.pay_on_page(story.books.documents()[0].id)
+        deliver(engine, story.books)
+        work_until_quiet(engine, story.clock)
+        view = namespace.invoices.get(id).invoice
+        assert (view.status, view.amount_paid) == ("paid", Decimal("99.00"))
+        assert problems_of(engine) == []
+    story.close()
+
+
+def test_what_the_page_took_counts_whole_where_a_part_was_noted_here_meanwhile(new_story):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        namespace.customers.create("Eve", key="eve", metadata={"stripe_payment_method": "pm_card_chargeDeclined"})
+        draft = {"key": "rug", "customer_key": "eve", "currency": "GBP", "lines": [flat("Rug", "99.00")]}
+        id = namespace.invoices.submit(draft).id
+        work_until_quiet(engine, story.clock)
+        story.books.pay_on_page(story.books.documents()[0].id)
+        namespace.invoices.record_payment(id, "9.00")
+        namespace.invoices.retry(id)
+        work_until_quiet(engine, story.clock)
+        details = namespace.invoices.get(id)
+        assert (details.status, details.invoice.amount_paid) == ("paid", Decimal("108.00"))
+        assert problems_of(engine) == []
+    story.close()
+
+
 def test_an_invoice_that_lives_elsewhere_is_paid_here_and_noted_there(tmp_path):
     clock = TurnedClock(BEGINS_AT)
     books, elsewhere = simulator(clock=clock), sandbox_simulator(clock=clock)

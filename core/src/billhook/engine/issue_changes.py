@@ -29,6 +29,7 @@ class IssueChanges:
     def report(self, document_id: str, component: str, issues: Sequence[ValidationIssue]) -> int:
         """Replace the open issues of one component. Returns how many of the new ones are critical."""
         self._superseded.append((document_id, component, self._now_micros))
+        self._reported = [each for each in self._reported if (each[1], each[2]) != (document_id, component)]
         for issue in issues:
             self._reported.append(
                 (
@@ -59,6 +60,13 @@ class IssueChanges:
             metadata=json.loads(last.metadata),
         )
         self.report(document_id, component, [issue])
+
+    def open_components(self, document_id: str, beginning: str) -> set[str]:
+        """The components that begin so and have open issues, as it stands once this is written."""
+        mine = sa.and_(self._open(document_id), _issue.c.component.startswith(beginning, autoescape=True))
+        stored = {row.component for row in self._tx.all(sa.select(_issue.c.component).where(mine))}
+        stored -= {component for id, component, _ in self._superseded if id == document_id}
+        return stored | {each[2] for each in self._reported if each[1] == document_id and each[2].startswith(beginning)}
 
     def downgrade(self, document_id: str) -> None:
         """Critical issues become warnings, so that a retry is not stopped by what it is to mend."""

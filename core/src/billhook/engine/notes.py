@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
 from billhook.contract.declaration import Capability
 from billhook.contract.operations import OPERATIONS
 from billhook.domain.issue import Severity, ValidationIssue
@@ -17,7 +15,6 @@ from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.not_in_books import TAKEN_BACK
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
-from billhook.store import schema
 
 if TYPE_CHECKING:
     from billhook.engine.advance import Advancer
@@ -26,8 +23,6 @@ Row = dict[str, Any]
 
 MOST_COMBINED = 12
 """Every sum of so many payments is tried. Each more of them doubles the sums."""
-
-_issue = schema.validation_issue
 
 
 def component(app: AppHandle, payment: Row) -> str:
@@ -40,9 +35,7 @@ def refused(unit: Unit, row: InvoiceRow, app: AppHandle) -> list[Row]:
     known = unit.money.payments_of(row.id)
     if not known:
         return []
-    is_open = sa.and_(_issue.c.document_id == row.id, _issue.c.superseded_at.is_(None))
-    notes = sa.select(_issue.c.component).where(is_open, _issue.c.component.startswith(_any_of(app), autoescape=True))
-    components = {each.component for each in unit.tx.all(notes)}
+    components = unit.issues.open_components(row.id, _any_of(app))
     return sorted((each for each in known if component(app, each) in components), key=lambda each: str(each["id"]))
 
 

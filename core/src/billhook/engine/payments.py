@@ -75,8 +75,7 @@ def is_under_way_to(unit: Unit, row: InvoiceRow, app_id: str) -> bool:
     """Whether some payment of the invoice is being taken at that app, or is still to be noted there."""
     if any(payment["state"] in OPEN and payment["app_id"] == app_id for payment in unit.money.payments_of(row.id)):
         return True
-    works = tables.read_subject_work(unit.tx, row.id)
-    return any(work.operation == Capability.RECORD_PAYMENT and work.app_id == app_id for work in works)
+    return any(work.app_id == app_id for work in unit.work.of_subject(row.id, Capability.RECORD_PAYMENT))
 
 
 def shown_at(unit: Unit, row: InvoiceRow, app_id: str) -> Decimal:
@@ -136,6 +135,38 @@ def received_payment(
     }
     count_received(row, amount)
     return unit.money.save("payment", payment)
+
+
+def counted_as(unit: Unit, row: InvoiceRow, payment: Row, result: PaymentResult) -> Row | None:
+    """The payment that brought this money already: it succeeded at the same app under the same id. A provider tries again on a payment that
+    failed, and its payer may pay that one by themselves; then two of ours learn of it.
+    """
+    id = result.external_id or payment["external_id"]
+    if id is None or result.status is not PaymentStatus.SUCCEEDED or payment["state"] == DomainStatus.SUCCEEDED:
+        return None
+    wanted = ("collected", DomainStatus.SUCCEEDED, payment["app_id"], id)
+    return next(
+        (
+            each
+            for each in unit.money.payments_of(row.id)
+            if (each["origin"], each["state"], each["app_id"], each["external_id"]) == wanted
+        ),
+        None,
+    )
+
+
+def end_as_counted(unit: Unit, payment: Row, counted: Row) -> bool:
+    """The payment brought nothing: its money counts with another. Returns whether it was open. What is told of the id is told of that one."""
+    was_open = payment["state"] in OPEN
+    payment |= {
+        "state": DomainStatus.FAILED.value if was_open else payment["state"],
+        "external_id": None,
+        "action_url": None,
+        "code": "counted_already",
+        "message": f"{counted['external_id']} is payment {counted['id']}, whose money counts already.",
+    }
+    unit.money.save("payment", payment)
+    return was_open
 
 
 def take_result(unit: Unit, row: InvoiceRow, payment: Row, result: PaymentResult) -> Trigger | None:

@@ -26,7 +26,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.money import plain
 from billhook.domain.tax import TaxAmount, TaxBehavior
-from billhook.engine import notes, payments, tables, totals
+from billhook.engine import looking_again, notes, payments, tables, totals
 from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
 from billhook.engine.effects import Doubt
@@ -155,13 +155,17 @@ class InvoiceOutcomes:
     def _receives(self, unit: Unit, settled: Settled, row: InvoiceRow, paid: Decimal | None) -> bool:
         """Whether money came there that is not known here; it is taken over.
 
-        While a payment of ours is under way to this app, what it shows may be that payment: it counts when it ends.
+        While a payment of ours is under way to this app, what it shows may be that payment: it counts when it ends, and the app is then
+        asked what else it shows.
         """
         if paid is None:
             return False
         shown = payments.shown_at(unit, row, settled.app.id)
         more = paid - shown
-        if not more or payments.is_under_way_to(unit, row, settled.app.id):
+        if not more:
+            return False
+        if payments.is_under_way_to(unit, row, settled.app.id):
+            looking_again.once_it_is_sure(unit, row, settled.app)
             return False
         takes = row.total - Decimal(row.values["amount_credited"]) - shown
         if more < 0:

@@ -12,7 +12,7 @@ from billhook.contract.outcomes import Pending
 from billhook.contract.results import PaymentResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
-from billhook.engine import notes, open_payments, payments, unsent_payments
+from billhook.engine import looking_again, notes, open_payments, payments, unsent_payments
 from billhook.engine.given_back import tell_books
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros, to_micros
@@ -42,6 +42,10 @@ class PaymentOutcomes:
             return
         row = unit.invoice(settled.work.subject_id)
         payment = unit.money.get("payment", settled.work.item_id)
+        counted = payments.counted_as(unit, row, payment, result)
+        if counted is not None:
+            self._counted_already(unit, settled, row, payment, counted)
+            return
         was_received = payment["state"] == "succeeded"
         trigger = payments.take_result(unit, row, payment, result)
         unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
@@ -59,6 +63,14 @@ class PaymentOutcomes:
             tell_books(unit, row, payment)
         self._let_go(unit, settled, row)
         self._look_seldom(unit, settled, payment)
+        looking_again.if_it_is_sure(self._money.advancer, unit, row)
+
+    def _counted_already(self, unit: Unit, settled: Settled, row: InvoiceRow, payment: Row, counted: Row) -> None:
+        was_open = payments.end_as_counted(unit, payment, counted)
+        self._end_findings(unit, settled, row, payment)
+        trigger = Trigger.FAILED if was_open and not row.is_fully_paid else None
+        self._money.after(unit, row, trigger, f"{settled.capability}.failed", settled.work.operation_id)
+        looking_again.if_it_is_sure(self._money.advancer, unit, row)
 
     def _end_findings(self, unit: Unit, settled: Settled, row: InvoiceRow, payment: Row) -> None:
         """What was found wrong with an operation ends when it is done; what kept a payment from being canceled, with the payment."""
@@ -92,6 +104,7 @@ class PaymentOutcomes:
         if row.values["amount_refunded"] != "0":
             tell_books(unit, row, payment)
         unsent_payments.refit(self._money.advancer, unit, row)
+        looking_again.if_it_is_sure(self._money.advancer, unit, row)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The money is under way."""
@@ -120,10 +133,12 @@ class PaymentOutcomes:
             unit.record(row, f"{settled.capability}.rejected", operation_id=settled.work.operation_id, note=note)
             self._look_again(unit, settled, issues)
             unsent_payments.refit(self._money.advancer, unit, row)
+            looking_again.if_it_is_sure(self._money.advancer, unit, row)
             return
         payment |= {"state": "failed", "code": issues[0].code if issues else None, "message": note}
         unit.money.save("payment", payment)
         self._money.after(unit, row, Trigger.FAILED, f"{settled.capability}.rejected", settled.work.operation_id)
+        looking_again.if_it_is_sure(self._money.advancer, unit, row)
 
     def _look_again(self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue]) -> None:
         look = _look_at(settled, unit.now)

@@ -61,7 +61,7 @@ def read_invoice_payment(invoice: Body, item: PaymentItem, error: Body | None = 
     is_settled_by_other_money = bool(item.external_id and intent) and intent["status"] != "succeeded"
     match invoice["status"]:
         case "paid" if not is_settled_by_other_money:
-            amount = _share_of(item, invoice)
+            amount = _share_of(item, invoice, intent)
             message = _settled_without_charge(intent, amount, item.currency)
             return Done(PaymentResult(PaymentStatus.SUCCEEDED, amount, id, message=message))
         case "uncollectible":
@@ -115,13 +115,16 @@ def _action_url(intent: Body) -> str | None:
     return url
 
 
-def _share_of(item: PaymentItem, invoice: Body) -> Decimal:
-    """What the payment had to settle of a paid invoice: money that was noted there, or credit, may have taken a part since it was asked for."""
+def _share_of(item: PaymentItem, invoice: Body, intent: Body) -> Decimal:
+    """What the payment brought to a paid invoice: money that was noted there, or credit, may have taken a part since it was asked for. On
+    Stripe's page the customer pays what is open there, which may be more than what was still asked for here.
+    """
     noted = sum(
         each["amount_paid"] or 0 for each in payments_of(invoice) if each["payment"]["type"] == "payment_record"
     )
     by_others = noted + (invoice.get("pre_payment_credit_notes_amount") or 0)
-    return min(item.amount, from_units(invoice["total"] - by_others, item.currency))
+    asked = min(item.amount, from_units(invoice["total"] - by_others, item.currency))
+    return max(asked, from_units(intent.get("amount_received") or 0, item.currency))
 
 
 def _settled_without_charge(intent: Body, amount: Decimal, currency: str) -> str | None:
