@@ -25,7 +25,7 @@ from billhook_xero.simulator.ledger import Customer, Document, Ledger, Payment
 from billhook_xero.simulator.limits import Limits
 from billhook_xero.simulator.payments import PaymentDesk
 from billhook_xero.simulator.rules import Org, XeroRules
-from billhook_xero.simulator.wire import BadQuery, NotFound, answered, read_json, refused
+from billhook_xero.simulator.wire import BadQuery, Json, NotFound, answered, read_json, refused
 
 API = "/api.xro/2.0"
 LONGEST_KEY = 128
@@ -102,6 +102,14 @@ class XeroSimulator(Simulator):
     def connection(self, url: str) -> Connection:
         """A custom connection of the first organisation, and its chart."""
         return Connection(app_settings(url), app_credentials(), {"sales": "200", "postage": "201", "discounts": "200"})
+
+    # -- as a person at the office would ---------------------------------------------------------------------------
+
+    def do(self, method: str, place: str, body: Json) -> Json:
+        """Do something by hand at the first organisation, as in ``do("PUT", "/Payments", ...)``; limits do not count it."""
+        request = SimRequest(method, f"{API}{place}")
+        done: Json = read_json(self._routed(request, place, body, self.clock.now()).body)
+        return done
 
     # -- as a simulator --------------------------------------------------------------------------------------------
 
