@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from town import CATALOG, PAIRS, Place, a_town
 
@@ -15,6 +16,7 @@ from billhook.clock import TurnedClock
 from billhook.engine.engine import Engine
 from billhook.engine.namespace import Namespace
 from billhook.engine.queries import InvoiceDetails
+from billhook.engine.records import BillingProfile
 from billhook.errors import BillhookError, StoreError
 from billhook.faults import NO_FAULTS, Crash, Faults
 from billhook.testing.builders import CREDENTIAL_KEYS, a_supplier
@@ -27,21 +29,42 @@ CUSTOMERS, PROFILES, LATEST, ROUNDS = 3, 4, 6, 3_000
 TO_CONFIRM = {"draft.syncing": "draft_synchronized", "issuing.syncing": "issuing_synchronized"}
 
 
+class Moved(NamedTuple):
+    """Money that somebody moved past us at a place, less than nothing where it went back."""
+
+    place: str
+    reference: str
+    amount: Decimal
+
+
 @dataclass
 class Life:
-    """Everything that a step may touch. ``told`` is what was done, for whoever has to find out what went wrong."""
+    """Everything that a step may touch. ``told`` is what was done, for whoever has to find out what went wrong.
+
+    ``customers`` are ids by key, ``parted`` those who were deleted; ``lines`` are those that were kept pending and not removed; ``gone`` are
+    the apps that were uninstalled, with their places. Of what was ``moved`` past us nobody will ever hear of what is ``untold``.
+    """
 
     url: str
     chance: random.Random
     clock: TurnedClock
     town: Mapping[str, Place]
     engine: Engine
+    caller: str = ""
     told: list[str] = field(default_factory=list)
     invoices: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     profiles: list[str] = field(default_factory=list)
+    customers: dict[str, str] = field(default_factory=dict)
+    parted: list[str] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
+    lines: set[str] = field(default_factory=set)
+    gone: dict[str, str] = field(default_factory=dict)
+    moved: list[Moved] = field(default_factory=list)
+    untold: list[Moved] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     count: int = 0
+    collected_at: datetime = BEGINS_AT
 
     @classmethod
     def begin(cls, url: str, seed: object) -> Life:
@@ -67,7 +90,26 @@ class Life:
 
     def place_of(self, app_id: str) -> Place | None:
         """None of the app whose work a caller does."""
-        return next((place for place in self.town.values() if place.app_id == app_id), None)
+        name = self.gone.get(app_id)
+        return self.town[name] if name else next((each for each in self.town.values() if app_id in each.app_ids), None)
+
+    def owner(self, reference: str) -> str:
+        """The invoice that a payment's reference is about: it may name our payment, our invoice, or theirs."""
+        return self.owners().get(reference, reference)
+
+    def owners(self) -> Mapping[str, str]:
+        """Our invoices by the names that payments may have them by."""
+        payments = {payment.id: id for id in self.invoices for payment in self.space.invoices.get(id).payments}
+        documents = {each.id: each.reference for place in self.town.values() for each in place.books.documents()}
+        return {**documents, **payments}
+
+    def note_moved(self, place: Place, reference: str, amount: Decimal) -> None:
+        """Somebody moved money past us."""
+        self.moved.append(Moved(place.name, reference, amount))
+
+    def lose_what_was_told(self, place: Place) -> None:
+        """What moved there until now is told by nobody any more."""
+        self.untold += [each for each in self.moved if each.place == place.name and each not in self.untold]
 
     def take(self, step: Callable[[Life], Any]) -> None:
         """One step. What is refused for a reason is part of life; a raw error, or a store that gives up, is trouble."""
@@ -109,7 +151,8 @@ class Life:
         if self.chance.random() < losing:
             return 503
         try:
-            self.engine.receive_webhook(place.app_id, dict(headers), body)
+            for app_id in place.app_ids:
+                self.engine.receive_webhook(app_id, dict(headers), body)
         except BillhookError:
             return 400
         return 200
@@ -121,6 +164,9 @@ class Life:
         self.mend()
         for _ in range(3):
             self.rest(timedelta(days=1))
+            self.clock.advance(self.engine.context.policy.orphan_after)
+            self.collected_at = self.clock.now()
+            self.invoices.extend(self.space.gathering.collect_due().invoice_ids)
             self._settle_doubts()
             self.space.retry_failed()
             self.rest(timedelta(hours=1))
@@ -134,9 +180,10 @@ class Life:
         """No faults, and apps that are set up as they should be."""
         for place in self.town.values():
             place.books.clear_faults()
-            self.space.apps.update(place.app_id, settings=place.connection.settings)
-            self.space.apps.set_credentials(place.app_id, place.connection.credentials)
-            self.space.apps.enable(place.app_id)
+            for app_id in place.app_ids:
+                self.space.apps.update(app_id, settings=place.connection.settings)
+                self.space.apps.set_credentials(app_id, place.connection.credentials)
+                self.space.apps.enable(app_id)
 
     def rest(self, longest: timedelta) -> None:
         self.deliver()
@@ -169,28 +216,53 @@ class Life:
     # The beginning.
 
     def _settle_in(self) -> None:
-        apps = self.space.apps
         for place in self.town.values():
-            there = place.connection
-            place.app_id = apps.install(
-                place.type, name=place.name, settings=there.settings, credentials=there.credentials
-            ).id
-        caller = apps.install("custom_invoicing", name=CALLER, settings={"enable_issuing_sync_hook": True}).id
-        ids = {CALLER: caller, **{place.name: place.app_id for place in self.town.values()}}
+            self.install(place)
+        settings = {"enable_issuing_sync_hook": True}
+        self.caller = self.space.apps.install("custom_invoicing", name=CALLER, settings=settings).id
         for number in range(PROFILES):
-            issues, takes = self.chance.choice(PAIRS).split()
-            profile = self.space.profiles.create(
-                name=f"Profile {number}",
-                is_default=number == 0,
-                supplier=a_supplier(),
-                tax_app_id=ids[self.chance.choice([issues, "sandbox"])],
-                invoicing_app_id=ids[issues],
-                payment_app_id=ids[takes],
-            )
-            self.profiles.append(profile.id)
-            self.told.append(f"profile {number} issues at {issues} and is paid at {takes}")
+            self.told.append(self.add_profile(self.chance.choice(PAIRS), is_default=number == 0))
         for number in range(CUSTOMERS):
-            self.space.customers.create(f"Customer {number}", key=f"customer-{number}", email="to@customer.example")
+            self.welcome(f"customer-{number}")
+
+    def install(self, place: Place) -> None:
+        """An app at that place; there may be others."""
+        there = place.connection
+        installed = self.space.apps.install(
+            place.type, name=place.name, settings=there.settings, credentials=there.credentials
+        )
+        place.app_ids.append(installed.id)
+        place.installed += 1
+
+    def add_profile(self, pair: str, *, is_default: bool) -> str:
+        """One that issues and collects at these two."""
+        issues, takes = pair.split()
+        ids = {CALLER: self.caller, **{place.name: place.app_id for place in self.town.values()}}
+        tax = ids[self.chance.choice([issues, "sandbox"])]
+        return self._profile(pair, is_default, {"tax": tax, "invoicing": ids[issues], "payment": ids[takes]})
+
+    def replace_profile(self, before: BillingProfile, apps: Mapping[str, str]) -> None:
+        """One with other apps takes the place of a profile, for whomever it served too."""
+        self._profile(before.name, before.is_default, apps)
+        overrides = self.space.overrides
+        for override in overrides.list().items:
+            if override.profile_id == before.id:
+                overrides.set(override.customer_id, profile_id=self.profiles[-1], workflow=override.workflow)
+        self.space.profiles.delete(before.id)
+        self.profiles.remove(before.id)
+
+    def _profile(self, name: str, is_default: bool, apps: Mapping[str, str]) -> str:
+        ids = {f"{role}_app_id": app_id for role, app_id in apps.items()}
+        made = self.space.profiles.create(name, is_default=is_default, supplier=a_supplier(), **ids)
+        self.profiles.append(made.id)
+        return f"profile {made.id} issues and is paid at {name}"
+
+    def welcome(self, key: str) -> None:
+        """A customer under that key; whoever had it before is gone."""
+        if key in self.customers:
+            self.parted.append(self.customers[key])
+        made = self.space.customers.create(f"Customer {key} {self.count}", key=key, email="to@customer.example")
+        self.customers[key] = made.id
 
     def _secrets(self) -> set[str]:
         return {secret for place in self.town.values() for secret in place.connection.credentials.values()}

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+import elsewhere
+import tenant
 from life import CUSTOMERS, Life
 from town import PERCENTAGES, Place
 
@@ -64,6 +66,7 @@ def submit(life: Life) -> str:
 def edit(life: Life) -> str:
     invoice = life.some().invoice
     life.space.invoices.update(invoice.id, {"lines": _document(life, invoice.currency)["lines"]})
+    life.lines.difference_update(line.id for line in invoice.lines)
     return invoice.id
 
 
@@ -181,6 +184,25 @@ def mend_the_apps(life: Life) -> None:
     life.mend()
 
 
+# What the tenant changes.
+
+
+def keep_lines(life: Life) -> str:
+    return tenant.keep_lines(life, _document(life, life.chance.choice(CURRENCIES)), _customer(life))
+
+
+def invoice_some_lines(life: Life) -> str:
+    return tenant.invoice_some_lines(life, _customer(life))
+
+
+def change_an_override(life: Life) -> str:
+    return tenant.change_an_override(life, _customer(life))
+
+
+def part_with_a_customer(life: Life) -> str:
+    return tenant.part_with_a_customer(life, _customer(life))
+
+
 # What happens elsewhere.
 
 
@@ -260,13 +282,38 @@ STEPS: Mapping[Callable[[Life], Any], int] = {
     deliver_webhooks: 6,
     payers_act: 5,
     a_bank_sends_a_refund_back: 1,
+    keep_lines: 4,
+    tenant.remove_a_line: 1,
+    invoice_some_lines: 3,
+    tenant.collect_what_is_due: 1,
+    tenant.change_a_profile: 2,
+    tenant.add_a_profile: 1,
+    change_an_override: 2,
+    tenant.uninstall_an_app: 1,
+    tenant.install_an_app_anew: 1,
+    tenant.renew_credentials: 1,
+    part_with_a_customer: 2,
+    tenant.erase_who_is_gone: 1,
+    tenant.prune: 2,
+    tenant.void_a_note: 1,
+    tenant.capture_a_part: 2,
+    elsewhere.a_payer_pays_on_the_page: 5,
+    elsewhere.the_office_enters_a_payment: 4,
+    elsewhere.support_refunds_in_the_dashboard: 3,
+    elsewhere.webhooks_are_lost: 1,
 }
+
+CHARACTER = (0, 1, 1, 1, 5)
 
 
 def live(life: Life, steps: int) -> None:
-    """So many steps, as chance has them. The first gives the others something to be about."""
+    """So many steps, as chance has them. The first gives the others something to be about.
+
+    Each life has a character: some things happen in it much more often than in others, and meet each other there.
+    """
     life.take(submit)
-    chosen = life.chance.choices(list(STEPS), list(STEPS.values()), k=steps)
+    weights = [often * life.chance.choice(CHARACTER) for often in STEPS.values()]
+    chosen = life.chance.choices(list(STEPS), weights, k=steps)
     for step in chosen:
         life.take(step)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from billhook.clock import TurnedClock
@@ -40,13 +40,19 @@ WRONG = {"token", "api_key", "access_token", "client_secret", "refresh_token"}
 
 @dataclass
 class Place:
-    """One app, and the books of the system behind it."""
+    """The books of a system, and our apps there: one, or more where somebody installed it anew."""
 
     name: str
     type: str
     books: Any
     connection: Connection
-    app_id: str = ""
+    app_ids: list[str] = field(default_factory=list)
+    installed: int = 0
+
+    @property
+    def app_id(self) -> str:
+        """The app that was installed last; those before it end what they began."""
+        return self.app_ids[-1]
 
     @property
     def url(self) -> str:
