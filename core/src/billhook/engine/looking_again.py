@@ -1,4 +1,4 @@
-"""What a look at an app could not tell while money was on its way to it: the app is asked again once that has come to an end."""
+"""What a look at the books could not tell while money was on its way to them: they are asked again once that has come to an end."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def once_it_is_sure(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
 
 
 def if_it_is_sure(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
-    """Money that was on its way to an app is there, or never will be: what else it shows can be told now."""
-    for app_id in dict.fromkeys((row.values["invoicing_app_id"], row.values["payment_app_id"])):
-        link = unit.links.of(row.id, app_id)
-        evidence = dict(link["evidence"] or {})
-        if evidence.pop(_UNSURE, None) is None or payments.is_under_way_to(unit, row, app_id):
-            continue
-        link["evidence"] = evidence or None
-        unit.links.save(link)
-        work = WorkRow(row.id, Capability.FETCH, app_id, row.id, version=row.values["version"])
-        advancer.want(unit, unit.app(app_id), Capability.FETCH, work, row.values["customer_id"])
+    """Money that was on its way to the books is there, or never will be: what else they show can be told now."""
+    app = unit.app(row.values["invoicing_app_id"])
+    link = unit.links.of(row.id, app.id)
+    evidence = dict(link["evidence"] or {})
+    if app.deleted or evidence.pop(_UNSURE, None) is None or payments.is_under_way_to(unit, row, app.id):
+        return
+    link["evidence"] = evidence or None
+    unit.links.save(link)
+    work = WorkRow(row.id, Capability.FETCH, app.id, row.id, version=row.values["version"])
+    advancer.want(unit, app, Capability.FETCH, work, row.values["customer_id"])

@@ -337,7 +337,9 @@ def preload(unit: Unit, settled: Sequence[Settled]) -> None:
     unit.load_invoices(invoices)
     unit.money.load_payments_of(invoices)
     unit.money.load_open_credits(one.work.subject_id for one in settled if one.capability in COLLECTS_NEXT)
-    unit.links.load((one.work.item_id, one.app.id) for one in settled if type(one.item).__name__ != "CustomerItem")
+    known_as = [(one.work.item_id, one.app.id) for one in settled if type(one.item).__name__ != "CustomerItem"]
+    paid = [unit.invoices[one.work.subject_id] for one in by_kind.get("PaymentItem", ())]
+    unit.links.load([*known_as, *((row.id, row.values["invoicing_app_id"]) for row in paid)])
     for kind, items in (("payment", "PaymentItem"), ("refund", "RefundItem"), ("credit_note", "CreditNoteItem")):
         unit.money.load(kind, [one.work.item_id for one in by_kind.get(items, ())])
     customers: dict[str, set[str]] = {}
