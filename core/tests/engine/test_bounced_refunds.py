@@ -196,7 +196,7 @@ def test_books_that_still_show_what_was_refunded_elsewhere_are_named_with_the_am
     assert (issue.code, issue.severity.value) == ("refund_not_in_books", "warning")
     assert issue.message == (
         f"Books still shows payment noted-{payment.id} over 10.00 EUR, of which 5.50 went back to the customer. "
-        "Billhook can't undo a payment that it recorded: enter the refund there."
+        "Enter the refund there."
     )
 
 

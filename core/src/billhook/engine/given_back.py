@@ -48,7 +48,7 @@ def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     refunded = sum((Decimal(each["amount"]) for each in unknown), Decimal(0))
     message = (
         f"{app.name} still shows payment {recorded} over {payment['amount']} {payment['currency']}, of which {plain(refunded)} went back to "
-        "the customer. Billhook can't undo a payment that it recorded: enter the refund there."
+        "the customer. Enter the refund there."
     )
     issue = ValidationIssue(severity=Severity.WARNING, code="refund_not_in_books", message=message)
     unit.issues.report(row.id, f"refunds.{payment['id']}", [issue] if refunded else [])
