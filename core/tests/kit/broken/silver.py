@@ -83,6 +83,8 @@ class FirstHundred(SandboxProvider):
 
 
 def by_position(batch: Any, outcomes: Mapping[str, Any]) -> Mapping[str, Any]:
+    if any(isinstance(outcome, Rejected) for outcome in outcomes.values()):
+        return outcomes
     return dict(zip(outcomes, reversed(outcomes.values()), strict=True))
 
 
@@ -192,7 +194,7 @@ class Strict(SandboxProvider):
     def _deleted(self, batch: Any) -> Any:
         known = batch.only.external_id
         reply = yield self.move_request(batch, "DELETE", known, "delete", {"id": known})
-        if reply.source != "found" and reply.status == 404:
+        if reply.source != "found" and reply.status >= 400:
             return {batch.only.id: Rejected.because("not_there", "There is nothing to delete.")}
         return {batch.only.id: Done(RemovalResult(known))}
 

@@ -202,9 +202,10 @@ class Bench(Desk):
         they want it. Raises Stuck where there is no end."""
         if capability in _MONEY:
             return dict(outcomes)
-        return {item.id: self._end_of(capability, item, outcomes[item.id]) for item in items}
+        return {item.id: self.end_of(capability, item, outcomes[item.id]) for item in items}
 
-    def _end_of(self, capability: Capability, item: Any, outcome: Any) -> Any:
+    def end_of(self, capability: Capability, item: Any, outcome: Any) -> Any:
+        """What a pending outcome comes to. Raises Stuck where there is no end."""
         look = check_of(self.handle.declaration, capability)
         for _ in range(MOST_LOOKS):
             if not isinstance(outcome, Pending):

@@ -18,6 +18,7 @@ from billhook.testing.kit import (
     silver_access,
     silver_documents,
     silver_money,
+    silver_refusals,
 )
 from billhook.testing.kit.check import Check, Exempt, Failed, Tier, Verdict
 from billhook.testing.kit.examination import Examination
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     *bronze.CHECKS,
     *silver_documents.CHECKS,
     *silver_money.CHECKS,
+    *silver_refusals.CHECKS,
     *silver_access.CHECKS,
     *gold_recovery.CHECKS,
     *gold_replay.CHECKS,

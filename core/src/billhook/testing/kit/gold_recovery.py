@@ -13,7 +13,7 @@ from billhook.testing.kit.bench import NOTHING_AUTHORIZES, Bench, Blow, Worked
 from billhook.testing.kit.check import Check, Exempt, Failed, Passed, Place, Tier, Verdict
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.rules import Rule
-from billhook.testing.kit.scenes import ONE_AT_A_TIME, Scene, two_of
+from billhook.testing.kit.scenes import ONE_AT_A_TIME, Scene, several_of
 from billhook.testing.kit.strikes import Books, Played, another_ones, books_differ, difference, standing
 from billhook.testing.kit.trying import Refused, tried
 
@@ -232,7 +232,7 @@ class _Batches:
     def play(self) -> Books:
         """What stands in the books afterwards."""
         with self.examination.bench() as bench:
-            items = two_of(self.scene, bench)
+            items = several_of(self.scene, bench)
             if self.first_was_done:
                 bench.work(self.scene.capability, items[0])
             self.worked = bench.work(self.scene.capability, *items, blow=self.blow)

@@ -21,4 +21,5 @@ class Rule(StrEnum):
     EVENTS = "A webhook is verified, names what changed, and counts once."
     EXACT = "Money arrives to the cent, and documents exactly once."
     LOAD = "A provider is described without running it, and does what it declares."
+    REFUSALS = "What the system refuses is told as refused, with its reason, and a charge that fails is no payment."
     PREVIEW = "A preview shows what would be sent, and changes nothing."

@@ -239,26 +239,24 @@ UNSTAGED: Mapping[Capability, str] = {
 """The operations that have no scene, and why."""
 
 
-def two_of(scene: Scene, bench: Bench) -> Items:
-    """Two items of one operation that takes several; empty where there is no second."""
-    second = _SECONDS.get(scene.name)
-    return (*scene.prepare(bench), second(bench)) if second is not None else ()
+def several_of(scene: Scene, bench: Bench, count: int = 2) -> Items:
+    """So many items of one operation that takes several; empty where there is no second."""
+    another = _OTHERS.get(scene.name)
+    if another is None:
+        return ()
+    return (*scene.prepare(bench), *(another(bench, number) for number in range(SECOND, count + 1)))
 
 
-def _second_to_be_issued(bench: Bench) -> Any:
+def _another_to_be_issued(bench: Bench, number: int) -> Any:
     if bench.can(Capability.SYNC_DRAFT):
-        return bench.drafted(2)
-    return replace(bench.invoice_item(2), number="INV-2")
+        return bench.drafted(number)
+    return replace(bench.invoice_item(number), number=f"INV-{number}")
 
 
-def _second_payment(bench: Bench) -> Any:
-    return bench.payment_item(bench.issued(2), 502)
-
-
-_SECONDS: Mapping[str, Callable[[Bench], Any]] = {
-    "sync_customer": lambda bench: bench.customer_item(2),
-    "sync_draft": lambda bench: bench.invoice_item(2),
-    "issue": _second_to_be_issued,
-    "credit": lambda bench: bench.credit_item(51, applies_to=bench.issued(2).external_id),
-    "record_payment": _second_payment,
+_OTHERS: Mapping[str, Callable[[Bench, int], Any]] = {
+    "sync_customer": lambda bench, number: bench.customer_item(number),
+    "sync_draft": lambda bench, number: bench.invoice_item(number),
+    "issue": _another_to_be_issued,
+    "credit": lambda bench, number: bench.credit_item(100 + number, applies_to=bench.issued(number).external_id),
+    "record_payment": lambda bench, number: bench.payment_item(bench.issued(number), 500 + number),
 }

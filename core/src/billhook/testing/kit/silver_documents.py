@@ -24,8 +24,8 @@ from billhook.testing.kit.scenes import (
     issued,
     removable,
     settled_payment,
+    several_of,
     to_be_issued,
-    two_of,
 )
 from billhook.testing.kit.strikes import another_ones
 from billhook.testing.kit.trying import Refused, tried
@@ -41,6 +41,7 @@ TEXTS = (
     "%s {0} ${x}",
     "L" * 250,
 )
+MOST_AT_ONCE = 100
 OTHER = 2
 """A customer who is not there yet."""
 WORDS = ("Worded", "Reworded")
@@ -171,7 +172,7 @@ def many_lines_arrive(examination: Examination) -> Verdict:
 
 
 def each_item_has_its_own_outcome(examination: Examination) -> Verdict:
-    """Of several in one request each gets its own id and its own total."""
+    """Of as many in one request as it says it takes each gets its own id and its own total."""
     batched = [scene for scene in examination.scenes if _batch_of(examination, scene.capability) > 1]
     if not batched:
         return Exempt(ONE_AT_A_TIME)
@@ -185,11 +186,14 @@ def _batch_of(examination: Examination, capability: Capability) -> int:
 
 def _own_outcomes(examination: Examination, scene: Any) -> str | None:
     with examination.bench() as bench:
-        items = two_of(scene, bench)
+        items = several_of(scene, bench, min(_batch_of(examination, scene.capability), MOST_AT_ONCE))
         if len(items) < 2:
             raise Refused(f"there is no second item of {scene.name}")
         outcomes = bench.run(scene.capability, *items).outcomes
         mixed_up = another_ones(bench.books, outcomes)
+    undone = next((outcome for outcome in outcomes.values() if not isinstance(outcome, Done)), None)
+    if undone is not None:
+        return f"of {len(items)} of {scene.name} in one request, which it declares to take, one comes to {in_words(undone)}"
     return f"{scene.name} says {mixed_up}" if mixed_up else None
 
 

@@ -58,6 +58,26 @@ class Refunding(Protocol):
     def refunds(self) -> Sequence[BookedPayment]: ...
 
 
+@runtime_checkable
+class Refusing(Protocol):
+    """What a simulator offers besides, so that it is seen how a provider reads what its system refuses.
+
+    From now on the system refuses whatever is asked of it about the thing of that name, as it refuses what is wrong: with its own status
+    and its own body, and of several in one request only that one. The name is one by which the system knows the thing: our reference, as
+    a request or its metadata have it, or the system's own id. `billhook.testing.simulator.ShelfSimulator` has it.
+    """
+
+    def refuse(self, name: str) -> None: ...
+
+
+@runtime_checkable
+class Declining(Protocol):
+    """What a simulator offers besides where payments are collected: from now on a charge comes to nothing that is asked for under that
+    name (our reference of the payment, or the system's own id of what is paid), as where a card is declined or a debit comes back."""
+
+    def decline(self, name: str) -> None: ...
+
+
 SimulatorMaker = Callable[..., SimulatorProtocol]
 """Called with ``clock``, ``hurried`` and ``currency``, as the entry points of the group ``billhook.simulators`` are."""
 

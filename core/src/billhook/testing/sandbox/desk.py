@@ -13,6 +13,7 @@ from typing import Any
 from billhook.errors import InvalidInput
 from billhook.testing.sandbox.fields import Item
 from billhook.testing.sandbox.ledger import Filter
+from billhook.testing.simulator.decisions import TurnedDown
 from billhook.testing.simulator.messages import SimReply, SimRequest
 
 _PAGE = 100
@@ -100,7 +101,9 @@ def _answer_item(item: Item, do: Callable[[Item], dict[str, Any] | None]) -> dic
         return do(item)
     except InvalidInput as refused:
         errors = [{"code": each.code, "message": each.message, "path": each.path} for each in refused.problems]
-        return {"reference": item.get("reference"), "ok": False, "id": item.get("id"), "errors": errors}
+    except TurnedDown as refused:
+        errors = [{"code": "refused", "message": str(refused), "path": ""}]
+    return {"reference": item.get("reference"), "ok": False, "id": item.get("id"), "errors": errors}
 
 
 def _whole_number(request: SimRequest, name: str, default: int) -> int:

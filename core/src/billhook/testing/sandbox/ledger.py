@@ -159,6 +159,7 @@ class Ledger(Memory):
 
     def put_customer(self, customer: Customer) -> None:
         """Write a customer, new or changed."""
+        self.decisions.heed(customer.id, customer.reference)
         content = {"email": customer.email, "address": dict(customer.address), "metadata": dict(customer.metadata)}
         row = (customer.id, customer.reference, customer.name, json.dumps(content))
         with self.transaction() as tx:
@@ -168,6 +169,7 @@ class Ledger(Memory):
 
     def put_document(self, document: Document) -> None:
         """Write a document with its lines, new or changed."""
+        self.decisions.heed(document.id, document.reference)
         row = _document_row(document)
         lines = [(document.id, position, *_line_row(line)) for position, line in enumerate(document.lines)]
         with self.transaction() as tx:
@@ -177,6 +179,7 @@ class Ledger(Memory):
 
     def move_document(self, document: Document) -> None:
         """Write what moves on a document while its lines stay: status, number, dates, sendings and pending time."""
+        self.decisions.heed(document.id, document.reference)
         *_, sent_count, pending, content = _document_row(document)
         row = (document.status, document.number, sent_count, pending, content, document.id)
         moved = "status = ?, number = ?, sent_count = ?, pending_until = ?, content = ?"
@@ -185,6 +188,7 @@ class Ledger(Memory):
 
     def put_payment(self, payment: Payment) -> None:
         """Write a payment, new or changed."""
+        self.decisions.heed(payment.id, payment.reference)
         content = {
             "customer": payment.customer,
             "method": payment.method,
@@ -202,6 +206,7 @@ class Ledger(Memory):
 
     def put_refund(self, refund: Refund) -> None:
         """Write a refund, new or changed."""
+        self.decisions.heed(refund.id, refund.reference)
         row = (refund.id, refund.reference, refund.payment, plain(refund.amount), refund.currency, refund.status)
         with self.transaction() as tx:
             tx.execute(

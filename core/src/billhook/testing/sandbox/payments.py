@@ -91,7 +91,10 @@ class PaymentDesk:
             )
         with self._ledger.transaction():
             payment = self._read(item, origin="charged")
-            payment = replace(payment, **self._target(payment, ask.now, "paid" if captures else "authorized"))
+            untold = "paid" if captures else "authorized"
+            if self._ledger.decisions.declines(payment.reference, payment.invoice):
+                untold = "failed"
+            payment = replace(payment, **self._target(payment, ask.now, untold))
             self._book(payment, ask.now)
         return SimReply.of(200, _shown(payment))
 

@@ -110,6 +110,14 @@ class SandboxSimulator(Simulator):
         connection = self.connection(url)
         return replace(connection, settings={**connection.settings, "capture": "manual"})
 
+    def refuse(self, name: str) -> None:
+        """From now on whatever is asked about the thing of that reference or id is refused; of a batch only its item."""
+        self.ledger.decisions.refuse(name)
+
+    def decline(self, name: str) -> None:
+        """From now on a charge under that reference, or of the invoice of that id, is declined."""
+        self.ledger.decisions.decline(name)
+
     def finish_payment(self, payment_id: str, status: str = "paid") -> Payment:
         """Do what the customer was asked to do: an unfinished payment ends as paid, failed or uncollectible."""
         return self._payments.finish(payment_id, status, self.clock.now())

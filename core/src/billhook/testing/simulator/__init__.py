@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from billhook.testing.simulator.base import Simulator
 from billhook.testing.simulator.books import BookedDocument, BookedPayment, Connection, Duplicate, SimulatorFactory
+from billhook.testing.simulator.decisions import TurnedDown
 from billhook.testing.simulator.faults import FAULTS, ArmedFault, FaultKind
 from billhook.testing.simulator.memory import Memory
 from billhook.testing.simulator.messages import ConnectionRefused, Dropped, Event, Pairs, SimCall, SimReply, SimRequest
@@ -30,4 +31,5 @@ __all__ = [
     "Simulator",
     "SimulatorFactory",
     "Thing",
+    "TurnedDown",
 ]

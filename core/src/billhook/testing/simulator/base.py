@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from billhook.clock import Clock, SystemClock
 from billhook.testing.simulator import page
 from billhook.testing.simulator.books import BookedDocument, BookedPayment, Connection, Duplicate
+from billhook.testing.simulator.decisions import TurnedDown
 from billhook.testing.simulator.faults import FAULTS, ArmedFault, Strike, arm
 from billhook.testing.simulator.memory import Memory, fingerprint
 from billhook.testing.simulator.messages import Dropped, Event, Pairs, SimCall, SimReply, SimRequest
@@ -113,6 +114,10 @@ class Simulator(ABC):
     def short_page(self, request: SimRequest, reply: SimReply, missing: int) -> SimReply:
         """That list answer without its last items, saying that there is more. Answers that are no list stay whole."""
         return reply
+
+    def turned_down(self, request: SimRequest, refused: TurnedDown) -> SimReply:
+        """How a request is refused whose thing the memory was told to refuse. What it had done by then is undone."""
+        return SimReply.error(422, "refused", str(refused))
 
     # -- calls ----------------------------------------------------------------------------------------------------
 
@@ -250,7 +255,7 @@ class Simulator(ABC):
         if refusal is not None:
             return refusal
         key = self.key_of(request)
-        return self.answer(request, now) if key is None else self._answer_once(key, request, now)
+        return self._decided(request, now) if key is None else self._answer_once(key, request, now)
 
     def _answer_once(self, key: str, request: SimRequest, now: datetime) -> SimReply:
         with self._claimed(key) as claimed:
@@ -265,10 +270,20 @@ class Simulator(ABC):
                 return replace(kept.reply, headers=(*kept.reply.headers, (REPLAYED_HEADER, "true")))
             # In one commit: killed between doing and remembering, it would honour no key.
             with self._memory.transaction():
-                reply = self.answer(request, now)
+                reply = self._decided(request, now)
                 if self.keeps(reply):
                     self._memory.keep_answer(key, request, reply, now)
             return reply
+
+    def _decided(self, request: SimRequest, now: datetime) -> SimReply:
+        decisions = self._memory.decisions
+        if not decisions.refuses_something:
+            return self.answer(request, now)
+        try:
+            with decisions.asked(), self._memory.transaction():
+                return self.answer(request, now)
+        except TurnedDown as refused:
+            return self.turned_down(request, refused)
 
     @contextmanager
     def _claimed(self, key: str) -> Iterator[bool]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from billhook.errors import StoreError
+from billhook.testing.simulator.decisions import Decisions
 from billhook.testing.simulator.messages import Event, SimCall, SimReply, SimRequest
 
 Stored = str | int | bytes | None
@@ -60,6 +61,7 @@ class Memory:
 
     def __init__(self, path: str | Path = ":memory:") -> None:
         self.path = str(path)
+        self.decisions = Decisions()
         if self.path != ":memory:":
             _check_file(Path(self.path), _SCHEMA + self.schema)
         self._lock = threading.RLock()

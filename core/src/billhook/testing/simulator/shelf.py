@@ -68,7 +68,8 @@ class Shelf(Memory):
     """
 
     def add(self, kind: str, reference: str, body: Mapping[str, Any]) -> Thing:
-        """Put a new thing there, under a new id such as ``invoice_1``."""
+        """Put a new thing there, under a new id such as ``invoice_1``. Raises TurnedDown where it is to be refused."""
+        self.decisions.heed(reference)
         with self.transaction() as tx:
             cursor = tx.execute("INSERT INTO things (kind, reference, body) VALUES (?, ?, '')", (kind, reference))
             thing = Thing(kind, reference, _plain({**body, "id": f"{kind}_{cursor.lastrowid}"}))
@@ -76,7 +77,8 @@ class Shelf(Memory):
         return thing
 
     def change(self, thing: Thing, **changes: Any) -> Thing:
-        """The same thing with these fields changed."""
+        """The same thing with these fields changed. Raises TurnedDown where it is to be refused."""
+        self.decisions.heed(thing.reference, thing.id)
         changed = Thing(thing.kind, thing.reference, _plain({**thing.body, **changes, "id": thing.id}))
         with self.transaction() as tx:
             tx.execute("UPDATE things SET body = ? WHERE number = ?", (json.dumps(changed.body), _number(thing.id)))
@@ -150,6 +152,14 @@ class ShelfSimulator(Simulator):
 
     def settle(self, now: datetime) -> None:
         """Nothing happens by itself."""
+
+    def refuse(self, name: str) -> None:
+        """From now on whatever is asked about the thing of that name, our reference or its id, is refused.
+
+        The shelf raises TurnedDown where such a thing would be put or changed. Where `answer` lets it pass, the whole request is refused
+        as `turned_down` says; one that takes several things at once says beside the others what became of it.
+        """
+        self.shelf.decisions.refuse(name)
 
     def webhook(self, event: Event, now: datetime) -> tuple[Pairs, bytes]:
         """The event as unsigned JSON."""
