@@ -6,11 +6,12 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from billhook.contract import Capability, Rejected
+from billhook.contract import Capability, Rejected, Reply
 from billhook.domain.party import Address
 from billhook.testing.builders import a_customer, a_view, an_id
 from billhook_gocardless import GoCardlessSettings, provider
 from billhook_gocardless.money import CURRENCIES, problems_of, to_major, to_minor
+from billhook_gocardless.refusals import refused
 
 CENTS = st.integers(min_value=1, max_value=10**18 - 1)
 
@@ -137,3 +138,11 @@ def test_a_refusal_of_a_payment_says_everything_at_once(counter):
     outcome = counter.run(Capability.COLLECT_PAYMENT, counter.payment_item("10.005", currency="CHF")).outcome
     assert isinstance(outcome, Rejected)
     assert [issue.code for issue in outcome.issues] == ["currency_not_collected", "amount_too_fine"]
+
+
+@pytest.mark.parametrize("reason", ["Card-Declined", "x" * 200, ""])
+def test_a_refusal_is_told_whatever_its_reason_looks_like(reason):
+    told = {"type": "invalid_state", "message": "No.", "errors": [{"reason": reason, "message": "w" * 5000}]}
+    (issue,) = refused(Reply.of({"error": told}, status=422)).issues
+    assert issue.code in {"refused", "validation_failed"}
+    assert issue.message.startswith("GoCardless refuses: www")

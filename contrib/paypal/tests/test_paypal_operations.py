@@ -211,3 +211,11 @@ bQo=
 -----END CERTIFICATE-----
 """
 """A certificate of somebody else."""
+
+
+@pytest.mark.parametrize("name", ["Not-Allowed", "X" * 200])
+def test_a_refusal_is_told_whatever_its_name_looks_like(name):
+    told = {"name": "UNPROCESSABLE_ENTITY", "details": [{"issue": name, "description": "w" * 5000}]}
+    (issue,) = refused(Reply.of(told, status=422)).issues
+    assert issue.code == "refused"
+    assert issue.message.startswith("PayPal refused it: www")

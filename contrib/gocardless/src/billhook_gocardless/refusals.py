@@ -6,6 +6,7 @@ is gocardless, invalid_api_usage, invalid_state or validation_failed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,6 +30,8 @@ REQUESTS_LIMIT = "requests"
 _JUDGED = frozenset({"invalid_api_usage", "invalid_state", "validation_failed"})
 _DEAD_TOKEN = frozenset({"access_token_not_found", "access_token_not_active", "access_token_revoked"})
 _NEXT_WINDOW = timedelta(minutes=1)
+_CODE = re.compile("[a-z][a-z0-9_]{0,127}")
+_LONGEST_MESSAGE = 4096
 
 
 def verdict_of(reply: Reply) -> Verdict | None:
@@ -91,7 +94,8 @@ def _issue(error: Mapping[str, Any], whole: str) -> ValidationIssue:
 
 
 def _critical(code: str, message: str) -> ValidationIssue:
-    return ValidationIssue(severity=Severity.CRITICAL, code=code, message=message)
+    told = code if _CODE.fullmatch(code) else "refused"
+    return ValidationIssue(severity=Severity.CRITICAL, code=told, message=message[:_LONGEST_MESSAGE])
 
 
 def _error(reply: Reply) -> dict[str, Any]:
