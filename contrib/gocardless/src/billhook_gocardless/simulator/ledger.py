@@ -115,7 +115,8 @@ class Ledger(Memory):
         return f"{PREFIXES[kind]}{last + 1:06d}"
 
     def put(self, thing: Thing) -> None:
-        """Write it, new or changed."""
+        """Write it, new or changed. Raises TurnedDown where it is to be refused."""
+        self.decisions.heed(thing.id, thing.reference)
         row = (
             *(thing.kind, thing.id, thing.reference, thing.parent, thing.status, micros(thing.created_at)),
             None if thing.due_at is None else micros(thing.due_at),

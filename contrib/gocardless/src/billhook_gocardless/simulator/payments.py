@@ -102,7 +102,8 @@ class PaymentDesk(KeyedDesk):
         """Do what is due."""
         assert payment.status is not None
         assert payment.due_at is not None
-        status = _NEXT[payment.status]
+        is_returned = payment.status == "submitted" and self.ledger.decisions.declines(payment.id, payment.reference)
+        status = "failed" if is_returned else _NEXT[payment.status]
         self.move(payment, status, status, payment.due_at)
 
     def move(self, payment: Thing, status: str, action: str, at: datetime) -> Thing:

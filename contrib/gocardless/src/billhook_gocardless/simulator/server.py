@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from billhook.clock import Clock
-from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator, TurnedDown
 from billhook.testing.simulator.books import Duplicate
 from billhook.testing.simulator.memory import EPOCH
-from billhook_gocardless.simulator.answers import Ask, Handler, Refused, Route, invalid_usage, not_found
+from billhook_gocardless.simulator.answers import Ask, Handler, Refused, Route, invalid_state, invalid_usage, not_found
 from billhook_gocardless.simulator.books import Books
 from billhook_gocardless.simulator.customers import CustomerDesk
 from billhook_gocardless.simulator.events import EventDesk, signed
@@ -116,6 +116,14 @@ class GoCardlessSimulator(Simulator):
         with self.ledger.transaction():
             return str(self._scenarios.run(name, id, self.clock.now()).status)
 
+    def refuse(self, name: str) -> None:
+        """From now on whatever is asked about the thing of that id, or with that reference in its metadata, is refused."""
+        self.ledger.decisions.refuse(name)
+
+    def decline(self, name: str) -> None:
+        """From now on the bank sends the debit of that reference or id back."""
+        self.ledger.decisions.decline(name)
+
     def _read(self) -> Books:
         self.tick()
         return self._books
@@ -152,6 +160,15 @@ class GoCardlessSimulator(Simulator):
                 return self._routed(request, _body(request), now)
         except Refused as refused:
             return refused.reply
+
+    def turned_down(self, request: SimRequest, refused: TurnedDown) -> SimReply:
+        """As GoCardless refuses a body, or a change that the present state does not allow. [sdk: errors.py]"""
+        kind, *rest = request.path.strip("/").split("/")
+        if "actions" in rest:
+            reason = "cancellation_failed" if rest[-1] == "cancel" else f"{rest[-1]}_failed"
+            return invalid_state(reason, str(refused)).reply
+        wrong = {"field": "metadata", "message": str(refused), "request_pointer": f"/{kind}/metadata"}
+        return Refused(422, "validation_failed", "Validation failed", wrong).reply
 
     def settle(self, now: datetime) -> None:
         """Payments and refunds move on when their time has come, one step after the other."""

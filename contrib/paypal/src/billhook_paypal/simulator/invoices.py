@@ -42,8 +42,7 @@ class Invoices:
 
     def get(self, id: str) -> Thing:
         """The invoice of that id."""
-        digits = id.removeprefix("INV2-").replace("-", "")
-        found = self.shelf.get(f"invoice_{int(digits)}") if digits.isdigit() else None
+        found = self.shelf.get(shelf_id(id) or "")
         if found is None or found.body["paypal"]["status"] == "DELETED":
             raise Refused(404)
         return found
@@ -175,6 +174,12 @@ class Invoices:
         self.shelf.change(thing, **shelved(told))
         self.shelf.note_event(f"INVOICING.INVOICE.{event}", thing.reference, thing.id, now)
         return told
+
+
+def shelf_id(id: str) -> str | None:
+    """Under which id the shelf has the invoice of that id of PayPal's; None where it is no such id."""
+    digits = id.removeprefix("INV2-").replace("-", "")
+    return f"invoice_{int(digits)}" if digits.isdigit() else None
 
 
 def _check_cancellable(status: str) -> None:

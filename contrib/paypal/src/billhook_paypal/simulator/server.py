@@ -18,11 +18,12 @@ from billhook.testing.simulator import (
     SimReply,
     SimRequest,
     Thing,
+    TurnedDown,
 )
 from billhook_paypal.simulator import rules
 from billhook_paypal.simulator.books import PaypalDocument, PaypalPayment, document_of, payment_of, refunds_of
-from billhook_paypal.simulator.failures import Refused, failure, sign_in_failure
-from billhook_paypal.simulator.invoices import Invoices
+from billhook_paypal.simulator.failures import Refused, detail, failure, sign_in_failure
+from billhook_paypal.simulator.invoices import Invoices, shelf_id
 from billhook_paypal.simulator.signing import WEBHOOK_ID, certificate, signed_headers
 
 CLIENT_ID, CLIENT_SECRET = "paypal-client", "paypal-secret"
@@ -67,6 +68,14 @@ class PaypalSimulator(ShelfSimulator):
             return self._route(request, now)
         except Refused as refused:
             return failure(refused.status, request, refused.details)
+
+    def refuse(self, name: str) -> None:
+        """From now on whatever is asked about the invoice of that id, or with that reference in its memo or note, is refused."""
+        super().refuse(shelf_id(name) or name)
+
+    def turned_down(self, request: SimRequest, refused: TurnedDown) -> SimReply:
+        """As PayPal refuses what its rules do not allow."""
+        return failure(422, request, [detail("COMPLIANCE_VIOLATION", str(refused))])
 
     def pay(self, invoice_id: str, amount: Decimal | None = None) -> None:
         """The customer pays, all of it if no amount is given."""
