@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from billhook.testing.simulator import SimReply, SimRequest
+from billhook.testing.simulator import SimReply, SimRequest, TurnedDown
 from billhook_xero.simulator.ledger import Ledger
 from billhook_xero.simulator.rules import Org
 from billhook_xero.simulator.wire import NOBODY, BadQuery, Invalid, Json, answered, errors, refused
@@ -114,7 +114,7 @@ def answer_items(
     told = ask.items(name)
     try:
         with ledger.transaction():
-            answers = [_answer_item(each, id_name, do, has_errors) for each in told]
+            answers = [_answer_item(ledger, each, id_name, do, has_errors) for each in told]
             if ask.summarizes_errors:
                 _refuse_together(answers)
     except _Summarized as refusal:
@@ -136,16 +136,18 @@ def _refuse_together(answers: Sequence[Json]) -> None:
         raise _Summarized(elements)
 
 
-def _answer_item(told: Json, id_name: str, do: Callable[[Json], Json], has_errors: str) -> Json:
+def _answer_item(ledger: Ledger, told: Json, id_name: str, do: Callable[[Json], Json], has_errors: str) -> Json:
     try:
-        done = do(told)
-    except Invalid as refusal:
+        with ledger.transaction():
+            done = do(told)
+    except (Invalid, TurnedDown) as refusal:
+        messages = refusal.messages if isinstance(refusal, Invalid) else (str(refusal),)
         echoed = {id_name: told.get(id_name) or NOBODY, **told}
         return {
             **echoed,
             has_errors: True,
             "StatusAttributeString": "ERROR",
-            "ValidationErrors": errors(refusal.messages),
+            "ValidationErrors": errors(messages),
         }
     return {**done, has_errors: False, "StatusAttributeString": "OK"}
 

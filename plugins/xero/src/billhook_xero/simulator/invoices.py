@@ -9,7 +9,7 @@ from billhook.testing.simulator import SimReply
 from billhook_xero.simulator.desk import Ask, Route, answer_items, answer_list
 from billhook_xero.simulator.documents import check_approved, check_number, contact_of, head_of, lines_of, summed
 from billhook_xero.simulator.ledger import CONTACT, INVOICE, Ledger
-from billhook_xero.simulator.wire import Invalid, Json, NotFound, answered, refused
+from billhook_xero.simulator.wire import Invalid, Json, NotFound, answered, refused_with
 
 # What may follow a status. An approved invoice can be changed until something is paid or credited on it.
 _NEXT: Mapping[str, frozenset[str]] = {
@@ -126,8 +126,7 @@ class InvoiceDesk:
         problem = None if found["Status"] in _CAN_BE_SENT else "The document cannot be sent in its status"
         problem = problem or (None if contact.get("EmailAddress") else "The contact has no email address")
         if problem is not None:
-            element = {"ValidationErrors": [{"Message": problem}]}
-            return refused(400, 10, "ValidationException", "A validation exception occurred", [element])
+            return refused_with([problem])
         with self._ledger.transaction() as tx:
             tx.execute("INSERT INTO sent VALUES (?, ?)", (found["InvoiceID"], int(ask.now.timestamp())))
             self.store(ask, {**found, "SentToContact": True}, "INVOICE.UPDATE")

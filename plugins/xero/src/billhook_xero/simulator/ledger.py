@@ -115,7 +115,8 @@ class Ledger(Memory):
         return int(value)
 
     def save(self, tenant: str, kind: str, id: str, content: Json, name: str | None, reference: str | None) -> None:
-        """Write a thing, in place of its older form."""
+        """Write a thing, in place of its older form. Raises TurnedDown where it is to be refused."""
+        self.decisions.heed(id, reference)
         row = (
             tenant,
             kind,

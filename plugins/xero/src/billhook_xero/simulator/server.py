@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from billhook.clock import Clock
-from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator, TurnedDown
 from billhook.testing.simulator.books import Duplicate
 from billhook_xero.simulator import app_credentials, app_settings, organisations, webhooks
 from billhook_xero.simulator.contacts import ContactDesk
@@ -25,7 +25,7 @@ from billhook_xero.simulator.ledger import Customer, Document, Ledger, Payment
 from billhook_xero.simulator.limits import Limits
 from billhook_xero.simulator.payments import PaymentDesk
 from billhook_xero.simulator.rules import Org, XeroRules
-from billhook_xero.simulator.wire import BadQuery, Json, NotFound, answered, read_json, refused
+from billhook_xero.simulator.wire import BadQuery, Json, NotFound, answered, read_json, refused, refused_with
 
 API = "/api.xro/2.0"
 LONGEST_KEY = 128
@@ -103,6 +103,10 @@ class XeroSimulator(Simulator):
         """A custom connection of the first organisation, and its chart."""
         return Connection(app_settings(url), app_credentials(), {"sales": "200", "postage": "201", "discounts": "200"})
 
+    def refuse(self, name: str) -> None:
+        """From now on whatever is asked about the thing of that reference or id is refused; of a batch only its element."""
+        self.ledger.decisions.refuse(name)
+
     # -- as a person at the office would ---------------------------------------------------------------------------
 
     def do(self, method: str, place: str, body: Json) -> Json:
@@ -155,6 +159,10 @@ class XeroSimulator(Simulator):
             return refused(404, 404, "NotFound", "The resource you're looking for cannot be found")
         except BadQuery as refusal:
             return refused(400, 16, "QueryParseException", str(refusal))
+
+    def turned_down(self, request: SimRequest, refused: TurnedDown) -> SimReply:
+        """As Xero refuses what takes no list, such as sending an invoice."""
+        return refused_with([str(refused)])
 
     def settle(self, now: datetime) -> None:
         """Nothing happens here by itself."""

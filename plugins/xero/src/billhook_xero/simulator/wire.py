@@ -64,6 +64,12 @@ def refused(status: int, number: int, type: str, message: str, elements: Sequenc
     return answered({**body, "Elements": list(elements)} if elements else body, status)
 
 
+def refused_with(messages: Sequence[str]) -> SimReply:
+    """A refusal of the one thing that a request is about (spec, schema Error with Elements)."""
+    element: Json = {"ValidationErrors": errors(messages)}
+    return refused(400, 10, "ValidationException", "A validation exception occurred", [element])
+
+
 def errors(messages: Sequence[str]) -> list[Json]:
     """Validation errors (spec, schema ValidationError)."""
     return [{"Message": message} for message in messages]
