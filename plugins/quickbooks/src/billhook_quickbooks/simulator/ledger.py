@@ -124,9 +124,10 @@ class Ledger(Memory):
         return str(1001 + count)
 
     def put(self, kind: str, entity: Entity) -> None:
-        """Write a thing, new or changed. Its reference stays what it was when it was made."""
+        """Write a thing, new or changed. Its reference stays what it was when it was made. Raises TurnedDown where it is to be refused."""
         note = str(entity.get("PrivateNote") or entity.get("Notes") or "")
         found = _REFERENCE.search(note)
+        self.decisions.heed(str(entity["Id"]), found[0] if found else None)
         row = (
             int(entity["Id"]),
             kind,
@@ -151,7 +152,8 @@ class Ledger(Memory):
             tx.execute("UPDATE entities SET sent = sent + 1 WHERE id = ?", (int(id),))
 
     def delete(self, id: str) -> None:
-        """The thing stands no more."""
+        """The thing stands no more. Raises TurnedDown where that is to be refused."""
+        self.decisions.heed(id)
         with self.transaction() as tx:
             tx.execute("UPDATE entities SET deleted = 1 WHERE id = ?", (int(id),))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from billhook.clock import Clock
-from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator, TurnedDown
 from billhook.testing.simulator.books import Duplicate
 from billhook_quickbooks.simulator.access import AUTHORIZE_PATH, TOKEN_PATH, Access
 from billhook_quickbooks.simulator.changes import not_found
@@ -111,6 +111,10 @@ class QuickBooksSimulator(Simulator):
         }
         return Connection(settings, credentials)
 
+    def refuse(self, name: str) -> None:
+        """From now on whatever is asked about the thing of that reference or id is refused; of a batch only its item."""
+        self.ledger.decisions.refuse(name)
+
     # -- as a person in the company would -------------------------------------------------------------------------
 
     def do(self, kind: str, operation: str, body: Entity) -> Entity:
@@ -144,6 +148,10 @@ class QuickBooksSimulator(Simulator):
             return answer(200, {**self._answered(request, now), "time": now.isoformat()})
         except Refused as refused:
             return self._faulty(refused, now)
+
+    def turned_down(self, request: SimRequest, refused: TurnedDown) -> SimReply:
+        """As a fault of the company's own rules."""
+        return self._faulty(_against_the_rules(refused), self.clock.now())
 
     def settle(self, now: datetime) -> None:
         """Nothing moves by itself: the books are as they were written."""
@@ -223,6 +231,8 @@ class QuickBooksSimulator(Simulator):
             return {**bid, **self._batch_payload(item, now)}
         except Refused as refused:
             return {**bid, "Fault": refused.fault}
+        except TurnedDown as refused:
+            return {**bid, "Fault": _against_the_rules(refused).fault}
 
     def _batch_payload(self, item: Entity, now: datetime) -> Entity:
         if "Query" in item:
@@ -293,6 +303,10 @@ class QuickBooksSimulator(Simulator):
                 "PartnerTaxEnabled": self.rules.automated_tax is not None,
             },
         }
+
+
+def _against_the_rules(refused: TurnedDown) -> Refused:
+    return Refused("6000", "A business validation error has occurred", f"Business Validation Error: {refused}")
 
 
 def _json(request: SimRequest) -> Entity:

@@ -24,6 +24,7 @@ _DECLINES = {
         "An error occurred while processing your card.",
     ),
 }
+_DECLINED = next(iter(_DECLINES))
 _SUCCEED = frozenset({"pm_card_visa", "pm_card_mastercard", "pm_card_amex"})
 _FAIL_WITHOUT_CUSTOMER = frozenset({"pm_card_authenticationRequired"})
 _NEED_ACTION = _FAIL_WITHOUT_CUSTOMER | {"pm_card_threeDSecure2Required"}
@@ -80,7 +81,8 @@ class Charger:
 
     def pay(self, intent: Body, method: str, now: datetime, *, off_session: bool) -> Refused | None:
         """Let the intent be paid with a method. What is refused is written down, and given back to be told."""
-        token = self._token(method)
+        is_declined = self._ledger.decisions.declines(intent["id"], intent["_invoice"], *intent["metadata"].values())
+        token = _DECLINED if is_declined else self._token(method)
         intent |= {"payment_method": method, "last_payment_error": None, "next_action": None}
         if token in _DEBITS:
             self._debit(intent, token, now)

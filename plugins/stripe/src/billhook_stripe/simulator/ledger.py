@@ -61,7 +61,8 @@ class Ledger(Memory):
         return f"{PREFIXES[kind]}_{last + 1:08d}"
 
     def save(self, body: Body, *, parent: str | None = None, due: int | None = None) -> Body:
-        """Write an object, new or changed."""
+        """Write an object, new or changed. Raises TurnedDown where it is to be refused."""
+        self.decisions.heed(body["id"], body.get("_invoice"), *(body.get("metadata") or {}).values())
         row = (body["id"], body["object"], parent, due, json.dumps(body, separators=(",", ":")))
         update = "ON CONFLICT (id) DO UPDATE SET body = excluded.body, due = excluded.due"
         with self.transaction() as tx:

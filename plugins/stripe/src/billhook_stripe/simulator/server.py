@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from billhook.clock import Clock
-from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator
+from billhook.testing.simulator import Connection, Event, Pairs, SimReply, SimRequest, Simulator, TurnedDown
 from billhook.testing.simulator.books import Duplicate
 from billhook_stripe.simulator.charging import Charger
 from billhook_stripe.simulator.credit_notes import CreditNoteDesk
@@ -118,6 +118,14 @@ class StripeSimulator(Simulator):
         connection = self.connection(url)
         return replace(connection, settings={**connection.settings, "capture": "manual"})
 
+    def refuse(self, name: str) -> None:
+        """From now on whatever is asked about the object of that id, or with that reference in its metadata, is refused."""
+        self.ledger.decisions.refuse(name)
+
+    def decline(self, name: str) -> None:
+        """From now on the card or bank declines the payment of that reference, or of the invoice of that id."""
+        self.ledger.decisions.decline(name)
+
     # -- what people do there -------------------------------------------------------------------------------------
 
     def finish_payment(self, payment_id: str, *, succeeds: bool = True) -> None:
@@ -188,6 +196,10 @@ class StripeSimulator(Simulator):
             if refused.status == 402:
                 return refused.reply()
             raise
+
+    def turned_down(self, request: SimRequest, refused: TurnedDown) -> SimReply:
+        """As Stripe refuses a parameter or a state."""
+        return Refused(400, str(refused)).reply()
 
     def settle(self, now: datetime) -> None:
         """Bank debits come to their end when their time has come."""
