@@ -88,6 +88,29 @@ class Waiting(SandboxProvider):
     send = ending("send", instead(lambda item, refused: Pending("not yet", check_after=timedelta(minutes=1))))
 
 
+def in_a_queue(item: Any, refused: Rejected) -> Pending:
+    return Pending("it is in a queue", item.external_id, check_after=timedelta(seconds=5))
+
+
+class LostInTheQueue(SandboxProvider):
+    """What is refused after it was taken it finds as a draft, and takes for issued."""
+
+    issue = ending("issue", instead(in_a_queue))
+
+
+def refused_by_the_queue(batch: Any, outcomes: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        id: Rejected.because("refused", "The queue refused it.") if outcome.result.status == "draft" else outcome
+        for id, outcome in outcomes.items()
+    }
+
+
+class RefusedLater(LostInTheQueue):
+    """No mistake: what is refused after it was taken is told as refused by `fetch`."""
+
+    fetch = ending("fetch", refused_by_the_queue)
+
+
 class Mute(SandboxProvider):
     """It does not say why something was refused."""
 
@@ -180,6 +203,7 @@ class Overfull(SandboxProvider):
 
 FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
     ("a_refusal_is_told", Waiting, "send is still pending when send was asked 40 times: pending: not yet"),
+    ("a_refusal_is_told", LostInTheQueue, "issue of what is refused there comes to Done"),
     ("a_refusal_is_told", Mute, "void of what is refused there comes to a refusal that does not say why"),
     ("a_refusal_is_told", Unvoided, "void of what is refused there comes to Done"),
     ("a_refusal_is_told", Paying, "collect_payment of what is refused there comes to a payment that is succeeded"),

@@ -81,6 +81,7 @@ def _each_name(tell: Callable[[str], None], items: Iterable[Any]) -> None:
             tell(name)
 
 
+_ALL_OR_ONE = ". Where the system does all or nothing, declare atomic=True; where it does not, let its simulator refuse that one alone"
 _IDS = ("external_id", "payment_external_id", "invoice_external_id")
 
 
@@ -146,7 +147,8 @@ def _one_refused(examination: Examination, scene: Scene, place: int) -> str | No
     elif isinstance(outcomes[other.id], Rejected) and examination.subject.declaration.rules(scene.capability).atomic:
         expected = before
     else:
-        return f"{scene.name} of two of which one is refused: the other one comes to {in_words(outcomes[other.id])}"
+        told = in_words(outcomes[other.id])
+        return f"{scene.name} of two of which one is refused: the other one comes to {told}{_ALL_OR_ONE}"
     changed = books_differ(after, expected)
     return f"{scene.name} of two of which one is refused: {changed}" if changed else None
 

@@ -155,7 +155,8 @@ class Simulator(ABC):
             self._proceed(
                 request, due_at
             )  # however far the clock jumped: the key's window is over or not as it was then
-        self.settle(now)
+        with self._memory.decisions.asked(is_asked=False):
+            self.settle(now)
 
     @property
     def ledger_path(self) -> str:

@@ -40,17 +40,22 @@ class Decisions:
         self._declined.add(name)
 
     @contextmanager
-    def asked(self) -> Iterator[None]:
-        """Within the block this thread does what somebody asks for."""
-        self._this_thread.is_asked = True
+    def asked(self, *, is_asked: bool = True) -> Iterator[None]:
+        """Within the block this thread does what somebody asks for; or what the system does by itself, amid that too."""
+        before = self._is_asked
+        self._this_thread.is_asked = is_asked
         try:
             yield
         finally:
-            self._this_thread.is_asked = False
+            self._this_thread.is_asked = before
+
+    @property
+    def _is_asked(self) -> bool:
+        return getattr(self._this_thread, "is_asked", False)
 
     def heed(self, *names: str | None) -> None:
         """Raise TurnedDown where the thing of these names is to be refused: asked before it is written down."""
-        if not getattr(self._this_thread, "is_asked", False):
+        if not self._is_asked:
             return
         for name in names:
             if name in self._refused:
