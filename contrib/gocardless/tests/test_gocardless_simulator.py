@@ -344,3 +344,25 @@ def test_the_vendor_s_client_encodes_a_payment_as_the_provider_does(vendor, coun
     again = vendor.payments.create(params=sent)
     ours, theirs = ({**vendor.payments.get(id).attributes, "id": ""} for id in (run.outcome.external_id, again.id))
     assert ours == theirs
+
+
+def test_what_is_to_be_refused_is_refused_in_the_vendors_shape_and_leaves_no_trace(ask, books, mandate):
+    books.refuse("ours-1")
+    refused = ask("POST", "/payments", payment(mandate, metadata={"billhook_payment": "ours-1"}))
+    assert (refused.status, refused.json()["error"]["type"], reasons(refused)) == (
+        422,
+        "validation_failed",
+        ["metadata"],
+    )
+    assert books.payments() == ()
+    made = ask("POST", "/payments", payment(mandate)).json()["payments"]["id"]
+    books.refuse(made)
+    refused = ask("POST", f"/payments/{made}/actions/cancel")
+    assert (refused.json()["error"]["type"], reasons(refused)) == ("invalid_state", ["cancellation_failed"])
+
+
+def test_a_debit_that_is_to_come_back_fails_when_it_would_be_confirmed(ask, books, clock, mandate):
+    ask("POST", "/payments", payment(mandate, metadata={"billhook_payment": "ours-1"}))
+    books.decline("ours-1")
+    clock.advance(timedelta(days=30))
+    assert [each.status for each in books.payments()] == ["failed"]

@@ -219,3 +219,11 @@ def test_a_refusal_is_told_whatever_its_name_looks_like(name):
     (issue,) = refused(Reply.of(told, status=422)).issues
     assert issue.code == "refused"
     assert issue.message.startswith("PayPal refused it: www")
+
+
+def test_what_is_to_be_refused_by_paypals_id_is_refused_in_paypals_words(counter, books):
+    draft = counter.drafted()
+    books.refuse(draft.external_id)
+    (issue,) = counter.run(C.ISSUE, draft).outcome.issues
+    assert issue.code == "compliance_violation"
+    assert [document.status for document in books.documents()] == ["DRAFT"]

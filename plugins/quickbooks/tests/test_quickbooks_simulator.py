@@ -260,3 +260,27 @@ def test_a_company_that_numbers_its_documents_itself_says_so():
     company = own_numbers_simulator(currency="EUR")
     assert (company.rules.custom_numbers, company.rules.home_currency) == (False, "EUR")
     company.close()
+
+
+def test_of_a_batch_one_that_is_to_be_refused_has_a_fault_and_the_others_stand(company, customer):
+    first, second, third = (f"01KDVDNA00000000000000000{number}" for number in (1, 2, 3))
+    company.refuse(second)
+    items = [
+        {"bId": str(number), "operation": "create", "Invoice": invoice(customer, PrivateNote=reference)}
+        for number, reference in enumerate((first, second, third))
+    ]
+    _, told = ask(company, "POST", "/batch", {"BatchItemRequest": items})
+    assert ["Fault" in each for each in told["BatchItemResponse"]] == [False, True, False]
+    assert code_of(told["BatchItemResponse"][1]) == "6000"
+    assert len(company.documents()) == 2
+
+
+def test_what_stands_there_is_refused_by_its_id_whatever_is_asked(company, customer):
+    made = company.do("Invoice", "create", invoice(customer, BillEmail={"Address": "ada@customer.example"}))
+    company.refuse(made["Id"])
+    known = {"Id": made["Id"], "SyncToken": made["SyncToken"]}
+    for operation in ("void", "delete"):
+        assert code_of(ask(company, "POST", "/invoice", known, operation=operation)[1]) == "6000"
+    status, told = ask(company, "POST", f"/invoice/{made['Id']}/send")
+    assert (status, code_of(told)) == (400, "6000")
+    assert [document.status for document in company.documents()] != ["deleted"]

@@ -299,3 +299,22 @@ def test_threads_get_ids_of_their_own(books):
     for thread in threads:
         thread.join()
     assert len({document.id for document in books.documents()}) == 20
+
+
+def test_what_is_to_be_refused_is_refused_as_a_request_that_is_wrong_and_changes_nothing(books):
+    books.refuse("ours-1")
+    refused = call(books, "POST", "/v1/customers", "name=Ada&metadata[billhook_customer]=ours-1", key="k")
+    assert (refused.status, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert books.customers() == ()
+    draft = an_invoice(books, a_customer(books))
+    books.refuse(draft)
+    assert call(books, "POST", f"/v1/invoices/{draft}/finalize").status == 400
+    assert books.documents()[0].status == "draft"
+
+
+def test_a_card_that_is_to_be_declined_is_declined_and_the_failure_is_written_down(books):
+    id = finalized(books, a_customer(books, payment_method="pm_card_visa"))["id"]
+    books.decline(id)
+    declined = call(books, "POST", f"/v1/invoices/{id}/pay")
+    assert (declined.status, declined.json()["error"]["code"]) == (402, "card_declined")
+    assert [payment.status for payment in books.payments()] == ["failed"]

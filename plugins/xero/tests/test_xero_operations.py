@@ -337,3 +337,19 @@ def test_what_xero_refuses_is_told_in_stable_codes(clock, code, spoil):
 def test_a_currency_that_the_organisation_does_not_use_is_refused(desk):
     item = desk.invoice_item(1, an_invoice(currency="CHF", lines=1))
     assert desk.run(Capability.SYNC_DRAFT, item).outcomes[item.id].issues[0].code == "currency_not_enabled"
+
+
+def test_a_payment_that_is_to_be_refused_by_its_invoice_leaves_nothing_behind(desk):
+    first, second = desk.issued(1), desk.issued(2)
+    desk.xero.refuse(first.external_id)
+    items = [desk.payment_item(first, 501), desk.payment_item(second, 502)]
+    outcomes = desk.run(Capability.RECORD_PAYMENT, *items).outcomes
+    assert [type(outcomes[item.id]) for item in items] == [Rejected, Done]
+    assert [payment.reference for payment in desk.xero.payments()] == [items[1].id]
+
+
+def test_an_invoice_that_is_not_to_be_sent_is_refused_in_xeros_shape(desk):
+    invoice = desk.issued()
+    desk.xero.refuse(invoice.id)
+    outcome = desk.run(Capability.SEND, invoice).outcome
+    assert outcome.issues[0].message.startswith(f"Xero says: {invoice.id} is not accepted.")
