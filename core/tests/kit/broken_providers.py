@@ -7,7 +7,7 @@ from typing import Any
 
 from broken import bronze, gold, refusals, silver
 from broken.heavy import Heavy
-from renewing_sandbox import RenewingSandbox
+from broken.renewing import RenewingSandbox
 from rotating_server import rotating_server
 
 from billhook.contract import Provider

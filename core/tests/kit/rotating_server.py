@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from renewing_sandbox import RENEWAL
+from broken.renewing import RENEWAL
 
 from billhook.testing.sandbox.desk import SandboxRules
 from billhook.testing.sandbox.server import SandboxSimulator

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from broken.parts import asking, each_result, ending, handed, with_body
-from renewing_sandbox import RenewingSandbox
+from broken.renewing import RenewingSandbox
 
 from billhook.contract import (
     Absent,
