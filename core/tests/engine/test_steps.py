@@ -365,6 +365,37 @@ def test_an_item_that_is_busy_is_tried_again_later_and_hinders_nobody(a_shop: Op
     assert shop.status(ids[1]) == "payment_processing.pending"
 
 
+@pytest.mark.parametrize("kind", ["customer", "draft"])
+def test_what_was_made_before_an_item_was_busy_is_not_made_again(a_shop_anywhere: OpenShop, kind: str):
+    operations: set[str] = set()
+
+    def in_two_steps(result: Any) -> Any:
+        def operation(self: Any, batch: Batch[Any, Any]) -> Any:
+            item = batch.only
+            operations.add(batch.operation_id)
+            known = item.leftovers.get("make")
+            if known is None:
+                reply = yield put("make", batch, f"{kind}s-made", identify=self.function("made"), recover=(repeat(),))
+                known = reply.json()["items"][0]["id"]
+            if len(operations) < 3:
+                return {item.id: Retry(timedelta(seconds=90), "locked")}
+            yield put("finish", batch, "finished", key=None)
+            return {item.id: Done(result(known))}
+
+        return operation
+
+    hooks = {"sync_draft": careful_draft} | (
+        {"sync_customer": in_two_steps(CustomerResult)}
+        if kind == "customer"
+        else {"sync_draft": in_two_steps(DocumentResult)}
+    )
+
+    shop = a_shop_anywhere(a_provider(**hooks))
+    shop.submit()
+    shop.run_for(600)
+    assert (len(operations), len(shop.wire.to(f"{kind}s-made")), len(shop.wire.to("finished"))) == (3, 1, 1)
+
+
 def test_an_item_that_is_always_busy_fails_for_everybody_to_see(a_shop: OpenShop):
     from billhook.engine.context import Policy
 

@@ -327,3 +327,20 @@ def test_a_bad_minute_of_one_app_leaves_the_other_its_pace(a_shop: OpenShop, sec
     shop.run()
     assert shop.status(healthy) == "payment_processing.pending"
     shop.clock.advance(timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    "code, words", [("Card-Declined", "No."), ("x" * 200, "y" * 5000), ("refused", "a\x00b"), ("", "")]
+)
+def test_a_refusal_is_told_whatever_its_code_and_words_look_like(a_shop_anywhere: OpenShop, code: str, words: str):
+    def sync_draft(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("draft", batch, "drafts")
+        return {item.id: Rejected.because(code, words) for item in batch.items}
+
+    shop = a_shop_anywhere(a_provider(sync_draft=sync_draft))
+    id = shop.submit()
+    shop.run()
+    (issue,) = shop.get(id).issues
+    assert (shop.status(id), issue.code, "\x00" in issue.message) == ("draft.sync_failed", "refused", False)
+    said = words.replace("\x00", "")[:4096]
+    assert issue.message == (said or "No reason was given beyond the code ''.")

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from billhook.contract import Absent, Capability, Find, Found, Rejected, Repeat, Unknown
+from billhook.contract import Absent, Capability, Find, Found, Rejected, Repeat, Reply, Retry, Unknown
 from billhook.contract.requests import Step
 from billhook.contract.wire import dump, load
 from billhook.testing.builders import an_invoice
@@ -239,3 +239,28 @@ def test_a_customer_whose_name_is_refused_does_not_hold_up_the_look_up_of_the_ot
     desk.lose(request, "key-1")
     findings = desk.look_up(request)
     assert [type(findings[item.id]) for item in batch.items] == [Absent, Found]
+
+
+def test_a_credit_note_whose_invoice_was_paid_meanwhile_is_put_against_what_is_due_then(desk):
+    invoice = desk.issued(1)
+    credit = desk.credit_item(50, applies_to=invoice.external_id)
+    before = {"Invoices": [{"InvoiceID": invoice.external_id, "AmountDue": float(invoice.invoice.total)}]}
+    desk.run(Capability.RECORD_PAYMENT, desk.payment_item(invoice, amount=invoice.invoice.total - 4))
+    outcome = desk.drive(Capability.CREDIT, desk.batch(credit), {"invoice": Reply.of(before)}).outcomes[credit.id]
+    assert isinstance(outcome, Retry)
+    (note,) = (each for each in desk.xero.documents() if each.kind == "credit_note")
+    again = replace(credit, leftovers={"credit_note": note.id})
+    assert desk.run(Capability.CREDIT, again).outcomes[credit.id].result.external_id == note.id
+    standing, note = desk.xero.documents()
+    assert (standing.status, note.amount_due) == ("PAID", credit.credit_note.total - 4)
+
+
+def test_a_credit_note_that_can_be_put_against_nothing_says_that_it_stands_there(desk):
+    invoice = desk.issued(1)
+    credit = desk.credit_item(50, applies_to=invoice.external_id)
+    due = {"Invoices": [{"InvoiceID": invoice.external_id, "AmountDue": 10}]}
+    desk.run(Capability.VOID, invoice)
+    refused = desk.drive(Capability.CREDIT, desk.batch(credit), {"invoice": Reply.of(due)}).outcomes[credit.id]
+    (note,) = (each for each in desk.xero.documents() if each.kind == "credit_note")
+    assert refused.external_id == note.id
+    assert refused.issues[0].message.startswith("Credit note CN-50 stands at Xero, put against no invoice. Xero says:")

@@ -106,7 +106,7 @@ def note_problems(life: Life, details: InvoiceDetails, place: Place, there: Sequ
     came = sum(ours.values())
     most = came + _untold(life, details.id, place.name)
     # Books show no more than is due. What is on account there is not seen on the invoice: as much that somebody enters is taken for that.
-    least = min(came - on_account, details.invoice.total)
+    least = min(came - on_account, details.invoice.total - details.invoice.amount_credited)
     if came != shown and not least <= shown <= most:
         yield f"{came} came for {details.id}, and {place.name} shows {shown}"
 
@@ -213,11 +213,16 @@ def line_problems(life: Life, known: Sequence[InvoiceDetails]) -> Iterator[str]:
 
 
 def credit_note_problems(life: Life, there: Mapping[tuple[str, str], Sequence[Any]]) -> Iterator[str]:
-    """A credit note that is issued stands once; one that failed stands nowhere and says why."""
+    """A credit note that is issued stands once; one that failed says why, and what it left there, put against nothing, is known here."""
+    with life.engine.database.read() as tx:
+        links = tx.all(sa.select(schema.document_link).where(schema.document_link.c.kind == "credit_note"))
+    left = {(link.document_id, link.external_id) for link in links}
     for id in dict.fromkeys(life.notes):
         note = life.space.credit_notes.get(id)
         found = [each for (reference, _), standing in there.items() if reference == id for each in standing]
-        totals = [each.total for each in found if each.is_issued]
+        totals = [
+            each.total for each in found if each.is_issued and (note.status == "issued" or (id, each.id) not in left)
+        ]
         if totals != ([note.total] if note.status == "issued" else []):
             yield f"credit note {id} is {note.status} over {note.total}, and there stands {totals}"
         if note.status == "failed" and not life.space.credit_notes.issues(id):

@@ -6,7 +6,6 @@ is gocardless, invalid_api_usage, invalid_state or validation_failed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -17,7 +16,6 @@ from billhook.contract import (
     OutcomeUnknown,
     Rejected,
     Reply,
-    Severity,
     Throttled,
     Unauthorized,
     ValidationIssue,
@@ -30,8 +28,6 @@ REQUESTS_LIMIT = "requests"
 _JUDGED = frozenset({"invalid_api_usage", "invalid_state", "validation_failed"})
 _DEAD_TOKEN = frozenset({"access_token_not_found", "access_token_not_active", "access_token_revoked"})
 _NEXT_WINDOW = timedelta(minutes=1)
-_CODE = re.compile("[a-z][a-z0-9_]{0,127}")
-_LONGEST_MESSAGE = 4096
 
 
 def verdict_of(reply: Reply) -> Verdict | None:
@@ -64,7 +60,7 @@ def refused(reply: Reply) -> Rejected:
     error = _error(reply)
     whole = str(error.get("message") or f"GoCardless answered {reply.status}.")
     issues = tuple(_issue(each, whole) for each in _errors(reply))
-    return Rejected(issues or (_critical(str(error.get("type") or "refused"), whole),))
+    return Rejected(issues or (ValidationIssue.told(str(error.get("type") or "refused"), whole),))
 
 
 def reasons_of(reply: Reply) -> frozenset[str]:
@@ -90,12 +86,8 @@ def _issue(error: Mapping[str, Any], whole: str) -> ValidationIssue:
     field = error.get("field")
     message = str(error.get("message") or whole)
     told = f"GoCardless refuses {field}: {message}" if field else f"GoCardless refuses: {message}"
-    return _critical(str(error.get("reason") or "validation_failed"), f"{told} ({whole})" if message != whole else told)
-
-
-def _critical(code: str, message: str) -> ValidationIssue:
-    told = code if _CODE.fullmatch(code) else "refused"
-    return ValidationIssue(severity=Severity.CRITICAL, code=told, message=message[:_LONGEST_MESSAGE])
+    code, words = str(error.get("reason") or "validation_failed"), f"{told} ({whole})" if message != whole else told
+    return ValidationIssue.told(code, words)
 
 
 def _error(reply: Reply) -> dict[str, Any]:

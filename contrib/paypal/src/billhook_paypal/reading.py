@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +17,6 @@ from billhook.contract import (
     ProviderTotals,
     Rejected,
     Reply,
-    Severity,
     Snapshot,
     ValidationIssue,
 )
@@ -41,8 +39,6 @@ PAYMENT_STATUSES = {
     "CANCELLED": PaymentStatus.CANCELED,
 }
 _ZERO = Decimal(0)
-_CODE = re.compile("[a-z][a-z0-9_]{0,127}")
-_LONGEST_MESSAGE = 4096
 
 
 def read_document(told: dict[str, Any], item: InvoiceItem, *, emailed: bool) -> DocumentResult:
@@ -131,9 +127,8 @@ def _totals(told: dict[str, Any], *, with_discounts: bool) -> ProviderTotals:
 def _issue(told: dict[str, Any], detail: dict[str, Any], status: int) -> ValidationIssue:
     name = str(detail.get("issue") or told.get("name") or f"http_{status}")
     words = detail.get("description") or told.get("message") or f"HTTP {status}"
-    code = name.lower() if _CODE.fullmatch(name.lower()) else "refused"
     message = f"PayPal refused it: {words} ({name}, debug id {told.get('debug_id', 'not told')})"
-    return ValidationIssue(severity=Severity.CRITICAL, code=code, message=message[:_LONGEST_MESSAGE])
+    return ValidationIssue.told(name.lower(), message)
 
 
 def _moment(told: str | None) -> datetime | None:

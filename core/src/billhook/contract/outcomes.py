@@ -10,7 +10,7 @@ from typing import Annotated, Generic, Literal, TypeAlias, TypeVar
 from pydantic import Field
 
 from billhook.contract.requests import Call, Reply, Request
-from billhook.domain.issue import Severity, ValidationIssue
+from billhook.domain.issue import ValidationIssue
 
 R = TypeVar("R")
 
@@ -48,13 +48,16 @@ class Rejected:
 
     @classmethod
     def because(cls, code: str, message: str, *, path: str = "", external_id: str | None = None) -> Rejected:
-        """Rejected with one critical issue. ``code`` is stable snake_case, ``path`` a JSON pointer into the invoice."""
-        return cls((ValidationIssue(severity=Severity.CRITICAL, code=code, message=message, path=path),), external_id)
+        """Rejected with one critical issue, as `ValidationIssue.told` has it. ``code`` is stable snake_case, ``path`` a JSON pointer into the invoice."""
+        return cls((ValidationIssue.told(code, message, path=path),), external_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Nothing was done for this item (it is busy or locked there); try it again ``after`` this time."""
+    """This item is not done (it is busy or locked there, or changed meanwhile); try it again ``after`` this time.
+
+    What the operation's steps made, as far as they identify it, is in the item's ``leftovers`` then.
+    """
 
     after: timedelta
     reason: str = ""

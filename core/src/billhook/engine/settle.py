@@ -119,7 +119,7 @@ class Settler:
         self._kind(settled).rejected(unit, settled, issues, outcome.external_id)
 
     def retry(self, unit: Unit, settled: Settled) -> None:
-        """Nothing was done for it; later."""
+        """It is not done; later, from what it left behind."""
         outcome = settled.outcome
         assert isinstance(outcome, Retry)
         if settled.work.attempts >= unit.context.policy.retries:
@@ -137,6 +137,7 @@ class Settler:
         unit.work.want(settled.work._replace(state=READY, due=unit.now_micros, alone=1, operation_id=None))
 
     def _again(self, unit: Unit, settled: Settled, after: timedelta) -> None:
+        settled.remember(unit, None)
         due = to_micros(unit.now + after)
         again = settled.work._replace(state=READY, due=due, attempts=settled.work.attempts + 1, operation_id=None)
         unit.work.want(again)

@@ -43,18 +43,15 @@ class CustomerOutcomes:
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The customer waits at the provider; so does everything that needs it."""
-        link = _link(unit, settled)
-        link["external_id"] = outcome.external_id or link["external_id"]
-        unit.customer_links.save(link)
+        settled.remember(unit, outcome.external_id)
 
     def rejected(
         self, unit: Unit, settled: Settled, issues: Sequence[ValidationIssue], external_id: str | None
     ) -> None:
         """The provider refuses the customer; every invoice that waits for it stops, and says why."""
+        settled.remember(unit, external_id)
         link = _link(unit, settled)
         link["failure"] = [issue.model_dump(mode="json") for issue in issues]
-        link["external_id"] = external_id or link["external_id"]
-        link["leftovers"] = {**link["leftovers"], **settled.leftovers}
         unit.customer_links.save(link)
         reason = issues[0].message if issues else "the provider gave no reason"
         outcome = Rejected.because(
@@ -65,9 +62,7 @@ class CustomerOutcomes:
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held, and so is everything that needs the customer."""
-        link = _link(unit, settled)
-        link["leftovers"] = {**link["leftovers"], **settled.leftovers}
-        unit.customer_links.save(link)
+        settled.remember(unit, None)
 
 
 def _link(unit: Unit, settled: Settled) -> Row:

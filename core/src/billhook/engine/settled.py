@@ -41,7 +41,10 @@ class Settled:
         """Keep what was left behind at the provider: the next operation starts from it."""
         if not self.leftovers and external_id is None:
             return
-        kind = _KINDS[OPERATIONS[self.capability].item]
+        kind = _KINDS.get(OPERATIONS[self.capability].item)
+        if kind is None:
+            self._remember_customer(unit, external_id)
+            return
         link = unit.links.of(self.work.item_id, self.app.id)
         link["kind"] = kind
         link["leftovers"] = {**link["leftovers"], **self.leftovers}
@@ -49,6 +52,12 @@ class Settled:
         unit.links.save(link)
         if kind == "invoice":
             unit.match_inbox(self.app.id, link["external_id"], self.work.subject_id, "document")
+
+    def _remember_customer(self, unit: Unit, external_id: str | None) -> None:
+        link = unit.customer_links.to_change(self.app.namespace, self.work.item_id, self.app.id)
+        link["leftovers"] = {**link["leftovers"], **self.leftovers}
+        link["external_id"] = external_id or link["external_id"]
+        unit.customer_links.save(link)
 
 
 _KINDS: Mapping[type, str] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -24,7 +23,6 @@ from billhook.contract import (
     RefundStatus,
     Rejected,
     Reply,
-    Severity,
     Throttled,
     Unauthorized,
     ValidationIssue,
@@ -40,7 +38,6 @@ REMEMBERED = "default_payment_method"
 """Where a customer's link keeps the default payment method as it was read last."""
 _A_SECOND = timedelta(seconds=1)
 
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,127}")
 _PATHS = {"number": "/number", "due_date": "/due_at", "currency": "/currency", "customer": "/customer"}
 
 
@@ -89,13 +86,8 @@ def refused(reply: Reply, external_id: str | None = None) -> Rejected:
     error = error_of(reply)
     code = str(error.get("decline_code") or error.get("code") or "stripe_refused")
     message = error.get("message") or f"Stripe answered {reply.status} and said no more."
-    issue = ValidationIssue(
-        severity=Severity.CRITICAL,
-        code=code if _CODE.fullmatch(code) else "stripe_refused",
-        message=str(message)[:4096],
-        path=_PATHS.get(str(error.get("param")), ""),
-    )
-    return Rejected((issue,), external_id)
+    path = _PATHS.get(str(error.get("param")), "")
+    return Rejected((ValidationIssue.told(code, str(message), path=path, otherwise="stripe_refused"),), external_id)
 
 
 def read_customer(reply: Reply) -> Done[CustomerResult] | Rejected:

@@ -174,22 +174,22 @@ class XeroProvider(XeroRequests):
 
     def _allocate(
         self, batch: Batch[CreditNoteItem, XeroSettings], note: Json, invoice_id: str
-    ) -> Generator[Request | Call, Reply, Rejected | None]:
+    ) -> Generator[Request | Call, Reply, Rejected | Retry | None]:
         if allocations_of(note, invoice_id):
             return None
         reply = yield self.credited_invoice_request(batch, invoice_id)
-        note_id: str = note["CreditNoteID"]
         if not _invoices(reply):
-            return Rejected(refusals.refused(reply).issues, note_id)
+            return _not_allocated(refusals.refused(reply), note)
         due = Decimal(str(_invoices(reply)[0]["AmountDue"]))
-        amount = min(due, batch.only.credit_note.total)
+        left = Decimal(str(note.get("RemainingCredit", batch.only.credit_note.total)))
+        amount = min(due, left, batch.only.credit_note.total)
         if amount <= 0:
             return None
-        reply = yield self.allocation_request(batch, note_id, invoice_id, amount)
-        if not refusals.is_success(reply):
-            return Rejected(refusals.refused(reply).issues, note_id)
+        reply = yield self.allocation_request(batch, note["CreditNoteID"], invoice_id, amount)
         told = refusals.json_of(reply).get("Allocations") or [{}]
-        return refusals.refused_item(told[0], note_id) if refusals.is_refused(told[0]) else None
+        if refusals.is_success(reply) and not refusals.is_refused(told[0]):
+            return None
+        return _not_allocated(refusals.refused_item(told[0], None) if told[0] else refusals.refused(reply), note)
 
     @hookimpl
     def record_payment(self, batch: Batch[PaymentItem, XeroSettings]) -> Steps[PaymentResult]:
@@ -322,7 +322,19 @@ class XeroOwnNumbersProvider(XeroProvider):
 _AT_ONCE = timedelta()
 # All that is asked for fits a page: when one says that it goes on, it is asked again.
 _NOT_ALL_SHOWN = Retry(timedelta(seconds=5), "Xero did not show all that it has")
+_DUE_CHANGED = Retry(timedelta(seconds=30), "what is due on the invoice changed at Xero meanwhile")
 _NOT_THERE = Rejected.because("document_not_there", "The invoice does not stand at Xero. Sync its draft first.")
+
+
+def _not_allocated(refusal: Rejected, note: Json) -> Rejected | Retry:
+    """The credit note stands there, and is put against nothing yet."""
+    if any(issue.code == "amount_exceeds_due" for issue in refusal.issues):
+        return _DUE_CHANGED
+    stands = (
+        f"Credit note {note.get('CreditNoteNumber') or note['CreditNoteID']} stands at Xero, put against no invoice."
+    )
+    issues = (ValidationIssue.told(each.code, f"{stands} {each.message}", path=each.path) for each in refusal.issues)
+    return Rejected(tuple(issues), note["CreditNoteID"])
 
 
 def _standing(batch: InvoiceBatch) -> tuple[dict[str, str], dict[str, Rejected]]:

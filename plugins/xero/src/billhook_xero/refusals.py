@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from billhook.contract import Rejected, Reply, Severity, ValidationIssue
+from billhook.contract import Rejected, Reply, ValidationIssue
 
 Json = Mapping[str, Any]
 
@@ -61,9 +61,7 @@ def issue(message: str) -> ValidationIssue:
     """One of Xero's sentences as a finding."""
     code, path, advice = _meaning(message)
     said = message.strip().rstrip(".")
-    return ValidationIssue(
-        severity=Severity.CRITICAL, code=code, message=f"Xero says: {said}. {advice}"[:4096], path=path
-    )
+    return ValidationIssue.told(code, f"Xero says: {said}. {advice}", path=path)
 
 
 def _meaning(message: str) -> tuple[str, str, str]:
