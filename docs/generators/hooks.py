@@ -35,7 +35,7 @@ There are four kinds, told apart by what they are:
 - **Observers** are engine-wide. All of them are called, after commit.
 
 Any operation may answer an item with [`Done`](types.md#done), [`Pending`](types.md#pending), [`Rejected`](types.md#rejected) or
-[`Retry`](types.md#retry). `Retry` says that nothing was done for it now. An item that is left out is looked up. What an operation raises is
+[`Retry`](types.md#retry). `Retry` says that it is not done now: it is tried again from what its steps made. An item that is left out is looked up. What an operation raises is
 a fault of the plugin: before anything was sent the item stops with the issue `provider_fault`; later the operation runs again, from its journal,
 until the plugin is mended.
 """
