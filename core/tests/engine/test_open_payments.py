@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from engine_kit import Shop, a_provider, careful_draft, lost_before, put, repeat
+from money_kit import an_issued_invoice, paths
 from sandbox_shop import SandboxShop, open_sandbox_shop
 
-from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Pending, Rejected
+from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Pending, Rejected, remote_id
 from billhook.errors import InvalidInput, NotAllowed, Unsupported
 from billhook.testing.invariants import problems_of
 
@@ -327,3 +328,41 @@ def test_what_is_previewed_beside_the_invoice_is_what_a_capture_sends(a_shop: Op
     scene.shop.run()
     (sent,) = scene.shop.wire.to("/capture")
     assert (step.method, step.url, step.body) == (sent.method, sent.url, sent.body)
+
+
+@pytest.mark.parametrize("told", ["by the answer", "by the outcome"])
+def test_a_note_that_the_books_finish_later_is_not_made_again(a_shop_anywhere: OpenShop, told: str):
+    def record_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+        item = batch.only
+        known = remote_id(item)
+        if known is None:
+            marks = {"identify": self.function("made")} if told == "by the answer" else {}
+            reply = yield put("note", batch, "notes", recover=(repeat(),), **marks)
+            id = reply.json()["items"][0]["id"] if told == "by the outcome" else None
+            return {item.id: Pending("under review", id, check_after=timedelta(minutes=1))}
+        yield put("look", batch, "looks", safe=True, key=None)
+        return {item.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, known))}
+
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft, record_payment=record_payment))
+    id = an_issued_invoice(shop)
+    shop.ns.invoices.record_payment(id, "10")
+    shop.run_for(600)
+    assert (shop.status(id), paths(shop).count("notes"), paths(shop).count("looks")) == ("paid", 1, 1)
+
+
+def test_a_charge_that_is_pending_is_looked_at_by_what_its_answer_made(a_shop_anywhere: OpenShop):
+    def collect_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("charge", batch, "charges", identify=self.function("made"), recover=(repeat(),))
+        return {batch.only.id: Pending("with the bank", check_after=timedelta(minutes=1))}
+
+    def check_payment(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("check", batch, "checks", safe=True, key=None)
+        known = batch.only.leftovers.get("charge")
+        return {batch.only.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, batch.only.amount, known))}
+
+    hooks = {"collect_payment": collect_payment, "check_payment": check_payment}
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft, **hooks))
+    id = shop.submit()
+    shop.run_for(600)
+    (payment,) = shop.get(id).payments
+    assert (shop.status(id), payment.external_id) == ("paid", "charges-2")

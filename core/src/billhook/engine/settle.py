@@ -48,7 +48,9 @@ class Settler:
         return self._kinds[OPERATIONS[settled.capability].item]
 
     def settle(self, unit: Unit, settled: Settled) -> None:
-        """Apply one item's outcome."""
+        """Apply one item's outcome. What was made of it before it came to anything but its end is kept: the next operation starts from it."""
+        if not isinstance(settled.outcome, Done):
+            settled.remember(unit, None)
         _OUTCOMES[type(settled.outcome)](self, unit, settled)
         self._announce(unit, settled)
 
@@ -137,7 +139,6 @@ class Settler:
         unit.work.want(settled.work._replace(state=READY, due=unit.now_micros, alone=1, operation_id=None))
 
     def _again(self, unit: Unit, settled: Settled, after: timedelta) -> None:
-        settled.remember(unit, None)
         due = to_micros(unit.now + after)
         again = settled.work._replace(state=READY, due=due, attempts=settled.work.attempts + 1, operation_id=None)
         unit.work.want(again)

@@ -91,7 +91,6 @@ class CreditNoteOutcomes:
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
-        settled.remember(unit, None)
         record = unit.money.save("credit_note", unit.money.get("credit_note", settled.work.item_id))
         unit.record_document(record, "credit.in_doubt", {}, operation_id=settled.work.operation_id, note=reason)
 

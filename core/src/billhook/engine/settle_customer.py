@@ -62,7 +62,6 @@ class CustomerOutcomes:
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held, and so is everything that needs the customer."""
-        settled.remember(unit, None)
 
 
 def _link(unit: Unit, settled: Settled) -> Row:

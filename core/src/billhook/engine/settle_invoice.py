@@ -237,7 +237,6 @@ class InvoiceOutcomes:
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
-        settled.remember(unit, None)
         row = unit.invoice(settled.work.subject_id)
         unit.record(row, f"{settled.capability}.in_doubt", operation_id=settled.work.operation_id, note=reason)
 

@@ -117,6 +117,8 @@ class PaymentOutcomes:
             unit.money.save("payment", payment)
             unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
             unit.issues.report(row.id, settled.component, [])
+        else:
+            settled.remember(unit, outcome.external_id)
         unit.record(row, f"{settled.capability}.pending", operation_id=settled.work.operation_id, note=outcome.reason)
         self._let_go(unit, settled, row)
 
@@ -151,7 +153,6 @@ class PaymentOutcomes:
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
-        settled.remember(unit, None)
         row = unit.invoice(settled.work.subject_id)
         unit.record(row, f"{settled.capability}.in_doubt", operation_id=settled.work.operation_id, note=reason)
 

@@ -69,7 +69,6 @@ class RefundOutcomes:
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
-        settled.remember(unit, None)
         self._record(unit, settled, "in_doubt", reason)
 
     def _look_at_payment(self, unit: Unit, settled: Settled, refund: Row) -> None:
