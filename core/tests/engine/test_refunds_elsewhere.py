@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from engine_kit import Shop, a_provider, careful_draft, put, repeat
+from money_kit import refund_by_reason
 
-from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Pending, RefundResult, RefundStatus, Rejected
+from billhook.contract import Batch, Done, PaymentResult, PaymentStatus
 from billhook.errors import InvalidInput
 from billhook.store import schema
 from billhook.testing.invariants import problems_of
@@ -28,18 +29,6 @@ def note(self: Any, batch: Batch[Any, Any]) -> Any:
     return {
         item.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, f"noted-{item.id}")) for item in batch.items
     }
-
-
-def refund_by_reason(self: Any, batch: Batch[Any, Any]) -> Any:
-    """Done, under way or refused, as the refund's reason says."""
-    item = batch.only
-    yield put("refund", batch, "refund", recover=(repeat(),))
-    match item.reason:
-        case "refused":
-            return {item.id: Rejected.because("refunded_already", "It was given back already.")}
-        case "slow":
-            return {item.id: Pending("The bank takes days.", f"re-{item.id}")}
-    return {item.id: Done(RefundResult(RefundStatus.SUCCEEDED, item.amount, f"re-{item.id}"))}
 
 
 def a_look(refunded: str | None) -> Any:
@@ -116,6 +105,12 @@ def test_a_refused_refund_is_told_of_until_the_money_went_back(a_shop_anywhere: 
     assert shop.issue_codes(id) == ["refund_failed", "refund_not_in_books"]
     give_back(shop, id, "1", "quick")
     assert shop.issue_codes(id) == ["refund_not_in_books"]
+
+
+def test_a_refused_refund_that_somebody_made_there_is_told_of_no_more(a_shop: OpenShop):
+    shop, id = a_paid_invoice(a_shop, "5")
+    give_back(shop, id, "5", "refused")
+    assert (refunds(shop), shop.issue_codes(id)) == ([("failed", "5"), ("succeeded", "5")], ["refund_not_in_books"])
 
 
 def test_a_refused_refund_of_more_than_was_left_is_told_of_until_nothing_is_left(a_shop: OpenShop):

@@ -10,7 +10,17 @@ from typing import Any
 from engine_kit import Shop, a_provider, careful_draft, put, repeat
 from money_kit import PENDING
 
-from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Refusal, Rejected, Snapshot, WebhookEvent
+from billhook.contract import (
+    Batch,
+    Done,
+    PaymentResult,
+    PaymentStatus,
+    Receipt,
+    Refusal,
+    Rejected,
+    Snapshot,
+    WebhookEvent,
+)
 from billhook.engine.standing import standing_of
 from billhook.store import schema
 
@@ -18,15 +28,16 @@ OpenShop = Callable[..., Shop]
 
 
 class Ledger:
-    """What somebody set there: whether payments may be noted, and how much the invoice shows as paid."""
+    """What somebody set there: whether payments may be noted, how much the invoice shows as paid, and which payments have an id there."""
 
     def __init__(self) -> None:
         self.is_locked = True
         self.paid = Decimal(0)
+        self.receipts: list[Receipt] = []
 
 
-def a_shop_with(open_shop: OpenShop, ledger: Ledger, *, bank: bool) -> tuple[Shop, str]:
-    """An invoice over 10.00 in books that are locked; money comes at a bank, or at the books' own app."""
+def a_shop_with(open_shop: OpenShop, ledger: Ledger, *, bank: bool, **more: Any) -> tuple[Shop, str]:
+    """An invoice over 10.00 in books that are locked; money comes at a bank, or at the books' own app, which has ``more`` hooks."""
 
     def note(self: Any, batch: Batch[Any, Any]) -> Any:
         yield put("note", batch, "notes", recover=(repeat(),))
@@ -38,9 +49,10 @@ def a_shop_with(open_shop: OpenShop, ledger: Ledger, *, bank: bool) -> tuple[Sho
 
     def fetch(self: Any, batch: Batch[Any, Any]) -> Any:
         yield put("fetch", batch, "fetch", safe=True, key=None)
-        return {batch.only.id: Done(Snapshot(True, batch.only.external_id, amount_paid=ledger.paid))}
+        shown = Snapshot(True, batch.only.external_id, amount_paid=ledger.paid, receipts=tuple(ledger.receipts))
+        return {batch.only.id: Done(shown)}
 
-    books = a_provider(sync_draft=careful_draft, record_payment=note, fetch=fetch, read_webhook=read_webhook)
+    books = a_provider(sync_draft=careful_draft, record_payment=note, fetch=fetch, read_webhook=read_webhook, **more)
     shop = open_shop(books, a_provider("bank"))
     if bank:
         shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id)
@@ -53,8 +65,8 @@ def a_shop_with(open_shop: OpenShop, ledger: Ledger, *, bank: bool) -> tuple[Sho
 def read_webhook(
     self: Any, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime
 ) -> Sequence[WebhookEvent] | Refusal:
-    name, external_id = body.decode().split()
-    return [WebhookEvent(name, "document", external_id, "moved")]
+    name, external_id, *kind = body.decode().split()
+    return [WebhookEvent(name, "payment" if kind else "document", external_id, "moved")]
 
 
 def pay(shop: Shop, id: str, *amounts: str) -> None:

@@ -13,6 +13,7 @@ from billhook.contract import (
     Done,
     PaymentResult,
     PaymentStatus,
+    Pending,
     RefundResult,
     RefundStatus,
     Rejected,
@@ -74,6 +75,18 @@ def refund(self: Any, batch: Batch[Any, Any]) -> Any:
     if "error" in item:
         return {batch.only.id: Rejected.because("too_old", "The payment is too old.")}
     return {batch.only.id: Done(RefundResult(RefundStatus.SUCCEEDED, batch.only.amount, item["id"]))}
+
+
+def refund_by_reason(self: Any, batch: Batch[Any, Any]) -> Any:
+    """Done, under way or refused, as the refund's reason says."""
+    item = batch.only
+    yield put("refund", batch, "refund", recover=(repeat(),))
+    match item.reason:
+        case "refused":
+            return {item.id: Rejected.because("refunded_already", "It was given back already.")}
+        case "slow":
+            return {item.id: Pending("The bank takes days.", f"re-{item.id}")}
+    return {item.id: Done(RefundResult(RefundStatus.SUCCEEDED, item.amount, f"re-{item.id}"))}
 
 
 def a_refunding_shop(open_one: OpenShop) -> tuple[Shop, str, str]:

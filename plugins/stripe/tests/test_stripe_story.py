@@ -703,3 +703,72 @@ def test_what_was_declined_and_tried_again_is_heard_of_when_the_customer_pays_on
         assert namespace.invoices.get(id).status == "paid"
         assert problems_of(engine) == []
     story.close()
+
+
+def sent_and_paid_on_the_page(engine, story):
+    namespace = engine.namespace()
+    namespace.customers.create("Eve", key="eve", email="eve@customer.example")
+    workflow = {"collection_method": "send_invoice"}
+    draft = {"customer_key": "eve", "currency": "GBP", "lines": [flat("Rug", "99.00")], "workflow": workflow}
+    id = namespace.invoices.submit(draft).id
+    work_until_quiet(engine, story.clock)
+    story.books.pay_on_page(story.books.documents()[0].id)
+    return id
+
+
+@pytest.mark.parametrize("told_by", ["its own event", "a later event", "one look"])
+def test_what_came_on_the_page_of_a_sent_invoice_and_went_back_in_the_dashboard_is_noted(new_story, told_by):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        id = sent_and_paid_on_the_page(engine, story)
+        (intent,) = story.books.ledger.all_of("payment_intent")
+        if told_by != "one look":
+            deliver(engine, story.books)
+            work_until_quiet(engine, story.clock)
+            (payment,) = namespace.invoices.get(id).payments
+            assert (payment.origin, payment.external_id, payment.amount_received) == (
+                "outside",
+                intent["id"],
+                Decimal("99.00"),
+            )
+        story.books.refund_in_dashboard(intent["id"], 250)
+        if told_by == "its own event":
+            deliver(engine, story.books)
+            work_until_quiet(engine, story.clock)
+        story.books.refund_in_dashboard(intent["id"], 100)
+        deliver(engine, story.books)
+        work_until_quiet(engine, story.clock)
+        view = namespace.invoices.get(id)
+        assert (view.status, view.invoice.amount_paid, view.invoice.amount_refunded) == (
+            "paid",
+            Decimal("99.00"),
+            Decimal("3.50"),
+        )
+        assert engine.orphaned_events() == ()
+        assert problems_of(engine) == []
+    story.close()
+
+
+def test_what_came_on_the_page_is_refunded_from_here(new_story):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        id = sent_and_paid_on_the_page(engine, story)
+        deliver(engine, story.books)
+        work_until_quiet(engine, story.clock)
+        (payment,) = namespace.invoices.get(id).payments
+        namespace.refunds.refund(payment.id, "4.00", key="from here")
+        work_until_quiet(engine, story.clock)
+        deliver(engine, story.books)
+        work_until_quiet(engine, story.clock)
+        view = namespace.invoices.get(id)
+        assert (view.status, view.invoice.amount_refunded) == ("paid", Decimal("4.00"))
+        assert (
+            [each.state for each in namespace.invoices.refunds(id)] == ["succeeded"]
+            if hasattr(namespace.invoices, "refunds")
+            else True
+        )
+        assert problems_of(engine) == []
+    assert [each.amount for each in story.books.refunds()] == [Decimal("4.00")]
+    story.close()

@@ -279,7 +279,8 @@ class ReconciliationSpec:
         a document in doubt was found.
 
         Returns Done with what stands there, ``found`` False where there is no such document. ``amount_paid`` that is more than was
-        known counts as money that came there.
+        known counts as money that came there; each of its ``receipts`` counts under its own id, and a webhook of kind ``payment`` that
+        names one leads here.
 
         Errors: Rejected for a document that is pending counts as the refusal of what is waited for; otherwise it shows as an issue.
         """

@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from billhook.errors import ContractViolation
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderTotals:
@@ -134,6 +136,24 @@ class TaxResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """A payment that a document received at the provider. Raises ContractViolation for amounts that no payment can have."""
+
+    external_id: str
+    """The provider's own id of it, by which its webhooks name it and it can be refunded."""
+    amount: Decimal
+    """What came, in major units, before anything was given back."""
+    refunded: Decimal = Decimal(0)
+    """What of it was given back until now, by whomever."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.refunded <= self.amount or not self.amount:
+            raise ContractViolation(
+                f"Receipt {self.external_id} has {self.refunded} given back of {self.amount} received. Tell what came and what of it went back."
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What the provider holds now. ``found`` False means that it holds no such document."""
 
@@ -145,6 +165,9 @@ class Snapshot:
     totals: ProviderTotals | None = None
     amount_paid: Decimal | None = None
     """What it received for the document, less what it gave back."""
+    receipts: tuple[Receipt, ...] = ()
+    """The payments that brought it, as far as the provider tells them apart. Each then counts under its id, can be refunded, and what is
+    given back of it later is known here; what ``amount_paid`` holds beyond them has no id."""
 
 
 @dataclass(frozen=True, slots=True)

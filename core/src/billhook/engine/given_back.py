@@ -13,6 +13,14 @@ from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Row, Unit
 
 
+def take_over(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None, operation_id: str | None) -> None:
+    """Note what the payment's app gave back of it, as far as nobody here asked for it."""
+    if payments.note_given_back(unit, row, payment, refunded):
+        unit.record(row, "refund.outside", operation_id=operation_id)
+        end_made_up_for(unit, row, payment)
+        tell_books(unit, row, payment)
+
+
 def end_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     """Nothing is to be done about a refund that failed once as much was given back after it, or nothing of the payment is left."""
     for refund, is_made_up_for in _failed(unit, payment):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -87,17 +87,18 @@ def shown_at(unit: Unit, row: InvoiceRow, app_id: str) -> Decimal:
     known = [each for each in unit.money.payments_of(row.id) if each["id"] not in refused]
     own = sum((_own(unit, each) for each in known if each["app_id"] == app_id), Decimal(0))
     noted = sum((notes.noted_at(unit, each, app_id) for each in known if each["app_id"] != app_id), Decimal(0))
-    refunded = _refunded_there(unit, row) if row.values["payment_app_id"] == app_id else Decimal(0)
-    return own + noted - refunded
+    return own + noted - _refunded_there(unit, row, app_id)
 
 
-def _refunded_there(unit: Unit, row: InvoiceRow) -> Decimal:
-    """What went back through the app that received it."""
-    refunded = Decimal(row.values["amount_refunded"])
-    if not refunded:
-        return refunded
-    refunds = (refund for payment in unit.money.payments_of(row.id) for refund in unit.money.refunds_of(payment["id"]))
-    return refunded - spoken_for(filter(is_recorded, refunds))
+def _refunded_there(unit: Unit, row: InvoiceRow, app_id: str) -> Decimal:
+    """What that app gave back of what it received."""
+    if not Decimal(row.values["amount_refunded"]):
+        return Decimal(0)
+    own = (payment["id"] for payment in unit.money.payments_of(row.id) if payment["app_id"] == app_id)
+    refunds = (refund for id in own for refund in unit.money.refunds_of(id) if not is_recorded(refund))
+    return sum(
+        (Decimal(refund["amount"]) for refund in refunds if refund["state"] == DomainRefund.SUCCEEDED), Decimal(0)
+    )
 
 
 def _own(unit: Unit, payment: Row) -> Decimal:
@@ -139,17 +140,17 @@ def received_payment(
 
 def counted_as(unit: Unit, row: InvoiceRow, payment: Row, result: PaymentResult) -> Row | None:
     """The payment that brought this money already: it succeeded at the same app under the same id. A provider tries again on a payment that
-    failed, and its payer may pay that one by themselves; then two of ours learn of it.
+    failed, and its payer may pay that one by themselves; then two of ours learn of it, or its books tell of it first.
     """
     id = result.external_id or payment["external_id"]
     if id is None or result.status is not PaymentStatus.SUCCEEDED or payment["state"] == DomainStatus.SUCCEEDED:
         return None
-    wanted = ("collected", DomainStatus.SUCCEEDED, payment["app_id"], id)
+    wanted = (DomainStatus.SUCCEEDED, payment["app_id"], id)
     return next(
         (
             each
             for each in unit.money.payments_of(row.id)
-            if (each["origin"], each["state"], each["app_id"], each["external_id"]) == wanted
+            if (each["state"], each["app_id"], each["external_id"]) == wanted and each["origin"] != "recorded"
         ),
         None,
     )
@@ -246,6 +247,11 @@ def move_refund(
 def spoken_for(refunds: Iterable[Row]) -> Decimal:
     """What these refunds gave back, or are about to."""
     return sum((Decimal(each["amount"]) for each in refunds if each["state"] not in _CAME_TO_NOTHING), Decimal(0))
+
+
+def is_told_by_invoice(payment: Mapping[str, Any]) -> bool:
+    """Whether no operation of ours knows how the payment stands, but only a look at the invoice that it is on: it came past us."""
+    return bool(payment["origin"] == "outside")
 
 
 def is_recorded(refund: Row) -> bool:

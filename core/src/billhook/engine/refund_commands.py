@@ -197,10 +197,10 @@ class Refunds:
                 f"App {app.name} can't refund: {app.handle.declaration.why_not(Capability.REFUND)}. Pay it back another way, and say so: "
                 f"billhook invoices refund {id} AMOUNT --paid-elsewhere"
             )
-        if payment["origin"] != "collected":
+        if payment["origin"] == "recorded" or _is_nameless(payment):
             raise NotAllowed(
-                f"Payment {id} did not come through {app.name}, which can give back only what it collected. Pay it back another way, and say "
-                f"so: billhook invoices refund {id} AMOUNT --paid-elsewhere",
+                f"Payment {id} did not come through {app.name} as far as is known here, and it can give back only what did. Pay it back another "
+                f"way, and say so: billhook invoices refund {id} AMOUNT --paid-elsewhere",
                 "refund_not_available",
             )
         if payment["state"] != "succeeded" or payment["external_id"] is None:
@@ -214,6 +214,11 @@ class Refunds:
         if key is None:
             return None
         return tx.first(sa.select(refund).where(refund.c.namespace == self._namespace, refund.c.client_key == key))
+
+
+def _is_nameless(payment: Row) -> bool:
+    """Whether the money came to the app past us, and the app did not tell by which id."""
+    return payments.is_told_by_invoice(payment) and payment["external_id"] is None
 
 
 def _opened(unit: Unit, payment: Row, left: Decimal, wanted: _Wanted, path: str) -> Row:

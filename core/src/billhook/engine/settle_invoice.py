@@ -26,7 +26,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.money import plain
 from billhook.domain.tax import TaxAmount, TaxBehavior
-from billhook.engine import looking_again, notes, payments, tables, totals
+from billhook.engine import looking_again, notes, payments, receipts, tables, totals
 from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
 from billhook.engine.effects import Doubt
@@ -149,20 +149,22 @@ class InvoiceOutcomes:
             document = DocumentResult(external_id=result.external_id, number=result.number, totals=result.totals)
             self.documented(unit, replace(settled, capability=waiting), document)
             return
-        if not self._receives(unit, settled, row, result.amount_paid):
+        if not self._receives(unit, settled, row, result):
             self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
 
-    def _receives(self, unit: Unit, settled: Settled, row: InvoiceRow, paid: Decimal | None) -> bool:
-        """Whether money came there that is not known here; it is taken over.
+    def _receives(self, unit: Unit, settled: Settled, row: InvoiceRow, seen: Snapshot) -> bool:
+        """Whether money came there that is not known here; it is taken over, and so is what went back of what is known.
 
         While a payment of ours is under way to this app, what it shows may be that payment: it counts when it ends, and the app is then
         asked what else it shows.
         """
-        if paid is None:
+        if seen.amount_paid is None:
             return False
+        operation_id = settled.work.operation_id
+        unknown = receipts.take_known(unit, row, settled.app.id, seen.receipts, operation_id)
         shown = payments.shown_at(unit, row, settled.app.id)
-        more = paid - shown
-        if not more:
+        more = seen.amount_paid - shown
+        if not (more or unknown):
             return False
         if payments.is_under_way_to(unit, row, settled.app.id):
             looking_again.once_it_is_sure(unit, row, settled.app)
@@ -170,10 +172,10 @@ class InvoiceOutcomes:
         takes = row.total - Decimal(row.values["amount_credited"]) - shown
         if more < 0:
             notes.end_undone(unit, row, settled.app, -more)
-        elif not notes.take_as_entered(unit, row, settled.app, more, takes):
-            self._money.receive(unit, row, settled.app.id, more, unit.now, origin="outside")
-            return True
-        return False
+            return False
+        if more and notes.take_as_entered(unit, row, settled.app, more, takes):
+            return False
+        return receipts.receive(self._money, unit, row, settled.app.id, unknown, more, operation_id)
 
     def _pending_document(self, unit: Unit, settled: Settled, row: InvoiceRow) -> Capability | None:
         """The operation that the provider has not finished for that document. One that is still to be sent is not pending."""

@@ -12,8 +12,7 @@ from billhook.contract.outcomes import Pending
 from billhook.contract.results import PaymentResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
-from billhook.engine import looking_again, notes, open_payments, payments, unsent_payments
-from billhook.engine.given_back import tell_books
+from billhook.engine import given_back, looking_again, notes, open_payments, payments, unsent_payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros, to_micros
 from billhook.engine.money import Money
@@ -58,9 +57,7 @@ class PaymentOutcomes:
             self._money.mirror(unit, row, payment)
         if payment["state"] != "succeeded" and was_received:
             notes.tell_taken_back(unit, row, payment)
-        if payments.note_given_back(unit, row, payment, result.refunded):
-            unit.record(row, "refund.outside", operation_id=settled.work.operation_id)
-            tell_books(unit, row, payment)
+        given_back.take_over(unit, row, payment, result.refunded, settled.work.operation_id)
         self._let_go(unit, settled, row)
         self._look_seldom(unit, settled, payment)
         looking_again.if_it_is_sure(self._money.advancer, unit, row)
@@ -102,7 +99,7 @@ class PaymentOutcomes:
         if payment["state"] != "succeeded":
             notes.tell_taken_back(unit, row, payment)
         if row.values["amount_refunded"] != "0":
-            tell_books(unit, row, payment)
+            given_back.tell_books(unit, row, payment)
         unsent_payments.refit(self._money.advancer, unit, row)
         looking_again.if_it_is_sure(self._money.advancer, unit, row)
 

@@ -73,15 +73,13 @@ class RefundOutcomes:
 
     def _look_at_payment(self, unit: Unit, settled: Settled, refund: Row) -> None:
         # Where there is nothing left to give back, somebody may have done it there.
-        if settled.app.handle.declaration.can(Capability.CHECK_PAYMENT):
-            look = WorkRow(
-                refund["payment_id"],
-                Capability.CHECK_PAYMENT,
-                settled.app.id,
-                refund["invoice_id"],
-                due=unit.now_micros,
-            )
-            unit.work.want_if_free(look)
+        invoice_id, payment = refund["invoice_id"], unit.money.get("payment", refund["payment_id"])
+        looked_at = (payment["id"], Capability.CHECK_PAYMENT)
+        if payments.is_told_by_invoice(payment):
+            looked_at = (invoice_id, Capability.FETCH)
+        item_id, capability = looked_at
+        if settled.app.handle.declaration.can(capability):
+            unit.work.want_if_free(WorkRow(item_id, capability, settled.app.id, invoice_id, due=unit.now_micros))
 
     def _record(self, unit: Unit, settled: Settled, ending: str, note: str | None) -> None:
         row = unit.invoice(settled.work.subject_id)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.contract.webhooks import Refusal, WebhookEvent
-from billhook.engine import tables
+from billhook.engine import payments, tables
 from billhook.engine.apps import AppHandle
 from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
@@ -160,12 +160,12 @@ def find_subject(tx: Transaction, app_id: str, event: WebhookEvent) -> tuple[str
     if table is not None:
         # A provider may try again on the payment that failed: it is about the newest of ours then.
         row = tx.first(
-            sa.select(table.c.id, table.c.invoice_id)
+            sa.select(table)
             .where(table.c.app_id == app_id, table.c.external_id == event.external_id)
             .order_by(table.c.id.desc())
             .limit(1)
         )
-        return None if row is None else (row.id, row.invoice_id)
+        return None if row is None else _told_by(event.kind, dict(row._mapping))
     row = tx.first(
         sa.select(_link.c.document_id).where(
             _link.c.app_id == app_id, _link.c.external_id == event.external_id, _link.c.kind == "invoice"
@@ -174,9 +174,15 @@ def find_subject(tx: Transaction, app_id: str, event: WebhookEvent) -> tuple[str
     return None if row is None else (row.document_id, row.document_id)
 
 
+def _told_by(kind: str, money: Mapping[str, Any]) -> tuple[str, str]:
+    """The item and subject that tell of that money: itself, or its invoice."""
+    is_on_invoice = kind == "payment" and payments.is_told_by_invoice(money)
+    return (money["invoice_id"] if is_on_invoice else money["id"], money["invoice_id"])
+
+
 def ask_to_read(unit: Unit, app: AppHandle, kind: str, item_id: str, subject_id: str) -> str:
     """Have the provider asked how it stands. Returns the event's state: where it is being asked already, what is answered may be older."""
-    capability = _READS.get(kind)
+    capability = Capability.FETCH if kind in _MONEY and item_id == subject_id else _READS.get(kind)
     if capability is None or not app.handle.declaration.can(capability):
         return WORKED
     work = WorkRow(item_id, capability.value, app.id, subject_id, READY, Lane.WEBHOOK, unit.now_micros)
@@ -216,8 +222,8 @@ def _match_app(unit: Unit, app_id: str, known: Mapping[tuple[str, str], str]) ->
         item_id = known.get((external_id, kind))
         if item_id is None:
             continue
-        subject_id = unit.money.get(kind, item_id)["invoice_id"] if kind in _MONEY else item_id
-        _follow(unit, app_id, event_id, kind, item_id, subject_id)
+        read = _told_by(kind, unit.money.get(kind, item_id)) if kind in _MONEY else (item_id, item_id)
+        _follow(unit, app_id, event_id, kind, *read)
 
 
 def _follow(unit: Unit, app_id: str, event_id: str, kind: str, item_id: str, subject_id: str) -> None:

@@ -28,7 +28,8 @@ from billhook_stripe.currencies import from_units, to_units
 from billhook_stripe.encoding import PAYMENT_KEY, REFUND_KEY
 from billhook_stripe.lines import Params
 from billhook_stripe.paying import NOTHING, Paid
-from billhook_stripe.requests import LONGEST_LIST, StripeRequests
+from billhook_stripe.receiving import Receiving
+from billhook_stripe.requests import LONGEST_LIST
 from billhook_stripe.settings import StripeSettings
 
 Body = Mapping[str, Any]
@@ -60,7 +61,7 @@ _OF_AN_INVOICE = Rejected.because(
 _SUPERSEDED = "A later attempt took this payment's place."
 
 
-class Collecting(StripeRequests):
+class Collecting(Receiving):
     """Taking, checking, recording and refunding money."""
 
     @hookimpl
@@ -265,12 +266,8 @@ class Collecting(StripeRequests):
         intent = outcome.result.external_id
         if intent is None:  # credit settled it; a list of no payment's refunds is one of everybody's
             return outcome
-        params = {"payment_intent": intent, "limit": LONGEST_LIST}
-        reply = yield self.get(batch, "refunds", "/v1/refunds", params, {"data": [], "has_more": False})
-        if not reading.is_success(reply) or reply.json()["has_more"]:
-            return outcome
-        refunded = paying.given_back(reply.json()["data"], batch.only.currency)
-        return Done(replace(outcome.result, refunded=refunded))
+        refunded = yield from self.given_back(batch, intent, batch.only.currency)
+        return outcome if isinstance(refunded, Rejected) else Done(replace(outcome.result, refunded=refunded))
 
     # Noting money that came another way.
 

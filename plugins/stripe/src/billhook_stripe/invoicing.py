@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from decimal import Decimal
 from typing import Any
 
 from billhook.contract import (
@@ -28,13 +27,15 @@ from billhook.contract import (
 from billhook_stripe import encoding, reading
 from billhook_stripe.encoding import CUSTOMER_KEY, INVOICE_KEY, METHOD_KEY, STEP_KEY
 from billhook_stripe.lines import Params, Plan, chunks, mark_of, plan_of
-from billhook_stripe.requests import LONGEST_LIST, StripeRequests
+from billhook_stripe.receiving import Receiving
+from billhook_stripe.requests import LONGEST_LIST
 from billhook_stripe.settings import StripeSettings, existing_customer, given_payment_method
 
 Body = Mapping[str, Any]
 Asking = Generator[Request | Call, Reply, Reply]
 Invoices = Batch[InvoiceItem, StripeSettings]
 
+_WITH_PAYMENTS = {"expand": ["payments"]}
 _ISSUED = ("open", "paid", "uncollectible")
 _NO_DOCUMENT = Rejected.because(
     "document_not_there", "The invoice does not stand at Stripe. Sync its draft first, then retry."
@@ -44,7 +45,7 @@ _NO_CUSTOMER = Rejected.because(
 )
 
 
-class Invoicing(StripeRequests):
+class Invoicing(Receiving):
     """Customers and invoices."""
 
     @hookimpl
@@ -176,13 +177,13 @@ class Invoicing(StripeRequests):
         Money counts here for invoices that are sent to the customer, and for those that another app collects. What this one charges
         automatically is told by its own payment, also where the customer pays on Stripe's page after a failure.
         """
-        item, known = batch.only, remote_id(batch.only)
-        if known is None:
-            return {item.id: (yield from self._found_by_us(batch))}
-        reply = yield self._read_one(batch, "invoice", known, {"id": known, "status": "draft"})
+        item, known = batch.only, remote_id(batch.only) or (yield from self._id_by_ours(batch))
+        if known is None or isinstance(known, Rejected):
+            return {item.id: known or Done(Snapshot(found=False))}
+        reply = yield self.get(batch, "invoice", f"/v1/invoices/{known}", _WITH_PAYMENTS, _draft_sample(known))
         if reading.is_missing(reply):
             return {item.id: Done(Snapshot(found=False))}
-        return {item.id: _snapshot(item, reply.json()) if reading.is_success(reply) else reading.refused(reply)}
+        return {item.id: (yield from self._seen(batch, reply))}
 
     # The steps.
 
@@ -281,11 +282,21 @@ class Invoicing(StripeRequests):
             return reading.refused(refusal, known)
         return _difference(batch.only, invoice) or _read_issued(batch.only, invoice)
 
-    def _found_by_us(self, batch: Invoices) -> Generator[Request | Call, Reply, Done[Snapshot] | Rejected]:
+    def _seen(self, batch: Invoices, reply: Reply) -> Generator[Request | Call, Reply, Done[Snapshot] | Rejected]:
+        """What an answer shows, and what went back of the money where that counts."""
+        if not reading.is_success(reply):
+            return reading.refused(reply)
+        invoice = reply.json()
+        if not _tells_money(batch.only, invoice):
+            return Done(reading.read_snapshot(invoice))
+        receipts = yield from self.receipts(batch, invoice)
+        return receipts if isinstance(receipts, Rejected) else Done(reading.read_snapshot_with_money(invoice, receipts))
+
+    def _id_by_ours(self, batch: Invoices) -> Generator[Request | Call, Reply, str | Rejected | None]:
         """By our id in its metadata, page after page of the customer's invoices."""
         item, after, page = batch.only, None, 1
         if item.customer.external_id is None:
-            return Done(Snapshot(found=False))
+            return None
         while True:
             params = {"customer": item.customer.external_id, "limit": LONGEST_LIST, "starting_after": after}
             reply = yield self.get(batch, f"page.{page}", "/v1/invoices", params, {"data": [], "has_more": False})
@@ -294,9 +305,9 @@ class Invoicing(StripeRequests):
             shown = reply.json()
             found = [each for each in shown["data"] if each["metadata"].get(INVOICE_KEY) == item.id]
             if found:
-                return _snapshot(item, found[-1])
+                return str(found[-1]["id"])
             if not shown["has_more"]:
-                return Done(Snapshot(found=False))
+                return None
             after, page = shown["data"][-1]["id"], page + 1
 
 
@@ -333,16 +344,8 @@ def _read_issued(item: InvoiceItem, invoice: Body) -> Done[DocumentResult] | Rej
     return reading.read_document(invoice)
 
 
-def _snapshot(item: InvoiceItem, invoice: Body) -> Done[Snapshot]:
-    paid = _paid_outside(item, invoice)
-    totals = reading.totals_of(invoice)
-    return Done(Snapshot(True, invoice["id"], invoice.get("number"), invoice["status"], totals, paid))
-
-
-def _paid_outside(item: InvoiceItem, invoice: Body) -> Decimal | None:
+def _tells_money(item: InvoiceItem, invoice: Body) -> bool:
+    """Whether the invoice tells of money that none of this app's own payments tells of."""
     is_sent = item.invoice.content.workflow.collection_method.value == "send_invoice"
     is_charged_here = item.collected_here and not is_sent
-    if is_charged_here or invoice["status"] not in _ISSUED:
-        return None
-    settled: Decimal = reading.settled_elsewhere(invoice) - item.invoice.amount_refunded
-    return max(settled, Decimal(0))
+    return not is_charged_here and invoice["status"] in _ISSUED

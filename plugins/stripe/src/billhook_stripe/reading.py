@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,10 +20,12 @@ from billhook.contract import (
     OutcomeUnknown,
     Pending,
     ProviderTotals,
+    Receipt,
     RefundResult,
     RefundStatus,
     Rejected,
     Reply,
+    Snapshot,
     Throttled,
     Unauthorized,
     ValidationIssue,
@@ -162,7 +165,18 @@ def read_balance_entry(entry: Body) -> Done[DocumentResult]:
     return Done(DocumentResult(external_id=entry["id"], totals=ProviderTotals(total=total)))
 
 
-def settled_elsewhere(invoice: Body) -> Decimal:
+def read_snapshot(invoice: Body) -> Snapshot:
+    """An invoice as it stands there, without its money."""
+    return Snapshot(True, invoice["id"], invoice.get("number"), invoice["status"], totals_of(invoice))
+
+
+def read_snapshot_with_money(invoice: Body, receipts: tuple[Receipt, ...]) -> Snapshot:
+    """An invoice as it stands there, with what it received and what of that went back: Stripe counts it as paid all the same."""
+    kept = _settled(invoice) - sum((receipt.refunded for receipt in receipts), Decimal(0))
+    return replace(read_snapshot(invoice), amount_paid=max(kept, Decimal(0)), receipts=receipts)
+
+
+def _settled(invoice: Body) -> Decimal:
     """What of an invoice is settled: money, and credit that Stripe took from the customer's balance."""
     currency = invoice["currency"].upper()
     credited = invoice.get("pre_payment_credit_notes_amount") or 0

@@ -1,0 +1,59 @@
+"""What an invoice received at Stripe, payment by payment, and what of each went back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from billhook.contract import Call, Receipt, Rejected, Reply, Request
+from billhook_stripe import paying, reading
+from billhook_stripe.currencies import from_units
+from billhook_stripe.findings import payments_of
+from billhook_stripe.requests import LONGEST_LIST, Reading, StripeRequests
+
+Body = Mapping[str, Any]
+
+
+class Receiving(StripeRequests):
+    """Reading the payments of invoices, and the refunds of payments."""
+
+    def receipts(
+        self, batch: Reading, invoice: Body
+    ) -> Generator[Request | Call, Reply, tuple[Receipt, ...] | Rejected]:
+        """The payment intents that paid on an invoice, which was read with its payments. What was paid out of band is none of them."""
+        currency, found = invoice["currency"].upper(), []
+        for intent, amount in _paid_by_intents(invoice, currency):
+            refunded = yield from self.given_back(batch, intent, currency)
+            if isinstance(refunded, Rejected):
+                return refunded
+            found.append(Receipt(intent, amount, min(refunded, amount)))
+        return tuple(found)
+
+    def given_back(
+        self, batch: Reading, intent: str, currency: str
+    ) -> Generator[Request | Call, Reply, Decimal | Rejected]:
+        """What was given back of a payment intent, or is being given back, by whomever."""
+        given, after, page = paying.NOTHING, None, 1
+        while True:
+            params = {"payment_intent": intent, "limit": LONGEST_LIST, "starting_after": after}
+            reply = yield self.get(batch, f"refunds.{intent}.{page}", "/v1/refunds", params, _NO_REFUNDS)
+            if not reading.is_success(reply):
+                return reading.refused(reply)
+            shown = reply.json()
+            given += paying.given_back(shown["data"], currency)
+            if not shown["has_more"]:
+                return given
+            after, page = shown["data"][-1]["id"], page + 1
+
+
+_NO_REFUNDS = {"data": [], "has_more": False}
+
+
+def _paid_by_intents(invoice: Body, currency: str) -> Iterator[tuple[str, Decimal]]:
+    """The payment intents of an invoice with what each paid (docs.stripe.com/api/invoice-payment/object)."""
+    for payment in payments_of(invoice):
+        intent = (payment.get("payment") or {}).get("payment_intent")
+        paid = from_units(payment.get("amount_paid") or 0, currency)
+        if payment.get("status") == "paid" and intent and paid > 0:
+            yield intent["id"] if isinstance(intent, dict) else intent, paid
