@@ -212,6 +212,26 @@ def test_what_others_give_back_at_the_provider_counts_beside_it(
     assert problems_of(shop.engine) == []
 
 
+def test_more_given_back_than_came_is_told_of_until_the_note_is_taken_back(a_shop_anywhere: OpenShop):
+    dashboard = Dashboard()
+    shop, id, payment = a_paid_invoice(a_shop_anywhere, dashboard)
+    noted = shop.ns.refunds.record(payment, "7")
+    dashboard.refunded = Decimal(5)
+    shop.ns.refunds.refund(payment, "1", reason="refused")
+    shop.run()
+    (issue,) = [each for each in shop.get(id).issues if each.code == "refunded_beyond_payment"]
+    assert (
+        f"gave back 5 EUR of payment {payment}, and 7 were noted as paid back another way ({noted}): 2.00 more"
+        in issue.message
+    )
+    assert refunded(shop, id) == 10
+    shop.ns.refunds.take_back(noted, reason="It was the one in the dashboard.")
+    shop.run()
+    assert refunded(shop, id) == 5
+    assert "refunded_beyond_payment" not in shop.issue_codes(id)
+    assert problems_of(shop.engine) == []
+
+
 @pytest.mark.parametrize("bank", [True, False], ids=["at a bank", "at the books' app"])
 def test_books_that_show_the_payment_as_ever_tell_of_no_new_money(a_shop_anywhere: OpenShop, bank: bool):
     ledger = Ledger()

@@ -5,20 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
 from billhook.engine import notes, payments
 from billhook.engine.failed_refunds import told_of
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Row, Unit
+from billhook.engine.work import WorkRow
 
 
 def take_over(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None, operation_id: str | None) -> None:
-    """Note what the payment's app gave back of it, as far as nobody here asked for it."""
+    """Note what the payment's app gave back of it, as far as nobody here asked for it; more than came in all is told of."""
+    if refunded is not None:
+        unit.issues.report(row.id, f"given_back.{payment['id']}", _more_than_came(unit, payment, refunded))
     if payments.note_given_back(unit, row, payment, refunded):
         unit.record(row, "refund.outside", operation_id=operation_id)
         end_made_up_for(unit, row, payment)
         tell_books(unit, row, payment)
+
+
+def look(unit: Unit, payment: Row) -> None:
+    """Have the app that received the payment asked what went back of it, where it can tell."""
+    if payment["origin"] == "recorded":
+        return
+    invoice_id, app = payment["invoice_id"], unit.app_if_loaded(payment["app_id"])
+    item_id, capability = payment["id"], Capability.CHECK_PAYMENT
+    if payments.is_told_by_invoice(payment):
+        item_id, capability = invoice_id, Capability.FETCH
+    if app is not None and not app.deleted and app.handle.declaration.can(capability):
+        unit.work.want_if_free(WorkRow(item_id, capability, app.id, invoice_id, due=unit.now_micros))
 
 
 def end_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> None:
@@ -33,6 +49,26 @@ def tell_what_is_not_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> N
     for refund, is_made_up_for in _failed(unit, payment):
         if not is_made_up_for:
             unit.issues.tell_again(row.id, told_of(refund))
+
+
+def _more_than_came(unit: Unit, payment: Row, refunded: Decimal) -> list[ValidationIssue]:
+    """What was noted as paid back another way may have gone back at the app as well, or be the same money."""
+    noted = [
+        each
+        for each in filter(payments.is_recorded, unit.money.refunds_of(payment["id"]))
+        if payments.spoken_for([each])
+    ]
+    elsewhere = payments.spoken_for(noted)
+    beyond = refunded + elsewhere - Decimal(payment["amount_received"])
+    if not noted or beyond <= 0:
+        return []
+    ids = ", ".join(sorted(each["id"] for each in noted))
+    message = (
+        f"{unit.app(payment['app_id']).name} gave back {plain(refunded)} {payment['currency']} of payment {payment['id']}, and {plain(elsewhere)} "
+        f"were noted as paid back another way ({ids}): {plain(beyond)} more than came. Where one was noted by mistake, say so: billhook invoices "
+        "take-back-refund REFUND --reason WHY. Where the customer has both, ask for it."
+    )
+    return [ValidationIssue(severity=Severity.WARNING, code="refunded_beyond_payment", message=message)]
 
 
 def _failed(unit: Unit, payment: Row) -> Iterator[tuple[Row, bool]]:

@@ -18,7 +18,7 @@ from billhook.domain.payment import RefundOrigin, RefundTrigger
 from billhook.domain.states import State
 from billhook.engine import payments
 from billhook.engine.context import Context
-from billhook.engine.given_back import end_made_up_for, tell_books, tell_what_is_not_made_up_for
+from billhook.engine.given_back import end_made_up_for, look, tell_books, tell_what_is_not_made_up_for
 from billhook.engine.queries import RefundView, refund_view
 from billhook.engine.settle import Settler
 from billhook.engine.unit import Unit
@@ -181,6 +181,7 @@ class Refunds:
         payment = unit.money.get("payment", refund["payment_id"])
         tell_what_is_not_made_up_for(unit, row, payment)
         tell_books(unit, row, payment)
+        look(unit, payment)
         unit.flush()
         return refund_view(refund)
 

@@ -11,11 +11,11 @@ from billhook.contract.results import RefundResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.engine import payments
 from billhook.engine.failed_refunds import BOUNCED, REFUSED, told_of
-from billhook.engine.given_back import end_made_up_for, tell_books
+from billhook.engine.given_back import end_made_up_for, look, tell_books
 from billhook.engine.moments import to_micros
 from billhook.engine.settled import GAVE_UP, Settled
 from billhook.engine.unit import Row, Unit
-from billhook.engine.work import READY, WorkRow
+from billhook.engine.work import READY
 
 REFUSED_LOOK_AGAIN = timedelta(hours=1)
 _UNDER_WAY = frozenset({"pending", "processing"})
@@ -65,21 +65,12 @@ class RefundOutcomes:
         unit.money.save("refund", refund)
         row = unit.invoice(settled.work.subject_id)
         unit.issues.report(row.id, told_of(refund), [_failed(settled, refund, has_bounced=False)])
-        self._look_at_payment(unit, settled, refund)
+        # Where there is nothing left to give back, somebody may have done it there.
+        look(unit, unit.money.get("payment", refund["payment_id"]))
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
         self._record(unit, settled, "in_doubt", reason)
-
-    def _look_at_payment(self, unit: Unit, settled: Settled, refund: Row) -> None:
-        # Where there is nothing left to give back, somebody may have done it there.
-        invoice_id, payment = refund["invoice_id"], unit.money.get("payment", refund["payment_id"])
-        looked_at = (payment["id"], Capability.CHECK_PAYMENT)
-        if payments.is_told_by_invoice(payment):
-            looked_at = (invoice_id, Capability.FETCH)
-        item_id, capability = looked_at
-        if settled.app.handle.declaration.can(capability):
-            unit.work.want_if_free(WorkRow(item_id, capability, settled.app.id, invoice_id, due=unit.now_micros))
 
     def _record(self, unit: Unit, settled: Settled, ending: str, note: str | None) -> None:
         row = unit.invoice(settled.work.subject_id)

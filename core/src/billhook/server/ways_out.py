@@ -41,6 +41,10 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
             rf'POST {OWN_PATHS}/invoices/\1/payments/PAYMENT/take-back with a "reason"',
         ),
         (
+            r"invoices take-back-refund REFUND --reason WHY",
+            rf'POST {OWN_PATHS}/refunds/REFUND/take-back with a "reason"',
+        ),
+        (
             r"invoices refund (\w+) AMOUNT --paid-elsewhere",
             rf'POST {OWN_PATHS}/refunds with "payment_id": "\1", an "amount" and "paid_elsewhere": true',
         ),
