@@ -149,20 +149,10 @@ def money_problems(life: Life, known: Sequence[InvoiceDetails]) -> Iterator[str]
 
 
 def _untold(life: Life, owner: str, name: str) -> Decimal:
-    """What came there past us and is told by nobody; that names nothing known here, which is shown; or that was taken for a payment whose
-    note was refused, because it comes to as much.
-    """
+    """What came there past us and is told by nobody, or was taken for a payment whose note was refused, because it comes to as much."""
     entered = any(each.details.get("cause") == "record_payment.entered" for each in life.space.invoices.timeline(owner))
-    moved = life.moved if entered or _is_orphaned(life, owner) else life.untold
+    moved = life.moved if entered else life.untold
     return sum((each.amount for each in moved if each[:2] == (name, owner) and each.amount > 0), NOTHING)
-
-
-def _is_orphaned(life: Life, owner: str) -> bool:
-    """Whether somebody is told of money on the invoice's document that belongs to no payment of ours."""
-    orphans = {each["external_id"] for each in life.engine.orphaned_events(life.space.name)}
-    owners = life.owners()
-    payments = [payment for place in life.town.values() for payment in place.books.payments()]
-    return any(each.id in orphans and owners.get(each.reference, each.reference) == owner for each in payments)
 
 
 def refund_problems(life: Life) -> Iterator[str]:
@@ -195,7 +185,7 @@ def refund_problems(life: Life) -> Iterator[str]:
         untold = sum((-each.amount for each in life.untold if each[:2] == (name, owner) and each.amount < 0), NOTHING)
         # More than came is never taken for given back: what went back another way leaves the less.
         least = there[owner, name] - untold - elsewhere[owner, name]
-        if not (least <= here[owner, name] <= there[owner, name] or _is_orphaned(life, owner)):
+        if not least <= here[owner, name] <= there[owner, name]:
             yield f"{there[owner, name]} were given back by others for {owner} at {name}, and {here[owner, name]} are known here"
 
 
