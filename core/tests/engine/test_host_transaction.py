@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 from engine_kit import Shop, a_provider, careful_draft, copy_of
 
+from billhook.engine.engine import Engine
 from billhook.errors import InvalidInput, KeyReused, NotFound, StoreError
 from billhook.providers.custom_invoicing import provider as custom_invoicing
 
@@ -176,3 +178,55 @@ def test_many_invoices_of_one_host_transaction_are_all_there(a_shop_anywhere: Op
     assert {shop.status(id) for id in ids} == {PENDING}
     numbers = {shop.get(id).invoice.number for id in ids}
     assert numbers == {f"INV-JADO-{number}" for number in range(1, 21)}
+
+
+def test_an_edit_that_the_host_rolls_back_is_forgotten(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(custom_invoicing, workflow={"auto_advance": False})
+    id = shop.submit()
+    with host(shop) as connection:
+        with shop.engine.bind(connection, "acme") as bound:
+            bound.invoices.update(id, {"lines": [priced("99.00")]})
+            assert bound.invoices.get(id).invoice.content.totals.total == Decimal("99.00")
+        connection.rollback()
+    shop.ns.invoices.update(id, {"lines": [priced("5.00")]})
+    shop.ns.invoices.approve(id)
+    shop.run()
+    invoice = shop.get(id).invoice
+    assert (invoice.content.totals.total, invoice.amount_due) == (Decimal("5.00"), Decimal("5.00"))
+
+
+def test_what_the_host_takes_back_to_a_savepoint_is_forgotten(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(custom_invoicing, workflow={"auto_advance": False})
+    id = shop.submit()
+    with host(shop) as connection:
+        with shop.engine.bind(connection, "acme") as bound:
+            connection.execute("SAVEPOINT nested")
+            bound.invoices.update(id, {"lines": [priced("99.00")]})
+            connection.execute("ROLLBACK TO SAVEPOINT nested")
+        connection.commit()
+    shop.engine.wake(bound)
+    with Engine.open(shop.url, catalog=shop.engine.catalog, clock=shop.clock) as elsewhere:
+        elsewhere.namespace("acme").invoices.update(id, {"lines": [priced("5.00")]})
+    assert shop.get(id).invoice.amount_due == Decimal("5.00")
+
+
+@pytest.mark.parametrize("wakes", [True, False])
+def test_no_draft_number_is_given_twice_after_a_savepoint(a_shop_anywhere: OpenShop, wakes: bool):
+    shop = a_shop_anywhere(custom_invoicing, workflow={"auto_advance": False})
+    with host(shop) as connection:
+        with shop.engine.bind(connection, "acme") as bound:
+            connection.execute("SAVEPOINT nested")
+            bound.invoices.submit(shop.draft())
+            connection.execute("ROLLBACK TO SAVEPOINT nested")
+            numbers = [bound.invoices.submit(shop.draft()).number]
+        connection.commit()
+    if wakes:
+        shop.engine.wake(bound)
+    numbers += [shop.ns.invoices.submit(shop.draft()).number for _ in range(4)]
+    shop.restart()
+    numbers += [shop.ns.invoices.submit(shop.draft()).number for _ in range(4)]
+    assert len({*numbers}) == len(numbers)
+
+
+def priced(amount: str) -> dict[str, Any]:
+    return {"name": "Order", "price": {"type": "flat", "amount": amount}}

@@ -35,8 +35,8 @@ def test_an_invoice_is_kept_in_memory_while_it_is_worked_on_and_no_longer_when_i
 def test_what_was_used_least_lately_makes_room_and_what_is_forgotten_leaves_nothing():
     held: Kept[tuple[str, int], str] = Kept(5, len)
     for number, text in enumerate(("aa", "bb", "c")):
-        held.keep((f"doc-{number}", 1), text)
-    held.keep(("doc-1", 2), "dd")
+        held.keep({(f"doc-{number}", 1): text})
+    held.keep({("doc-1", 2): "dd"})
     assert held.find([("doc-0", 1), ("doc-1", 1), ("doc-1", 2), ("doc-2", 1)]).keys() == {
         ("doc-1", 1),
         ("doc-1", 2),
@@ -44,5 +44,5 @@ def test_what_was_used_least_lately_makes_room_and_what_is_forgotten_leaves_noth
     }
     held.forget(["doc-1", "never seen"])
     assert held.find([("doc-1", 1), ("doc-1", 2), ("doc-2", 1)]) == {("doc-2", 1): "c"}
-    held.keep(("doc-3", 1), "eeee")
+    held.keep({("doc-3", 1): "eeee"})
     assert len(held.find([("doc-2", 1), ("doc-3", 1)])) == 2

@@ -1,10 +1,13 @@
-"""Revisions and mappings, kept in memory as far as there is room. Only erasure ever changes one, so a kept one is right until then."""
+"""Revisions and mappings, kept in memory as far as there is room. Only erasure ever changes one that was committed, so a kept one is right
+until then.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from billhook.domain.invoice import InvoiceContent, parse_content
@@ -38,16 +41,19 @@ class Kept(Generic[K, V]):
         with self._lock:
             return {key: self._values[key] for key in keys if key in self._values}
 
-    def keep(self, key: K, value: V) -> None:
-        """Keep a value, and let go of the oldest while there is too much."""
+    def keep(self, values: Mapping[K, V]) -> None:
+        """Keep committed values, and let go of the oldest while there is too much."""
         with self._lock:
-            if key in self._values:
-                return
-            self._values[key] = value
-            self._keys.setdefault(key[0], set()).add(key)
-            self._weight += self._weigh(value)
-            while self._weight > self._most and len(self._values) > 1:
-                self._drop(next(iter(self._values)))
+            for key, value in values.items():
+                if key not in self._values:
+                    self._add(key, value)
+
+    def _add(self, key: K, value: V) -> None:
+        self._values[key] = value
+        self._keys.setdefault(key[0], set()).add(key)
+        self._weight += self._weigh(value)
+        while self._weight > self._most and len(self._values) > 1:
+            self._drop(next(iter(self._values)))
 
     def forget(self, document_ids: Collection[str]) -> None:
         """Let go of everything of these documents."""
@@ -77,14 +83,15 @@ class StoredDocuments:
         found = self._contents.find(keys)
         missing = {key for key in keys if key not in found}
         if missing:
+            read: dict[tuple[str, int], InvoiceContent] = {}
             columns = ("document_id", "revision", "body")
             for document_id, revision, body in tx.select_in(
                 schema.document_body, columns, "document_id", sorted({id for id, _ in missing})
             ):
                 if (document_id, revision) in missing:
-                    content = parse_content(body)
-                    found[document_id, revision] = content
-                    self._contents.keep((document_id, revision), content)
+                    read[document_id, revision] = parse_content(body)
+            found.update(read)
+            tx.once_certain(partial(self._contents.keep, read))
         return found
 
     def mappings(
@@ -94,14 +101,15 @@ class StoredDocuments:
         found = self._mappings.find(keys)
         missing = {key for key in keys if key not in found}
         if missing:
+            read: dict[tuple[str, int, str], tuple[MappedLine, ...]] = {}
             columns = ("document_id", "revision", "app_id", "lines")
             for document_id, revision, app_id, lines in tx.select_in(
                 schema.document_mapping, columns, "document_id", sorted({key[0] for key in missing})
             ):
-                key = (document_id, revision, app_id)
-                if key in missing:
-                    found[key] = load_mapping(lines)
-                    self._mappings.keep(key, found[key])
+                if (document_id, revision, app_id) in missing:
+                    read[document_id, revision, app_id] = load_mapping(lines)
+            found.update(read)
+            tx.once_certain(partial(self._mappings.keep, read))
         return found
 
     def forget(self, document_ids: Collection[str]) -> None:

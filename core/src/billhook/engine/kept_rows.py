@@ -37,11 +37,7 @@ class KeptRows:
         missing = [id for id in ids if id not in found]
         read = [dict(zip(COLUMNS, row, strict=True)) for row in tx.select_in(schema.invoice, COLUMNS, "id", missing)]
         found.update((row["id"], row) for row in read)
-        # A transaction that writes sees its own changes too, and they may come to nothing.
-        if tx.writes:
-            tx.after_commit(partial(self.keep, read))
-        else:
-            self.keep(read)
+        tx.once_certain(partial(self.keep, read))
         return found
 
     def _current(self, tx: Transaction, ids: Iterable[str]) -> dict[str, Row]:

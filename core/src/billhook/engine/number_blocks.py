@@ -34,6 +34,9 @@ class NumberBlocks:
         value = self._left(unit.tx, counter)
         if value is not None:
             return value
+        if unit.bound and self._database.dialect == "sqlite":
+            # One alone: where the host goes back to a savepoint, what was left of a block would be given out again.
+            return reserve(unit.tx, counter, 1)[0]
         self._reserve(unit, counter)
         return self.next_value(unit, counter)
 
@@ -46,7 +49,7 @@ class NumberBlocks:
 
     def _reserve(self, unit: Unit, counter: Counter) -> None:
         size = self._sizes[counter] = min(LARGEST_BLOCK, 2 * self._sizes.get(counter, 1))
-        if unit.bound and self._database.dialect == "postgresql":
+        if unit.bound:
             # A host may keep its transaction open for long; the counter's row must not stay locked with it.
             block = self._database.write(lambda tx: reserve(tx, counter, size))
             with self._lock:

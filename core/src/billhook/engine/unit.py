@@ -233,7 +233,7 @@ class Unit:
             row.loaded_version, row.is_new = row.values["version"], False
         if fresh or changed:
             written = [dict(row.values) for row in (*fresh, *changed)]
-            self.tx.after_commit(partial(self.context.rows.keep, written))
+            self.tx.once_certain(partial(self.context.rows.keep, written))
 
     def _flush_events(self) -> None:
         self.tx.insert_many(tables.INSERT_EVENT, self._events)

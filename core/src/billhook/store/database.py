@@ -93,7 +93,7 @@ class Database:
         before anything is written. On SQLite the host holds the write lock from here until it ends its transaction.
         """
         with adopted(connection, self.backend) as own:
-            yield Transaction(own)
+            yield Transaction(own, hosts=True)
 
     @cached_property
     def liveness(self) -> Liveness:

@@ -32,12 +32,14 @@ SQLITE_CHUNK = 512
 class Transaction:
     """Statements that are stored together or not at all. Who opened the transaction ends it.
 
-    One that does not ``writes`` sees nothing but what was committed before it began.
+    One that does not ``writes`` sees nothing but what was committed before it began. One that is the ``hosts`` may lose some of its
+    statements to a savepoint, or all of them, and nobody tells us.
     """
 
-    def __init__(self, connection: Connection, *, writes: bool = True) -> None:
+    def __init__(self, connection: Connection, *, writes: bool = True, hosts: bool = False) -> None:
         self.connection = connection
         self.writes = writes
+        self.hosts = hosts
         self._takes_arrays = connection.dialect.name == "postgresql"
         self._callbacks: list[Callable[[], object]] = []
 
@@ -49,6 +51,16 @@ class Transaction:
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Call it once this transaction is committed, and never if it is rolled back."""
         self._callbacks.append(callback)
+
+    def once_certain(self, callback: Callable[[], object]) -> None:
+        """Call it once what this transaction sees now is stored for certain: at once where it only reads, else after its commit.
+
+        Never in a host's transaction. Whatever remembers what is stored goes through here.
+        """
+        if not self.writes:
+            callback()
+        elif not self.hosts:
+            self._callbacks.append(callback)
 
     @contextmanager
     def part(self) -> Iterator[None]:
