@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from engine_kit import Shop, a_provider, careful_draft, copy_of
 
 from billhook.engine.engine import Engine
-from billhook.errors import InvalidInput, KeyReused, NotFound, StoreError
+from billhook.errors import InvalidInput, KeyReused, NotFound, StaleWrite, StoreError
 from billhook.providers.custom_invoicing import provider as custom_invoicing
 
 OpenShop = Callable[..., Shop]
@@ -178,6 +179,34 @@ def test_many_invoices_of_one_host_transaction_are_all_there(a_shop_anywhere: Op
     assert {shop.status(id) for id in ids} == {PENDING}
     numbers = {shop.get(id).invoice.number for id in ids}
     assert numbers == {f"INV-JADO-{number}" for number in range(1, 21)}
+
+
+@pytest.mark.parametrize("isolation", psycopg.IsolationLevel)
+def test_two_hosts_that_submit_under_one_key_at_once_make_one_invoice(
+    shop_on: OpenShop, postgres_server, database_template: str, isolation: psycopg.IsolationLevel
+):
+    shop = shop_on(postgres_server.create(database_template), custom_invoicing)
+    draft = shop.draft()
+
+    def submit(connection: psycopg.Connection) -> str:
+        with shop.engine.bind(connection, "acme") as bound:
+            return bound.invoices.submit(draft).id
+
+    with closing(psycopg.connect(shop.url)) as first, closing(psycopg.connect(shop.url)) as second:
+        second.isolation_level = isolation
+        second.execute("SELECT 1 FROM billhook_invoice").fetchall()
+        id = submit(first)
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(submit, second)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.5)
+            first.commit()
+            if isolation <= psycopg.IsolationLevel.READ_COMMITTED:
+                assert waiting.result(10) == id
+            else:
+                with pytest.raises(StaleWrite, match="Roll it back and run it again"):
+                    waiting.result(10)
+    assert [view.id for view in shop.ns.invoices.list().items] == [id]
 
 
 def test_an_edit_that_the_host_rolls_back_is_forgotten(a_shop_anywhere: OpenShop):

@@ -169,6 +169,33 @@ def test_a_connection_in_no_transaction_is_refused(db: Database, item: sa.Table,
     assert rows(db, item) == []
 
 
+def test_a_transaction_that_failed_before_is_refused(postgres_server) -> None:
+    url = postgres_server.create()
+    with Database.open(url, clock=SystemClock(), faults=NO_FAULTS) as db, driver_host(url) as connection:
+        migrate.upgrade(db)
+        with suppress(psycopg.Error):
+            connection.execute("SELECT nothing")
+        with pytest.raises(StoreError, match=r"failed before.*Roll it back"), db.bind(connection):
+            pass
+
+
+def test_what_raises_in_a_hosts_transaction_leaves_nothing_of_itself(
+    db: Database, item: sa.Table, store_url: str
+) -> None:
+    def half(tx: Transaction) -> None:
+        add(tx, item)
+        raise LookupError
+
+    with driver_host(store_url) as connection:
+        connection.execute("INSERT INTO item (id, version) VALUES ('host', 1)")
+        with db.bind(connection) as tx:
+            with pytest.raises(LookupError):
+                db.write_bound(tx, half)
+            db.write_bound(tx, lambda tx: tx.insert_many(Insert(item, ("id", "version")), [("ours", 1)]))
+        connection.commit()
+    assert sorted(id for id, *_ in rows(db, item)) == ["host", "ours"]
+
+
 def test_a_database_without_our_tables_is_refused(store_url: str) -> None:
     with (
         Database.open(store_url, clock=SystemClock(), faults=NO_FAULTS) as bare,

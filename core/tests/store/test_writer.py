@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -302,6 +303,28 @@ def test_a_forked_child_is_told_to_open_the_database_itself(db: Database, item: 
     os.close(write_end)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_does_not_speak_over_its_parents_connections(postgres_server) -> None:
+    read_end, write_end = os.pipe()
+    with reopened(postgres_server.create()) as db:
+        ours = session_of(db)
+        child = os.fork()
+        if child == 0:
+            os.write(write_end, str(session_of(db)).encode())
+            db.backend.close()
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert int(os.read(read_end, 100)) != ours
+        assert session_of(db) == ours
+    os.close(read_end)
+    os.close(write_end)
+
+
+def session_of(db: Database) -> int:
+    with db.read() as tx:
+        return int(tx.scalar(sa.text("SELECT pg_backend_pid()")))
+
+
 def test_a_lock_held_by_somebody_else_delays_the_writer(tmp_path: Path, item: sa.Table) -> None:
     path = str(tmp_path / "shared.db")
     with reopened(path) as db:
@@ -325,6 +348,20 @@ def test_a_lock_that_is_never_given_back_is_reported(tmp_path: Path, item: sa.Ta
             with pytest.raises(StoreError, match="a transaction that the host left open"):
                 db.write(add(item, "ours"))
         assert db.write(add(item, "ours")) == "ours"
+
+
+def test_a_row_that_the_host_holds_while_it_waits_for_us_is_reported(postgres_server, item: sa.Table) -> None:
+    url, patience = postgres_server.create(), timedelta(milliseconds=300)
+    with Database.open(url, clock=SystemClock(), faults=NO_FAULTS, patience=patience) as db:
+        db.write(lambda tx: item.create(tx.connection))
+        db.write(add(item, "shared"))
+        with closing(psycopg.connect(url)) as host:
+            host.execute("UPDATE item SET version = 7")
+            with pytest.raises(StoreError, match="left open"):
+                db.write(lambda tx: tx.execute(sa.update(item).values(version=8)))
+            assert db.write(add(item, "ours")) == "ours"
+            host.commit()
+        db.write(lambda tx: tx.execute(sa.update(item).values(version=9)))
 
 
 def test_a_lost_connection_is_replaced_and_the_job_run_again(postgres_server, item: sa.Table) -> None:

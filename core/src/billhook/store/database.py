@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DataError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 
 from billhook.clock import Clock
 from billhook.errors import InvalidInput, StaleWrite, StoreError
 from billhook.faults import Faults
 from billhook.store.adopt import adopted
+from billhook.store.driver_errors import is_lock_timeout, is_turned_away, said
 from billhook.store.file_liveness import FileLiveness
 from billhook.store.liveness import Liveness
 from billhook.store.postgres import PostgresBackend
@@ -48,7 +49,7 @@ class Database:
         """Open a database by file path, `sqlite:///path` or `postgresql://...`. StoreError if that can't be done.
 
         A missing SQLite file is made unless `create` is False; a PostgreSQL database has to be there. `patience` is
-        how long the writer waits for whoever holds SQLite's lock.
+        how long the writer waits for whoever holds a lock.
         """
         return cls(_backend(str(url), create=create, patience=patience), clock=clock, faults=faults)
 
@@ -70,10 +71,11 @@ class Database:
         it looks anew, and decides or refuses by what it then finds. So it does nothing but work on its transaction; what else
         has to happen goes to `after_commit`. Its own exception comes back, and then nothing of it is stored.
         """
-        for _ in range(RUNS - 1):
-            with suppress(StaleWrite, IntegrityError):
-                return self.write_once(job)
-        return self.write_once(job)
+        with refusing_locks():
+            for _ in range(RUNS - 1):
+                with suppress(StaleWrite, IntegrityError):
+                    return self.write_once(job)
+            return self.write_once(job)
 
     def write_once(self, job: Job[T]) -> T:
         """As `write`; StaleWrite comes back at once, for whoever can prepare the job itself anew."""
@@ -94,6 +96,18 @@ class Database:
         """
         with adopted(connection, self.backend) as own:
             yield Transaction(own, hosts=True)
+
+    @staticmethod
+    def write_bound(tx: Transaction, job: Job[T]) -> T:
+        """As ``write``, in a host's transaction: where the job raises nothing of it stays there, and the host may go on or roll back.
+
+        Raises StaleWrite where somebody else was first and the host's transaction is too old to see it.
+        """
+        for _ in range(RUNS - 1):
+            with suppress(StaleWrite), refusing_what_is_too_old(), refusing_texts(), tx.part():
+                return job(tx)
+        with refusing_what_is_too_old(), refusing_texts(), tx.part():
+            return job(tx)
 
     @cached_property
     def liveness(self) -> Liveness:
@@ -128,6 +142,35 @@ def refusing_texts() -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def refusing_what_is_too_old() -> Iterator[None]:
+    """A host's transaction that can't see what somebody else stored since it began has to be run again."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not (isinstance(error, IntegrityError) or is_turned_away(error)):
+            raise
+        raise StaleWrite(
+            f"Somebody else was first, and the host's transaction can't see it ({said(error).splitlines()[0]}). Nothing was written. Roll it back and "
+            "run it again."
+        ) from error
+
+
+@contextmanager
+def refusing_locks() -> Iterator[None]:
+    """A transaction that somebody left open is theirs to end."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not is_lock_timeout(error):
+            raise
+        raise StoreError(
+            "What is to be changed was locked by another transaction for too long. Nothing was stored. Look for a transaction that the host "
+            "left open, above all one of the same thread: inside it, change invoices through what engine.bind gives, and all else before "
+            "it begins or after its commit."
+        ) from error
+
+
 def _backend(url: str, *, create: bool, patience: timedelta) -> SqliteBackend | PostgresBackend:
     if not re.match(r"[a-z][a-z0-9+]*:", url) or re.match(r"[A-Za-z]:[\\/]", url):
         return SqliteBackend(_file(url), create=create, patience=patience)
@@ -136,7 +179,7 @@ def _backend(url: str, *, create: bool, patience: timedelta) -> SqliteBackend | 
         case "sqlite":
             return SqliteBackend(_file(parsed.database or ""), create=create, patience=patience)
         case "postgresql" | "postgres":
-            return PostgresBackend(parsed)
+            return PostgresBackend(parsed, patience=patience)
     raise StoreError(
         f"Billhook can't store in {parsed.get_backend_name()!r}. Give a file path, sqlite:///path or postgresql://..."
     )

@@ -6,6 +6,8 @@ import sqlite3
 
 _SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _POSTGRES_FULL = frozenset({"53100", "58030"})
+_LOCK_NOT_AVAILABLE = "55P03"
+_TURNED_AWAY = frozenset({"40P01", "40001"})
 
 
 def said(error: BaseException) -> str:
@@ -19,6 +21,16 @@ def is_disk_trouble(error: BaseException) -> bool:
     if isinstance(cause, sqlite3.OperationalError):
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _SQLITE_FULL
     return getattr(cause, "sqlstate", None) in _POSTGRES_FULL
+
+
+def is_turned_away(error: BaseException) -> bool:
+    """Whether PostgreSQL gave the turn to another transaction: a deadlock, or one that can't be put in an order."""
+    return getattr(_of_driver(error), "sqlstate", None) in _TURNED_AWAY
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether PostgreSQL gave up waiting for a lock."""
+    return getattr(_of_driver(error), "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def _of_driver(error: BaseException) -> BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Row, create_engine, event
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from billhook.errors import StoreError
 from billhook.store.compiled import COMPILED
+from billhook.store.forking import apart_after_fork
 
 SESSION = (
     "SET application_name = 'billhook'",
@@ -29,21 +31,29 @@ SELECT (SELECT system_identifier FROM pg_control_system()) AS server,
        current_database() AS name
 """
 
-IN_NO_TRANSACTION = 0
+IN_NO_TRANSACTION, IN_FAILED_TRANSACTION = 0, 3
 
 
 class PostgresBackend:
     """One database of a PostgreSQL server. Readers see one state of it and never wait for the writer."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, patience: timedelta) -> None:
         self.url = url
+        self._patience = patience
         self.engine = session_engine(url, max_overflow=-1, pool_pre_ping=True)
         self._readers = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._identity = self._read_identity()
 
     def connect_writer(self) -> Connection:
-        """A connection for the writer to keep."""
-        return self.engine.connect()
+        """A connection for the writer to keep. It waits for nobody's lock for longer than patience allows.
+
+        A host's thread that asks us to change what its own open transaction holds would wait for ever, and every other writer with it: the
+        server can't see that circle.
+        """
+        connection = self.engine.connect()
+        connection.exec_driver_sql(f"SET lock_timeout = {self._patience // timedelta(milliseconds=1)}")
+        connection.commit()
+        return connection
 
     def begin_write(self, connection: Connection) -> None:
         """Begin a transaction."""
@@ -57,6 +67,11 @@ class PostgresBackend:
 
     def check_host(self, connection: Connection) -> None:
         """Refuse (StoreError) a host's connection that is not in a transaction on this very database."""
+        if _driver(connection).info.transaction_status == IN_FAILED_TRANSACTION:
+            raise StoreError(
+                "A statement of the host's transaction failed before, and PostgreSQL takes no other one. Nothing was written. "
+                "Roll it back, or back to a savepoint, first."
+            )
         host = connection.exec_driver_sql(IDENTITY).one()
         if host != self._identity:
             self._identity = self._read_identity()
@@ -108,7 +123,7 @@ def session_engine(url: URL, **options: Any) -> Engine:
         driver.commit()
 
     event.listen(engine, "connect", prepare)
-    return engine
+    return apart_after_fork(engine)
 
 
 def _driver(connection: Connection) -> Any:

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from billhook.errors import StoreError
 from billhook.store.compiled import COMPILED
 from billhook.store.driver_errors import is_disk_trouble, said
+from billhook.store.forking import apart_after_fork
 
 READERS_WAIT = timedelta(seconds=10)
 WRITER_WAIT = timedelta(milliseconds=250)
@@ -162,7 +163,7 @@ def _engine(path: Path, pool: type[Pool], *pragmas: str) -> Engine:
             driver.execute(pragma)
 
     event.listen(engine, "connect", prepare)
-    return engine
+    return apart_after_fork(engine)
 
 
 def _check_place(path: Path, *, create: bool) -> None:

@@ -17,13 +17,11 @@ from sqlalchemy.exc import DBAPIError
 
 from billhook.errors import StoreError
 from billhook.faults import Faults
-from billhook.store.driver_errors import is_disk_trouble, said
+from billhook.store.driver_errors import is_disk_trouble, is_turned_away, said
 from billhook.store.transaction import Transaction
 
 T = TypeVar("T")
 Job = Callable[[Transaction], T]
-
-DEADLOCK, SERIALIZATION_FAILURE = "40P01", "40001"
 
 log = logging.getLogger(__name__)
 
@@ -221,5 +219,4 @@ def _may_pass(error: Exception) -> bool:
     """Whether the same job, run again alone on a good connection, may well succeed."""
     if not isinstance(error, DBAPIError):
         return False
-    sqlstate = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or sqlstate in (DEADLOCK, SERIALIZATION_FAILURE)
+    return error.connection_invalidated or is_turned_away(error)
