@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from engine_kit import Shop, a_provider, careful_draft, copy_of
 
 from billhook.engine.engine import Engine
@@ -255,6 +256,51 @@ def test_no_draft_number_is_given_twice_after_a_savepoint(a_shop_anywhere: OpenS
     shop.restart()
     numbers += [shop.ns.invoices.submit(shop.draft()).number for _ in range(4)]
     assert len({*numbers}) == len(numbers)
+
+
+def test_what_was_bound_is_refused_once_the_block_is_over(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(custom_invoicing)
+    with sqlalchemy_host(shop) as connection:
+        with connection.begin(), shop.engine.bind(connection, "acme") as bound:
+            kept = bound.invoices.submit(shop.draft())
+        for ask in (lambda: bound.invoices.submit(shop.draft()), lambda: bound.invoices.get(kept.id)):
+            with pytest.raises(StoreError, match="is over"):
+                ask()
+    assert [view.id for view in shop.ns.invoices.list().items] == [kept.id]
+
+
+def test_what_is_asked_after_the_hosts_commit_is_refused(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(custom_invoicing)
+    with host(shop) as connection, shop.engine.bind(connection, "acme") as bound:
+        kept = bound.invoices.submit(shop.draft())
+        connection.commit()
+        with pytest.raises(StoreError, match="in no transaction"):
+            bound.invoices.submit(shop.draft())
+        connection.commit()
+    assert [view.id for view in shop.ns.invoices.list().items] == [kept.id]
+
+
+def test_a_tenants_number_is_no_name(a_shop_anywhere: OpenShop):
+    shop, number = a_shop_anywhere(), cast("str", 7)
+    with pytest.raises(InvalidInput, match="not by 7"):
+        shop.engine.namespace(number)
+    with host(shop) as connection, pytest.raises(InvalidInput, match="not by 7"), shop.engine.bind(connection, number):
+        pass
+
+
+@contextmanager
+def sqlalchemy_host(shop: Shop) -> Iterator[sa.Connection]:
+    address = (
+        f"sqlite:///{shop.url}" if "://" not in shop.url else shop.url.replace("postgresql:", "postgresql+psycopg:")
+    )
+    with closing_engine(sa.create_engine(address)) as engine, engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def closing_engine(engine: sa.Engine) -> Iterator[sa.Engine]:
+    yield engine
+    engine.dispose()
 
 
 def priced(amount: str) -> dict[str, Any]:

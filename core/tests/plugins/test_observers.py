@@ -119,3 +119,15 @@ def test_an_observer_offered_twice_is_refused(install: Any) -> None:
     install("zz-audit", {HOOKS: {"audit": "zz_audit"}})
     with pytest.raises(ProviderLoadError, match="offered 2 times"):
         Observers.from_entry_points(["audit"])
+
+
+def test_an_observer_that_wants_to_end_the_process_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    class Leaving:
+        @hookimpl
+        def invoice_transitioned(self, event):
+            raise SystemExit(3)
+
+    seeing = Seeing()
+    Observers([seeing, Leaving()]).notify_invoice_transitioned(MOVED)
+    assert seeing.seen == [MOVED]
+    assert "Leaving failed in invoice_transitioned" in caplog.text

@@ -218,3 +218,19 @@ def test_an_old_read_of_the_host_is_refused_with_advice(tmp_path: Path, item: sa
 
         with pytest.raises(StoreError, match="BEGIN IMMEDIATE"), db.bind(host):
             pass
+
+
+def test_a_connection_in_pipeline_mode_is_refused(postgres_server) -> None:
+    url = postgres_server.create()
+    with Database.open(url, clock=SystemClock(), faults=NO_FAULTS) as db, driver_host(url) as connection:
+        migrate.upgrade(db)
+        with connection.pipeline(), pytest.raises(StoreError, match="pipeline mode"), db.bind(connection):
+            pass
+
+
+def test_what_is_no_address_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    nothing: Any = None
+    with pytest.raises(StoreError, match="None is no database"):
+        Database.open(nothing, clock=SystemClock(), faults=NO_FAULTS)
+    assert list(tmp_path.iterdir()) == []

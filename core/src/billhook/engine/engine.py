@@ -43,6 +43,7 @@ from billhook.engine.usage import UsageSnapshots
 from billhook.engine.webhooks import Webhooks
 from billhook.engine.wire_log import WireLog
 from billhook.engine.worker import Worker
+from billhook.errors import InvalidInput
 from billhook.faults import NO_FAULTS, Faults
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.plugins.observers import Observers
@@ -170,8 +171,8 @@ class Engine:
         return self.context.database
 
     def namespace(self, name: str = DEFAULT_NAMESPACE) -> Namespace:
-        """One tenant's world."""
-        return Namespace(self, name)
+        """One tenant's world. Raises InvalidInput for a name that is no text."""
+        return Namespace(self, _named(name))
 
     @contextmanager
     def bind(self, connection: object, namespace: str = DEFAULT_NAMESPACE) -> Iterator[BoundNamespace]:
@@ -182,7 +183,7 @@ class Engine:
         commit, or leave it to the sweep.
         """
         with self.database.bind(connection) as tx:
-            yield BoundNamespace(self, namespace, tx)
+            yield BoundNamespace(self, _named(namespace), tx)
 
     def wake(self, committed: BoundNamespace | None = None) -> None:
         """Something may be due: tell the worker. After a host's commit give what was bound, so that observers hear of it too."""
@@ -299,6 +300,17 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _named(namespace: object) -> str:
+    # Of two databases one would take a number for a text, and the other one not.
+    if not isinstance(namespace, str) or not namespace:
+        raise InvalidInput(
+            "namespace_invalid",
+            f"A namespace is named by a text, not by {namespace!r}. Give a key of the tenant as text.",
+            "/namespace",
+        )
+    return namespace
 
 
 def _until_idle(worker: Worker, at_most: int | None) -> int:

@@ -92,13 +92,14 @@ class Invoices:
         with self._read() as tx:
             return self._submitter().simulate(Unit(self._context, tx), parsed, number)
 
-    def submit_many(self, drafts: Sequence[Draft]) -> Ids:
+    def submit_many(self, drafts: Iterable[Draft]) -> Ids:
         """Store many invoices, some hundreds per transaction, and return their ids in order.
 
         When one is refused nothing of its transaction is stored, and the error's path names it: ``/17/lines/0``. What came before it is
         stored; submit all again under the same keys to go on.
         """
         ids: Ids = []
+        drafts = list(drafts)
         for start in range(0, len(drafts), INTAKE):
             parsed = [_parsed(draft, start + place) for place, draft in enumerate(drafts[start : start + INTAKE])]
             ids.extend(self._write(partial(self._take_in, drafts=parsed, start=start)))
@@ -333,6 +334,7 @@ class Invoices:
     @contextmanager
     def _read(self) -> Iterator[Transaction]:
         if self._bound is not None:
+            self._context.database.check_bound(self._bound)
             with refusing_texts():
                 yield self._bound
             return

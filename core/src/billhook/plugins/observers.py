@@ -72,7 +72,7 @@ class Observers:
             try:
                 # One by one, because pluggy stops at the first exception.
                 implementation.function(*[event][: len(implementation.argnames)])
-            except Exception:
+            except (Exception, SystemExit):
                 LOGGER.exception(
                     "The observer %s failed in %s. Nothing else was stopped; fix or remove it.",
                     implementation.plugin_name,

@@ -97,7 +97,8 @@ def _cursor_opener(host: object, engine: Engine) -> Callable[[], Any]:
     raise StoreError(
         f"A {type(host).__module__}.{type(host).__qualname__} can't be used with Billhook open on {wanted}. Nothing was "
         "written. Give a SQLAlchemy Connection, a sqlite3.Connection or a psycopg.Connection to the same database "
-        "(Django's is django.db.connection.connection)."
+        "(Django's is django.db.connection.connection, a Session's is session.connection(), and that of an AsyncSession or AsyncConnection is "
+        "what run_sync gives)."
     )
 
 

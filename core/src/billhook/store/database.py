@@ -51,6 +51,8 @@ class Database:
         A missing SQLite file is made unless `create` is False; a PostgreSQL database has to be there. `patience` is
         how long the writer waits for whoever holds a lock.
         """
+        if not isinstance(url, str | Path):
+            raise StoreError(f"{url!r} is no database. Give a file path, sqlite:///path or postgresql://...")
         return cls(_backend(str(url), create=create, patience=patience), clock=clock, faults=faults)
 
     @property
@@ -95,14 +97,26 @@ class Database:
         before anything is written. On SQLite the host holds the write lock from here until it ends its transaction.
         """
         with adopted(connection, self.backend) as own:
-            yield Transaction(own, hosts=True)
+            tx = Transaction(own, hosts=True)
+            try:
+                yield tx
+            finally:
+                tx.is_over = True
 
-    @staticmethod
-    def write_bound(tx: Transaction, job: Job[T]) -> T:
+    def check_bound(self, tx: Transaction) -> None:
+        """Refuse (StoreError) what is asked after the end of ``bind``, or after the host ended its transaction."""
+        if tx.is_over:
+            raise StoreError(
+                "The block of engine.bind is over. Nothing was written. Bind again, inside the transaction that is to hold it."
+            )
+        self.backend.check_in_transaction(tx.connection)
+
+    def write_bound(self, tx: Transaction, job: Job[T]) -> T:
         """As ``write``, in a host's transaction: where the job raises nothing of it stays there, and the host may go on or roll back.
 
         Raises StaleWrite where somebody else was first and the host's transaction is too old to see it.
         """
+        self.check_bound(tx)
         for _ in range(RUNS - 1):
             with suppress(StaleWrite), refusing_what_is_too_old(), refusing_texts(), tx.part():
                 return job(tx)

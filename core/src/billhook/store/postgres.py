@@ -32,6 +32,7 @@ SELECT (SELECT system_identifier FROM pg_control_system()) AS server,
 """
 
 IN_NO_TRANSACTION, IN_FAILED_TRANSACTION = 0, 3
+NO_PIPELINE = 0
 
 
 class PostgresBackend:
@@ -67,6 +68,10 @@ class PostgresBackend:
 
     def check_host(self, connection: Connection) -> None:
         """Refuse (StoreError) a host's connection that is not in a transaction on this very database."""
+        if _driver(connection).info.pipeline_status != NO_PIPELINE:
+            raise StoreError(
+                "The connection is in pipeline mode, where no answer comes at once. Nothing was written. Bind outside the pipeline."
+            )
         if _driver(connection).info.transaction_status == IN_FAILED_TRANSACTION:
             raise StoreError(
                 "A statement of the host's transaction failed before, and PostgreSQL takes no other one. Nothing was written. "
@@ -86,9 +91,13 @@ class PostgresBackend:
                 f"The connection to {host.name!r} does not reach Billhook's tables. Nothing was written. "
                 "Upgrade the schema first, or set the same search_path on both."
             )
+        self.check_in_transaction(connection)
+
+    def check_in_transaction(self, connection: Connection) -> None:
+        """Refuse (StoreError) a host's connection that is in no transaction."""
         if _driver(connection).info.transaction_status == IN_NO_TRANSACTION:
             raise StoreError(
-                f"The connection to {host.name!r} is in no transaction, so each statement would be stored by itself. "
+                f"The connection to {self._identity.name!r} is in no transaction, so each statement would be stored by itself. "
                 "Nothing was written. Begin a transaction on it first."
             )
 

@@ -69,6 +69,10 @@ class SqliteBackend:
                 "Nothing was written. Give a connection to that file, or open Billhook on the host's file."
             )
         self._take_write_lock(connection)
+        self.check_in_transaction(connection)
+
+    def check_in_transaction(self, connection: Connection) -> None:
+        """Refuse (StoreError) a host's connection that is in no transaction."""
         if not driver_connection(connection).in_transaction:
             raise StoreError(
                 f"The connection to {self.path} is in no transaction, so each statement would be stored by itself. "

@@ -40,6 +40,7 @@ class Transaction:
         self.connection = connection
         self.writes = writes
         self.hosts = hosts
+        self.is_over = False
         self._takes_arrays = connection.dialect.name == "postgresql"
         self._callbacks: list[Callable[[], object]] = []
 

@@ -80,7 +80,10 @@ class Writer:
     def write(self, job: Job[T]) -> T:
         """Run the job and return its result once that is committed. RuntimeError from inside a job."""
         if threading.current_thread() is self._thread:
-            raise RuntimeError("A job that is being written can't wait for another one. Use its own transaction.")
+            raise RuntimeError(
+                "The thread that writes can't wait for another write. A job uses its own transaction; an observer hands what it wants "
+                "written to another thread."
+            )
         return self.submit(job).result()
 
     def close(self) -> None:
