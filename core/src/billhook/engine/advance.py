@@ -12,7 +12,7 @@ from typing import Any
 from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import CANNOT_ADVANCE, TIMED_STATES, Refused, State, Trigger
-from billhook.engine import credit_notes, open_payments, payments, unsent_payments
+from billhook.engine import credit_notes, open_payments, payments, rests, unsent_payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.freeze import needs_customer
 from billhook.engine.invoice_row import InvoiceRow
@@ -231,6 +231,7 @@ class Advancer:
             return
         if unit.money.open_credits(row.id) >= row.amount_due:
             return  # a credit note that is being issued closes it
+        rests.end(unit, row)
         unsent_payments.ask(self, unit, row, payments.open_payment(unit, row, app.id))
 
     def collect_rest(self, unit: Unit, row: InvoiceRow) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import State
 from billhook.domain.workflow import CollectionMethod
 from billhook.engine import notes
-from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
 from billhook.errors import NotAllowed
+
+if TYPE_CHECKING:
+    from billhook.engine.advance import Advancer
 
 
 def is_needed(unit: Unit, row: InvoiceRow, *, is_looked_at: bool) -> bool:

@@ -11,7 +11,7 @@ from billhook.contract.declaration import Capability
 from billhook.contract.operations import OPERATIONS
 from billhook.domain.lifecycle import Trigger
 from billhook.domain.money import plain, to_minor
-from billhook.engine import payments
+from billhook.engine import payments, rests
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
 from billhook.engine.unsent_payments import is_unsent
@@ -101,6 +101,7 @@ def let_go(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
 
 def end_findings(unit: Unit, row: InvoiceRow) -> None:
     """Nothing is to be collected any more, so it does not matter what stood in the way of an attempt."""
+    rests.end(unit, row)
     attempts = unit.money.payments_of(row.id)
     if all(payment["state"] == "succeeded" for payment in attempts) and len(attempts) < 2:
         return

@@ -12,7 +12,7 @@ from billhook.contract.outcomes import Pending
 from billhook.contract.results import PaymentResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
-from billhook.engine import given_back, looking_again, notes, open_payments, payments, unsent_payments
+from billhook.engine import given_back, looking_again, notes, open_payments, payments, rests, unsent_payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros, to_micros
 from billhook.engine.money import Money
@@ -49,9 +49,9 @@ class PaymentOutcomes:
         trigger = payments.take_result(unit, row, payment, result)
         unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
         self._end_findings(unit, settled, row, payment)
-        if payment["state"] == "succeeded" and _leaves_a_rest(unit, row):
+        if payment["state"] == "succeeded" and rests.is_left(unit, row):
             trigger = Trigger.FAILED
-            unit.issues.report(row.id, settled.component, [_captured_in_part(row, payment)])
+            rests.tell(unit, row, payment)
         self._money.after(unit, row, trigger, f"{settled.capability}.{result.status}", settled.work.operation_id)
         if payment["state"] == "succeeded" and not was_received:
             self._money.mirror(unit, row, payment)
@@ -166,19 +166,6 @@ def _look_at(settled: Settled, at: datetime) -> WorkRow | None:
         return None
     work = settled.work
     return WorkRow(work.item_id, Capability.CHECK_PAYMENT, work.app_id, work.subject_id, due=to_micros(at))
-
-
-def _leaves_a_rest(unit: Unit, row: InvoiceRow) -> bool:
-    """Whether something is still owed of an invoice of which nothing is authorized any more."""
-    return row.state is State.PAYMENT_AUTHORIZED and not row.is_fully_paid and not payments.has_open(unit, row)
-
-
-def _captured_in_part(row: InvoiceRow, payment: Row) -> ValidationIssue:
-    message = (
-        f"{payment['amount_received']} {payment['currency']} were captured, and {row.amount_due:f} are still owed. "
-        "Retry the invoice to collect them, or record a payment."
-    )
-    return ValidationIssue(severity=Severity.WARNING, code="captured_in_part", message=message)
 
 
 def _as_warnings(issues: Sequence[ValidationIssue]) -> list[ValidationIssue]:
