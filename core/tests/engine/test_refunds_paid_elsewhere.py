@@ -246,6 +246,55 @@ def test_books_that_show_the_payment_as_ever_tell_of_no_new_money(a_shop_anywher
     assert problems_of(shop.engine) == []
 
 
+@pytest.mark.parametrize("bank", [True, False], ids=["at a bank", "at the books' app"])
+@pytest.mark.parametrize("parts", [["3"], ["1", "2"]])
+def test_a_refund_that_somebody_entered_in_the_books_is_told_of_no_longer_and_new_money_there_counts(
+    a_shop_anywhere: OpenShop, bank: bool, parts: list[str]
+):
+    ledger = Ledger()
+    shop, id = a_shop_with(a_shop_anywhere, ledger, bank=bank)
+    ledger.is_locked = False
+    pay(shop, id, "4")
+    for part in parts:
+        shop.ns.refunds.record(first_payment(shop, id), part)
+    enter(shop, ledger, id, "-3")
+    shown = shop.get(id)
+    assert (shop.issue_codes(id), shown.invoice.amount_paid, shown.invoice.amount_due) == ([], 4, 9)
+    assert any("money given back that they had not known of" in each.summary for each in shop.ns.invoices.timeline(id))
+    enter(shop, ledger, id, "3")
+    assert (shop.get(id).invoice.amount_paid, shop.get(id).invoice.amount_due) == (7, 6)
+    shop.ns.refunds.record(first_payment(shop, id), "1")
+    (issue,) = shop.get(id).issues
+    assert "of which 1 went back" in issue.message
+    assert problems_of(shop.engine) == []
+
+
+def test_a_refund_of_what_the_books_told_is_to_be_entered_there_too(a_shop_anywhere: OpenShop):
+    ledger = Ledger()
+    shop, id = a_shop_with(a_shop_anywhere, ledger, bank=True)
+    enter(shop, ledger, id, "10")
+    noted = shop.ns.refunds.record(first_payment(shop, id), "3")
+    (issue,) = shop.get(id).issues
+    assert (issue.code, "shows a payment over 10 EUR, of which 3 went back" in issue.message) == (
+        "refund_not_in_books",
+        True,
+    )
+    enter(shop, ledger, id, "-3")
+    assert shop.issue_codes(id) == []
+    shop.ns.refunds.take_back(noted, reason="Nothing went back.")
+    enter(shop, ledger, id, "3")
+    assert (shop.issue_codes(id), shop.get(id).invoice.amount_paid, refunded(shop, id)) == ([], 10, 0)
+    assert problems_of(shop.engine) == []
+
+
+def test_books_that_refused_a_note_show_nothing_that_a_refund_is_to_be_entered_for(a_shop: OpenShop):
+    shop, id = a_shop_with(a_shop, Ledger(), bank=False)
+    shop.ns.invoices.record_payment(id, "4", external_id="statement-7")
+    shop.run()
+    shop.ns.refunds.record(first_payment(shop, id), "4")
+    assert shop.issue_codes(id) == ["date_locked"]
+
+
 # What was noted by mistake.
 
 

@@ -59,8 +59,24 @@ def noted_at(unit: Unit, payment: Row, app_id: str) -> Decimal:
     """How much of the payment that app's books show, as far as it was noted there."""
     told = (unit.links.of(payment["id"], app_id)["evidence"] or {}).get("noted")
     if told is not None:
-        return Decimal(told)
+        return Decimal(told) - given_back_at(unit, payment, app_id)
     return Decimal(0 if name_at(unit, payment, app_id) is None else payment["amount"])
+
+
+def given_back_at(unit: Unit, payment: Row, app_id: str) -> Decimal:
+    """How much of the payment somebody took out of that app's books, because it went back to the customer."""
+    return Decimal((unit.links.of(payment["id"], app_id)["evidence"] or {}).get("given_back", 0))
+
+
+def keep_given_back(unit: Unit, app: AppHandle, payment: Row, amount: Decimal) -> None:
+    """So much of the payment stands in the books no more, because it went back to the customer."""
+    link = unit.links.of(payment["id"], app.id)
+    is_named = name_at(unit, payment, app.id) is not None
+    whole = noted_at(unit, payment, app.id) + given_back_at(unit, payment, app.id)
+    noted = whole if is_named else Decimal(payment["amount_received"])
+    evidence = {**(link["evidence"] or {}), "noted": plain(noted), "given_back": plain(amount)}
+    link |= {"kind": "payment", "evidence": evidence}
+    unit.links.save(link)
 
 
 def take_as_entered(unit: Unit, row: InvoiceRow, app: AppHandle, more: Decimal, takes: Decimal) -> bool:
@@ -87,13 +103,6 @@ def still_shown(unit: Unit, row: InvoiceRow, app: AppHandle) -> list[Row]:
         each for each in unit.money.payments_of(row.id) if each["state"] != "succeeded" and name_at(unit, each, app.id)
     ]
     return [each | {"amount": plain(noted_at(unit, each, app.id))} for each in back]
-
-
-def end_undone(unit: Unit, row: InvoiceRow, app: AppHandle, less: Decimal) -> None:
-    """Where the books show exactly so much ``less`` than was noted in them, somebody took out payments whose money was taken back."""
-    for payment in making_up(still_shown(unit, row, app), less):
-        unit.issues.report(row.id, taken_back(payment), [])
-        _forget(unit, app, payment)
 
 
 def taken_back(payment: Row) -> str:
@@ -123,7 +132,7 @@ def keep(unit: Unit, app: AppHandle, payment: Row, external_id: str | None, amou
     unit.links.save(link)
 
 
-def _forget(unit: Unit, app: AppHandle, payment: Row) -> None:
+def forget(unit: Unit, app: AppHandle, payment: Row) -> None:
     """It no longer stands in the books: the same amount that they show later is another payment."""
     link = unit.links.of(payment["id"], app.id)
     link |= {"external_id": None, "evidence": None}

@@ -30,6 +30,7 @@ from billhook.engine import looking_again, notes, payments, receipts, tables, to
 from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
 from billhook.engine.effects import Doubt
+from billhook.engine.given_back import end_undone
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.money import Money
@@ -171,7 +172,7 @@ class InvoiceOutcomes:
             return False
         takes = row.total - Decimal(row.values["amount_credited"]) - shown
         if more < 0:
-            notes.end_undone(unit, row, settled.app, -more)
+            end_undone(unit, row, settled.app, -more)
             return False
         if more and notes.take_as_entered(unit, row, settled.app, more, takes):
             return False
