@@ -452,6 +452,32 @@ def test_more_than_was_asked_for_is_shown_as_overpaid(cli, shop, invoice):
     assert "2.35 GBP" in page
 
 
+def test_the_page_of_an_invoice_accounts_for_every_cent(cli, shop, invoice, write):
+    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
+    invoice_id = invoice("i-1")
+    cli("worker", "--once")
+    line = {"name": "Less", "price": {"type": "flat", "amount": "1.25"}}
+    head = {"type": "credit_note", "customer_key": "jane", "currency": "GBP", "credited_invoice_id": invoice_id}
+    cli("credit-notes", "create", write("c.json", {**head, "key": "c-1", "lines": [line]}))
+    cli("worker", "--once")
+    cli("invoices", "pay", "i-1", "6.4", "--key", "bank-1")
+    payment = cli("invoices", "show", "i-1", "--json").json["payments"][0]["id"]
+    cli("invoices", "refund", payment, "2.50", "--paid-elsewhere", "--key", "back-1")
+    shown = cli("invoices", "show", "i-1", "--json").json
+    (refund,), (note,) = shown["refunds"], shown["credit_notes"]
+    assert (refund["amount"], refund["key"], refund["payment_id"]) == ("2.50", "back-1", payment)
+    assert (note["key"], note["total"], note["amount_credited"]) == ("c-1", "1.25", "1.25")
+    said = [line.split() for line in cli("invoices", "show", "i-1").out.splitlines()]
+    names = {"total", "paid", "refunded", "credited", "due"}
+    figures = {row[0]: row[1] for row in said if row[2:] == ["GBP"] and row[0] in names}
+    assert figures == {"total": "7.65", "paid": "6.40", "refunded": "2.50", "credited": "1.25", "due": "0.00"}
+    assert [payment, "succeeded", "recorded", "6.40", "bank-1"] in said
+    assert [refund["id"], "succeeded", "recorded", "2.50", "back-1", payment] in said
+    assert [note["id"], note["number"], "issued", "1.25", "1.25"] in said
+    credit = [line.split() for line in cli("credit-notes", "show", "c-1").out.splitlines()]
+    assert ["put", "against", "it", "1.25", "GBP"] in credit
+
+
 def test_a_status_that_no_invoice_has_is_refused_with_the_known_ones(cli, shop):
     answer = cli("invoices", "list", "--status", "payed", "--json")
     assert (answer.code, answer.error["code"]) == (1, "status_unknown")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from billhook.domain.invoice import InvoiceContent, InvoiceView, Totals
     from billhook.domain.issue import ValidationIssue
     from billhook.engine.preview import Preview, PreviewStep
-    from billhook.engine.queries import InvoiceDetails
+    from billhook.engine.queries import InvoiceDetails, PaymentView, RefundView
     from billhook.engine.timeline import TimelineEntry
 
 
@@ -63,19 +63,24 @@ def money(value: Any, currency: str) -> str:
     return f"{round_to(value, currency):.{exponent(currency)}f}"
 
 
-def invoice_page(details: InvoiceDetails, timeline: Sequence[TimelineEntry] = ()) -> RenderableType:
-    """Everything about one invoice."""
+def invoice_page(
+    details: InvoiceDetails,
+    timeline: Sequence[TimelineEntry] = (),
+    refunds: Sequence[RefundView] = (),
+    notes: Sequence[InvoiceView] = (),
+) -> RenderableType:
+    """Everything about one invoice, with the refunds of its payments and the credit notes on it."""
     from rich.console import Group
 
     parts: list[RenderableType] = [fields(_head(details)), _lines(details.invoice)]
     if details.issues:
         parts.append(_issues(details.issues))
     if details.payments:
-        paid = [
-            (entry.id, entry.status, entry.amount_received, entry.currency, entry.external_id)
-            for entry in details.payments
-        ]
-        parts.append(table(("payment", "status", "received>", "currency", "external id"), paid))
+        parts.append(_payments(details.payments))
+    if refunds:
+        parts.append(_refunds(refunds))
+    if notes:
+        parts.append(_notes(notes))
     if timeline:
         parts.append(table(("when", "what happened"), [(entry.at, entry.summary) for entry in timeline]))
     return Group(*parts)
@@ -100,9 +105,42 @@ def credit_note_page(view: InvoiceView, issues: Sequence[ValidationIssue], waiti
         "total": f"{money(view.total, view.currency)} {view.currency}",
         "tax in it": _tax(view),
         "credits invoice": view.content.credited_invoice_id,
+        "put against it": f"{money(view.amount_credited, view.currency)} {view.currency}"
+        if view.content.credited_invoice_id
+        else None,
         "external ids": view.external_ids,
     }
     return Group(fields(head), _lines(view), *([_issues(issues)] if issues else []))
+
+
+def _payments(payments: Sequence[PaymentView]) -> RenderableType:
+    rows = [
+        (each.id, each.status, each.origin, money(each.amount_received, each.currency), each.key, each.external_id)
+        for each in payments
+    ]
+    return table(("payment", "status", "origin", "received>", "key", "external id"), rows)
+
+
+def _refunds(refunds: Sequence[RefundView]) -> RenderableType:
+    rows = [
+        (each.id, each.status, each.origin, money(each.amount, each.currency), each.key, each.payment_id)
+        for each in refunds
+    ]
+    return table(("refund", "status", "origin", "amount>", "key", "of payment"), rows)
+
+
+def _notes(notes: Sequence[InvoiceView]) -> RenderableType:
+    rows = [
+        (
+            each.id,
+            each.number,
+            each.status,
+            money(each.total, each.currency),
+            money(each.amount_credited, each.currency),
+        )
+        for each in notes
+    ]
+    return table(("credit note", "number", "status", "total>", "put against it>"), rows)
 
 
 def _issues(issues: Sequence[ValidationIssue]) -> RenderableType:
@@ -123,6 +161,7 @@ def _head(details: InvoiceDetails) -> dict[str, object]:
         "tax in it": _tax(view),
         "paid": f"{money(view.amount_paid, view.currency)} {view.currency}",
         "refunded": f"{money(view.amount_refunded, view.currency)} {view.currency}" if view.amount_refunded else None,
+        "credited": f"{money(view.amount_credited, view.currency)} {view.currency}" if view.amount_credited else None,
         "due": f"{money(view.amount_due, view.currency)} {view.currency}",
         "overpaid": f"{money(overpaid, view.currency)} {view.currency}" if overpaid > 0 else None,
         "due at": view.due_at,

@@ -91,12 +91,13 @@ def list_invoices(
 
 @command(group, "show")
 def show(session: Session, invoice: Id) -> None:
-    """One invoice: lines, what can be done, what stands in the way, payments, and everything that happened."""
+    """One invoice: lines, what can be done, what stands in the way, payments, refunds, credit notes, and everything that happened."""
     with session.billing() as billing:
         details = found(billing, invoice)
         entries = billing.invoices.timeline(details.id)
-    answer = {**details_json(details), "timeline": entries}
-    session.answer(answer, lambda: invoice_page(details, entries))
+        refunds, notes = billing.refunds.list(details.id), billing.credit_notes.list(invoice_id=details.id)
+    beside = {"refunds": refunds, "credit_notes": [invoice_json(note) for note in notes], "timeline": entries}
+    session.answer({**details_json(details), **beside}, lambda: invoice_page(details, entries, refunds, notes))
 
 
 @command(group, "update")

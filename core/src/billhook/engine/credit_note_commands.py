@@ -143,13 +143,19 @@ class CreditNotes:
         self._context.database.write(act)
         return self.get(credit_note_id)
 
-    def list(self, *, status: str | None = None, limit: int = 1000) -> tuple[InvoiceView, ...]:
-        """Credit notes, the newest first; those of that status where one is given. Raises InvalidInput for what can't be."""
+    def list(
+        self, *, status: str | None = None, invoice_id: str | None = None, limit: int = 1000
+    ) -> tuple[InvoiceView, ...]:
+        """Credit notes, the newest first; those of that status, and those on that invoice, where one is given. ``amount_credited`` is what
+        of each was put against its invoice. Raises InvalidInput for what can't be.
+        """
         check_limit(limit)
         select = sa.select(_note.c.id).where(_note.c.namespace == self._namespace)
         if status is not None:
             _check_status(status)
             select = select.where(_note.c.state == status)
+        if invoice_id is not None:
+            select = select.where(_note.c.invoice_id == invoice_id)
         with self._context.database.read() as tx:
             rows = tx.all(select.order_by(_note.c.id.desc()).limit(limit))
         return tuple(self.get(row.id) for row in rows)

@@ -63,7 +63,7 @@ class PaymentView:
 
 @dataclass(frozen=True, slots=True)
 class RefundView:
-    """One refund of a payment. Amounts in major units; ``message`` says why it failed.
+    """One refund of a payment. Amounts in major units; ``message`` says why it failed, ``key`` is the one that it was asked for under.
 
     Its ``origin`` is ``requested``, or ``outside`` where others made it at the provider, or ``recorded`` where it was paid back another way.
     """
@@ -79,6 +79,7 @@ class RefundView:
     message: str | None
     external_id: str | None
     created_at: datetime
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +215,7 @@ def refund_view(row: Mapping[str, Any]) -> RefundView:
         message=row["message"],
         external_id=row["external_id"],
         created_at=from_micros(row["created_at"]),
+        key=row["client_key"],
     )
 
 

@@ -19,7 +19,7 @@ from billhook.domain.states import State
 from billhook.engine import payments
 from billhook.engine.context import Context
 from billhook.engine.given_back import end_made_up_for, look, tell_books, tell_what_is_not_made_up_for
-from billhook.engine.queries import RefundView, refund_view
+from billhook.engine.queries import RefundView, refund_view, require_invoice
 from billhook.engine.settle import Settler
 from billhook.engine.unit import Unit
 from billhook.engine.work import Lane, WorkRow
@@ -109,6 +109,14 @@ class Refunds:
         """How the refund stands. Raises NotFound."""
         with self._context.database.read() as tx:
             return refund_view(Unit(self._context, tx).money.get("refund", refund_id, self._namespace))
+
+    def list(self, invoice_id: str) -> tuple[RefundView, ...]:
+        """Every refund of an invoice's payments, the oldest first, also those that failed. Raises NotFound."""
+        refund = schema.refund
+        with self._context.database.read() as tx:
+            require_invoice(tx, self._namespace, invoice_id)
+            rows = tx.all(sa.select(refund).where(refund.c.invoice_id == invoice_id).order_by(refund.c.id))
+        return tuple(refund_view(dict(row._mapping)) for row in rows)
 
     def find(self, key: str) -> RefundView | None:
         """The refund that was asked for or noted under that key."""
