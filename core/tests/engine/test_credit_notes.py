@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from engine_kit import Shop, a_provider, answers, careful_draft, documents, lost_after, put, repeat
-from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment, money, paths
+from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment, money, note_payment, paths
 
 from billhook.contract import Batch, CustomerResult, Done, MappedLine, Severity, ValidationIssue
 from billhook.engine.standing import standing_of
@@ -50,6 +50,24 @@ def test_a_credit_note_is_put_against_its_invoice(a_shop_anywhere: OpenShop):
     assert (note.status, note.number, note.amount_credited) == ("issued", "CN-JADO-1", Decimal(3))
     assert shop.get(id).invoice.amount_due == Decimal(7)
     assert [row["amount"] for row in shop.rows(schema.allocation)] == ["3.00"]
+
+
+@pytest.mark.parametrize(
+    "amount, left", [("4", None), ("5.50", "1.50 of the 5.50"), ("9", "5.00 of the 9.00"), ("12", "6.00 of the 10.00")]
+)
+def test_what_books_have_no_room_for_because_they_show_what_was_paid_back_is_told_of(
+    a_shop_anywhere: OpenShop, amount: str, left: str | None
+):
+    shop = a_crediting_shop(a_shop_anywhere, record_payment=note_payment)
+    id = an_issued_invoice(shop)
+    shop.ns.invoices.record_payment(id, "6")
+    shop.run()
+    shop.ns.refunds.record(shop.get(id).payments[0].id, "6")
+    note = shop.ns.credit_notes.submit(a_note(shop, amount, id))
+    shop.run()
+    told = [issue.message for issue in shop.get(id).issues if issue.code == "credit_not_in_books"]
+    assert [f"shows 6 EUR as paid, so {left} of credit note CN-JADO-1" in each for each in told] == [True] * bool(left)
+    assert shop.ns.credit_notes.get(note.id).amount_credited == min(Decimal(amount), Decimal(10))
 
 
 def test_a_credit_note_counts_at_the_exchange_rate_of_its_invoice_unless_it_states_one(a_shop: OpenShop):

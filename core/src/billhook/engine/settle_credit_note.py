@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from billhook.contract.items import CreditNoteItem
 from billhook.contract.outcomes import Pending
 from billhook.contract.results import DocumentResult
-from billhook.domain.issue import ValidationIssue
+from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Trigger
+from billhook.domain.money import plain
 from billhook.domain.payment import CreditNoteStatus
-from billhook.engine import credit_notes, totals, unsent_payments
+from billhook.engine import credit_notes, payments, totals, unsent_payments
 from billhook.engine.apps import AppHandle
+from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.money import Money
 from billhook.engine.number_plan import CREDIT_NOTE, numbered_document
 from billhook.engine.numbers import Numbers
@@ -47,6 +50,7 @@ class CreditNoteOutcomes:
         number = result.number or self._final_number(unit, settled.app, record, settled.item)
         invoice = credit_notes.issued(unit, record, number, settled.work.operation_id)
         if invoice is not None:
+            _tell_what_books_have_no_room_for(unit, settled.app, record, invoice)
             self._money.after(
                 unit, invoice, Trigger.PAID if invoice.facts.fully_paid else None, "credit_note.allocated", None
             )
@@ -101,3 +105,18 @@ class CreditNoteOutcomes:
             return item.number
         document = numbered_document(record, unit.revisions.content(record["id"], 1), "")
         return self._numbers.take(unit, CREDIT_NOTE, document, app).number
+
+
+def _tell_what_books_have_no_room_for(unit: Unit, app: AppHandle, record: Row, invoice: InvoiceRow) -> None:
+    """The books take no more than is due in them. Where they still show money that was taken or paid back, that is less than is due here."""
+    put = Decimal(record["amount_allocated"])
+    credited_before = Decimal(invoice.values["amount_credited"]) - put
+    shown = payments.shown_at(unit, invoice, app.id)
+    left = put - max(invoice.total - credited_before - shown, Decimal(0))
+    message = (
+        f"{app.name} still shows {plain(shown)} {record['currency']} as paid, so {plain(left)} of the {plain(put)} of credit note "
+        f"{record['number']} could not be put against the invoice there. Undo there what was taken or paid back, and put them against it."
+    )
+    issue = ValidationIssue(severity=Severity.WARNING, code="credit_not_in_books", message=message)
+    if left > 0:
+        unit.issues.report(invoice.id, f"credit.{record['id']}", [issue])
