@@ -15,8 +15,9 @@ BillhookError
 ├── ProviderLoadError       a provider could not be found or imported
 │   └── ContractViolation   a provider breaks the plugin contract
 ├── WebhookRefused          a webhook's signature or age is not acceptable
-└── StoreError              the database is missing, busy, or of another version
-    └── StaleWrite          somebody else changed the row first; read again and decide again
+└── StoreError              the database is missing, of another version, closed, or used in a way that it can't be
+    ├── StaleWrite          somebody else changed the row first; read again and decide again
+    └── StoreUnavailable    it can't be reached, is locked, full or read-only just now: the same may succeed later
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ class WebhookRefused(BillhookError):
 
 
 class StoreError(BillhookError):
-    """The database is missing, busy, or of another version."""
+    """The database is missing, of another version, closed, or used in a way that it can't be."""
 
     code = "store"
 
@@ -161,6 +162,12 @@ class StaleWrite(StoreError):
     """Somebody else changed the row first; read again and decide again."""
 
     code = "stale_write"
+
+
+class StoreUnavailable(StoreError):
+    """The database can't be reached, is locked, full or read-only just now. The same may succeed later."""
+
+    code = "store_unavailable"
 
 
 def _shown(id: str) -> str:

@@ -21,7 +21,7 @@ FollowUp = Callable[[Round, RoundResult], None]
 
 
 class Commits:
-    """One group commit after the other. StoreError stops the worker; any other error is told and found by app, then by operation."""
+    """One group commit after the other. StoreError ends the rounds; any other error is told and found by app, then by operation."""
 
     def __init__(self, context: Context, apps: HeldApps, follow_up: FollowUp) -> None:
         self._context = context

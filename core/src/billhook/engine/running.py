@@ -1,11 +1,14 @@
-"""Rounds in a thread of their own, with a graceful end: a worker's, or a dispatcher's of notifications."""
+"""Rounds in a thread of their own, with a graceful end: a worker's, or a dispatcher's of notifications.
+
+Where the database can't be used they begin anew once it can, under another owner: what the last ones had begun is found as after a crash.
+"""
 
 from __future__ import annotations
 
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from types import FrameType, TracebackType
@@ -14,11 +17,15 @@ from typing import Protocol, Self
 from billhook.engine.context import Context, Wakeups
 from billhook.engine.telling import told
 from billhook.engine.worker import Worker
+from billhook.errors import StoreUnavailable
 
 LANDING_SECONDS = 0.05
 """How long a round waits for an answer while requests are in flight."""
 SHORTEST_SLEEP_SECONDS = 0.001
 LONGEST_SLEEP_SECONDS = 1.0
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+"""Between one try and the next while the database can't be used."""
 
 
 class Rounds(Protocol):
@@ -45,6 +52,7 @@ class Running:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._failure: BaseException | None = None
+        self._pauses_seconds = growing_pauses_seconds()
 
     def start(self) -> Self:
         """Begin to work."""
@@ -52,7 +60,7 @@ class Running:
         return self
 
     def stop(self) -> None:
-        """Finish what is in flight and stop. Raises what it died of, if it did."""
+        """Finish what is in flight and stop. Raises what it died of, if it did; or StoreUnavailable, where the database can't take the end."""
         self._stopping.set()
         self._wakeups.wake()
         self._thread.join()
@@ -61,7 +69,7 @@ class Running:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it is at work."""
+        """Whether it is at work, or waits for the database."""
         return self._thread.is_alive()
 
     def stop_on_signals(self, *signals: signal.Signals) -> None:
@@ -81,17 +89,33 @@ class Running:
 
     def _run(self) -> None:
         try:
-            with closing(self._new_rounds()) as rounds, self._context.database.liveness.claim(rounds.owner):
-                self._work(rounds)
+            while not self._stopping.is_set():
+                self._live()
         except BaseException as failure:  # noqa: BLE001 - raised again where somebody waits for it
             self._failure = failure
             fields = {"thread": self._thread.name, "reason": told(failure)}
             self._context.telemetry.log(logging.ERROR, "A thread of the engine died.", fields)
 
+    def _live(self) -> None:
+        """Work until the end, or until the database can't be used; then wait a while."""
+        try:
+            with closing(self._new_rounds()) as rounds, self._context.database.liveness.claim(rounds.owner):
+                self._work(rounds)
+        except StoreUnavailable as unavailable:
+            if self._stopping.is_set():
+                raise
+            pause = next(self._pauses_seconds)
+            fields = {"thread": self._thread.name, "reason": told(unavailable), "pause_seconds": pause}
+            telemetry = self._context.telemetry
+            telemetry.log(logging.ERROR, "The database can't be used. A thread begins anew after a pause.", fields)
+            self._stopping.wait(pause)
+
     def _work(self, rounds: Rounds) -> None:
         while not self._stopping.is_set():
             seen = self._wakeups.count
-            if not rounds.tick(wait_seconds=LANDING_SECONDS) and not rounds.in_flight:
+            did_anything = rounds.tick(wait_seconds=LANDING_SECONDS)
+            self._pauses_seconds = growing_pauses_seconds()
+            if not did_anything and not rounds.in_flight:
                 pause = pause_seconds(rounds.next_due(), self._context.clock.now())
                 self._wakeups.wait(self._context.clock, seen, pause)
         while rounds.in_flight:
@@ -112,6 +136,14 @@ class RunningWorker(Running):
 
     def __init__(self, context: Context, new_worker: Callable[[], Worker]) -> None:
         super().__init__(context, context.wakeups, new_worker, "billhook-worker")
+
+
+def growing_pauses_seconds() -> Iterator[float]:
+    """Each twice the last one, up to the longest."""
+    pause_seconds = FIRST_PAUSE_SECONDS
+    while True:
+        yield pause_seconds
+        pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
 
 
 def pause_seconds(due: datetime | None, now: datetime) -> float:

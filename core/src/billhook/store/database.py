@@ -16,7 +16,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 
 from billhook.clock import Clock
-from billhook.errors import InvalidInput, StaleWrite, StoreError
+from billhook.errors import InvalidInput, StaleWrite, StoreError, StoreUnavailable
 from billhook.faults import Faults
 from billhook.store.adopt import adopted
 from billhook.store.driver_errors import is_lock_timeout, is_turned_away, said
@@ -26,6 +26,7 @@ from billhook.store.postgres import PostgresBackend
 from billhook.store.session_liveness import SessionLiveness
 from billhook.store.sqlite import SqliteBackend
 from billhook.store.transaction import Transaction
+from billhook.store.unavailable import telling_when_unavailable
 from billhook.store.writer import Job, T, Writer
 
 PATIENCE = timedelta(minutes=2)
@@ -62,8 +63,8 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """Read one state of the database, whatever is written meanwhile. Writing in it is refused."""
-        with refusing_texts(), self.backend.reading() as connection:
+        """Read one state of the database, whatever is written meanwhile. Writing in it is refused. Raises StoreUnavailable."""
+        with refusing_texts(), telling_when_unavailable(), self.backend.reading() as connection:
             yield Transaction(connection, writes=False)
 
     def write(self, job: Job[T]) -> T:
@@ -72,6 +73,7 @@ class Database:
         It is run again from its start, a few times, where somebody else changed a row of it or stored the same key first:
         it looks anew, and decides or refuses by what it then finds. So it does nothing but work on its transaction; what else
         has to happen goes to `after_commit`. Its own exception comes back, and then nothing of it is stored.
+        Raises StoreUnavailable where the database can't be used, and nothing is stored unless the message says otherwise.
         """
         with refusing_locks():
             for _ in range(RUNS - 1):
@@ -118,10 +120,9 @@ class Database:
         """
         self.check_bound(tx)
         for _ in range(RUNS - 1):
-            with suppress(StaleWrite), refusing_what_is_too_old(), refusing_texts(), tx.part():
-                return job(tx)
-        with refusing_what_is_too_old(), refusing_texts(), tx.part():
-            return job(tx)
+            with suppress(StaleWrite):
+                return _in_part(tx, job)
+        return _in_part(tx, job)
 
     @cached_property
     def liveness(self) -> Liveness:
@@ -143,6 +144,11 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _in_part(tx: Transaction, job: Job[T]) -> T:
+    with telling_when_unavailable(), refusing_what_is_too_old(), refusing_texts(), tx.part():
+        return job(tx)
 
 
 @contextmanager
@@ -178,7 +184,7 @@ def refusing_locks() -> Iterator[None]:
     except DBAPIError as error:
         if not is_lock_timeout(error):
             raise
-        raise StoreError(
+        raise StoreUnavailable(
             "What is to be changed was locked by another transaction for too long. Nothing was stored. Look for a transaction that the host "
             "left open, above all one of the same thread: inside it, change invoices through what engine.bind gives, and all else before "
             "it begins or after its commit."

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from billhook.errors import StoreUnavailable
 from billhook.store.liveness import Claim, already_held, check_owner_id
 
 # Somebody who only looks holds the lock for a few microseconds; a claim that meets them tries again.
@@ -51,9 +52,8 @@ class FileLiveness:
 
     def claim(self, owner_id: str) -> FileClaim:
         path = self._path(owner_id)
-        self._folder.mkdir(exist_ok=True)
         for _ in range(TRIES):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = self._open(path)
             if _lock(descriptor) and _is_still_at(path, descriptor):
                 return FileClaim(owner_id, path, descriptor)
             os.close(descriptor)
@@ -71,6 +71,15 @@ class FileLiveness:
 
     def _path(self, owner_id: str) -> Path:
         return self._folder / f"{check_owner_id(owner_id)}.lock"
+
+    def _open(self, path: Path) -> int:
+        try:
+            self._folder.mkdir(exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{path} can't be made: {error.strerror}. Check its disk, and whether it is full."
+            ) from error
 
     def _remove_if_dead(self, path: Path) -> bool:
         with _looking_at(path) as descriptor:

@@ -40,7 +40,7 @@ class Liveness(Protocol):
     """Tells the living owners of a database from the dead, the same for every process that has it open."""
 
     def claim(self, owner_id: str) -> Claim:
-        """Hold the lock of this owner until it is released or the process dies. StoreError if it is held already."""
+        """Hold the lock of this owner until it is released or the process dies. StoreError if it is held already, StoreUnavailable if that can't be told now."""
         ...
 
     def is_alive(self, owner_id: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, Row, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from billhook.errors import StoreError
+from billhook.errors import StoreError, StoreUnavailable
 from billhook.store.compiled import COMPILED
 from billhook.store.forking import apart_after_fork
 
@@ -111,7 +111,9 @@ class PostgresBackend:
                 return connection.exec_driver_sql(IDENTITY).one()
         except DBAPIError as error:
             where = self.url.render_as_string(hide_password=True)
-            raise StoreError(f"{where} can't be reached ({error.orig}). Check the address and the server.") from error
+            raise StoreUnavailable(
+                f"{where} can't be reached ({error.orig}). Check the address and the server."
+            ) from error
 
 
 def session_engine(url: URL, **options: Any) -> Engine:

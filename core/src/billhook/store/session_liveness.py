@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from billhook.store.liveness import Claim, already_held, check_owner_id
 from billhook.store.postgres import session_engine
+from billhook.store.unavailable import telling_when_unavailable
 
 # The session of a machine that lost power is noticed in about 20 seconds, where the system's default is two hours.
 NOTICE_A_DEAD_MACHINE = (
@@ -66,16 +67,17 @@ class SessionLiveness:
 
     def claim(self, owner_id: str) -> SessionClaim:
         key = lock_key(check_owner_id(owner_id))
-        connection = self._sessions.connect()
-        for setting in NOTICE_A_DEAD_MACHINE:
-            connection.exec_driver_sql(setting)
-        if connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (key,)).scalar_one():
-            return SessionClaim(owner_id, connection)
-        connection.close()
+        with telling_when_unavailable():
+            connection = self._sessions.connect()
+            for setting in NOTICE_A_DEAD_MACHINE:
+                connection.exec_driver_sql(setting)
+            if connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (key,)).scalar_one():
+                return SessionClaim(owner_id, connection)
+            connection.close()
         raise already_held(owner_id)
 
     def is_alive(self, owner_id: str) -> bool:
-        with self._looking.connect() as connection:
+        with telling_when_unavailable(), self._looking.connect() as connection:
             return _ask(connection, HELD_BY_ANYBODY, check_owner_id(owner_id))
 
     def sweep(self) -> int:

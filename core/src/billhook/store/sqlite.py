@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, Pool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from billhook.errors import StoreError
+from billhook.errors import StoreError, StoreUnavailable
 from billhook.store.compiled import COMPILED
 from billhook.store.driver_errors import is_disk_trouble, said
 from billhook.store.forking import apart_after_fork
@@ -43,7 +43,7 @@ class SqliteBackend:
         return self.engine.connect()
 
     def begin_write(self, connection: Connection) -> None:
-        """Begin a write transaction, waiting for whoever holds the lock. StoreError when patience runs out."""
+        """Begin a write transaction, waiting for whoever holds the lock. StoreUnavailable when patience runs out."""
         driver = driver_connection(connection)
         self._when_free(lambda: driver.execute("BEGIN IMMEDIATE"))
         connection.begin()
@@ -119,7 +119,7 @@ class SqliteBackend:
                     raise
                 # The holder works in real time: a clock that a test turns would not make it let go.
                 threading.Event().wait(pause.total_seconds())
-        raise StoreError(
+        raise StoreUnavailable(
             f"{self.path} was locked by somebody else for more than {self._patience}. Look for a transaction that the "
             "host left open (one bound to Billhook too), for another process, or for a database tool, and end it."
         )

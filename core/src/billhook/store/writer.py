@@ -15,10 +15,11 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from billhook.errors import StoreError
+from billhook.errors import StoreError, StoreUnavailable
 from billhook.faults import Faults
-from billhook.store.driver_errors import is_disk_trouble, is_turned_away, said
+from billhook.store.driver_errors import is_turned_away, said
 from billhook.store.transaction import Transaction
+from billhook.store.unavailable import told
 
 T = TypeVar("T")
 Job = Callable[[Transaction], T]
@@ -125,19 +126,19 @@ class Writer:
         except _Undone as undone:
             self._settle_one_by_one(group, undone.cause)
         except Exception as refusal:  # noqa: BLE001 - handed to everybody who waits for this group
-            _fail(group, refusal)
+            _fail(group, told(refusal))
 
     def _settle_one_by_one(self, group: Sequence[_Entry], cause: Exception) -> None:
         if len(group) == 1 and not _may_pass(cause):
-            _fail(group, _told(cause))
+            _fail(group, told(cause))
             return
         for entry in group:
             try:
                 self._commit([entry])
             except _Undone as undone:
-                _fail([entry], _told(undone.cause))
+                _fail([entry], told(undone.cause))
             except Exception as refusal:  # noqa: BLE001 - handed to whoever waits for this job
-                _fail([entry], refusal)
+                _fail([entry], told(refusal))
 
     def _commit(self, group: Sequence[_Entry]) -> None:
         if not group:
@@ -154,7 +155,7 @@ class Writer:
             connection.commit()
         except Exception as error:
             self._drop_connection()
-            raise StoreError(
+            raise StoreUnavailable(
                 f"The database did not confirm a commit ({said(error)}). It may be stored or not: read again before you "
                 "write again."
             ) from error
@@ -197,17 +198,6 @@ class Writer:
 def _fail(entries: Sequence[_Entry], error: BaseException) -> None:
     for entry in entries:
         entry.future.set_exception(error)
-
-
-def _told(cause: Exception) -> Exception:
-    """The job's own exception, but for the disk, which is not the job's fault."""
-    if not is_disk_trouble(cause):
-        return cause
-    told = StoreError(
-        f"The database can't be written to ({said(cause)}). Nothing was stored. Make room on its disk, then do it again."
-    )
-    told.__cause__ = cause
-    return told
 
 
 def _call(callbacks: Sequence[Callable[[], object]]) -> None:
