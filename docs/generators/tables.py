@@ -7,6 +7,7 @@ import inspect
 import sqlalchemy as sa
 
 from billhook.store import schema
+from billhook.store.columns import PREFIX
 from generators.source import clean, code, table
 
 INTRO = """\
@@ -27,7 +28,7 @@ def page() -> str:
     for found in schema.metadata.sorted_tables:
         parts += [
             f"## {found.name}",
-            comments.get(found.name.removeprefix(schema.PREFIX), ""),
+            comments.get(found.name.removeprefix(PREFIX), ""),
             _columns(found),
             _indexes(found),
         ]
@@ -63,7 +64,7 @@ def _comments() -> dict[str, str]:
     for line in inspect.getsource(schema).splitlines():
         if line.startswith("# "):
             above.append(line[2:])
-        elif "= _table(" in line:
+        elif "= table(" in line:
             found[line.partition(" ")[0]] = " ".join(above)
             above = []
         else:

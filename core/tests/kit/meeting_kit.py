@@ -29,6 +29,7 @@ from billhook.clock import TurnedClock
 from billhook.engine.engine import Engine
 from billhook.errors import BillhookError, StaleWrite
 from billhook.store import schema
+from billhook.store.columns import PREFIX
 from billhook.testing.invariants import problems_of
 from billhook.testing.postgres import PostgresServer, database_name
 
@@ -45,7 +46,7 @@ AGAIN = "changes"
 TURN = "a turn"
 """What is written where a turn is taken: nobody else has it until the transaction ends."""
 
-_TABLE = re.compile(rf"{schema.PREFIX}\w+")
+_TABLE = re.compile(rf"{PREFIX}\w+")
 _WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE)|FOR (NO KEY UPDATE|UPDATE|KEY SHARE)|advisory")
 _ULID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
 _NUMBERED = re.compile(r"\b(DRAFT|GATHER|[a-z]+)-[\w-]*\d\b")
@@ -272,7 +273,7 @@ def _everything(shop: Shop) -> list[str]:
         return [
             f"{table.name} {json.dumps(_plain(row._mapping), sort_keys=True)}"
             for table in schema.metadata.sorted_tables
-            if table.name.removeprefix(schema.PREFIX) not in HOW_IT_CAME
+            if table.name.removeprefix(PREFIX) not in HOW_IT_CAME
             for row in tx.all(sa.select(table))
         ]
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from billhook.errors import StoreError
+from billhook.store.columns import PREFIX
 from billhook.store.database import Database
 from billhook.store.migrations import HEAD
-from billhook.store.schema import PREFIX, metadata
+from billhook.store.schema import metadata
 from billhook.store.transaction import Transaction
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from billhook.store import schema
+from billhook.store.columns import PREFIX
 from billhook.testing.bench.figures import Figure, Sheet, timed_seconds
 from billhook.testing.bench.scene import engine_on, prepare_empty, submit
 from billhook.testing.bench.stores import SQLITE, Store
@@ -75,7 +76,7 @@ def copy_statements(dialect: str, copies: int) -> Iterator[str]:
     for first in range(1, copies + 1, COPIES_AT_ONCE):
         last = min(first + COPIES_AT_ONCE - 1, copies)
         for name, columns in COPIED.items():
-            yield _copy_statement(dialect, f"{schema.PREFIX}{name}", columns, first, last)
+            yield _copy_statement(dialect, f"{PREFIX}{name}", columns, first, last)
 
 
 def _copy_statement(dialect: str, table: str, other: Sequence[str], first: int, last: int) -> str:
