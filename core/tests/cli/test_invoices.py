@@ -326,6 +326,23 @@ def test_money_that_was_noted_by_mistake_is_taken_back(cli, shop, invoice, sandb
     assert "billhook invoices take-back" in cli("invoices", "cancel-payment", "i-1").err
 
 
+def test_a_warning_that_a_person_has_dealt_with_ends(cli, invoice):
+    invoice("i-1")
+    cli("worker", "--once")
+    (payment,) = cli("invoices", "show", "i-1", "--json").json["payments"]
+    cli("invoices", "refund", payment["id"], "1.00", "--paid-elsewhere")
+    assert cli("worker", "--once").code == 3
+    (issue,) = cli("invoices", "show", "i-1", "--json").json["issues"]
+    assert [each["key"] for each in cli("invoices", "list", "--issue", issue["code"], "--json").json["items"]] == [
+        "i-1"
+    ]
+    shown = cli("invoices", "dismiss", "i-1", issue["code"], "--reason", "Entered there.", "--json").json
+    assert shown["issues"] == []
+    assert "Entered there." in " ".join(cli("invoices", "show", "i-1").out.split())
+    assert cli("worker", "--once").code == 0
+    assert cli("invoices", "list", "--issue", issue["code"], "--json").json["items"] == []
+
+
 def test_what_failed_is_shown_by_the_worker_and_tried_again(cli, invoice):
     target = {"openmeter.io/sandbox/target-payment-status": "failed"}
     invoice("i-1", metadata=target)

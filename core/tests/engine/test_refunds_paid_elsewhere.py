@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +12,13 @@ from ledger_kit import Ledger, a_shop_with, enter, pay
 from money_kit import an_issued_invoice, paths
 
 from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, RefundResult, RefundStatus, Rejected
+from billhook.engine import given_back
 from billhook.engine.invoice_filter import InvoiceFilter
-from billhook.engine.standing import standing_of
+from billhook.engine.standing import Standing, standing_of
+from billhook.engine.unit import Unit
 from billhook.errors import InvalidInput, KeyReused, NotAllowed, NotFound
 from billhook.store import schema
+from billhook.store.transaction import Transaction
 from billhook.testing.invariants import problems_of
 
 OpenShop = Callable[..., Shop]
@@ -180,8 +183,10 @@ def test_a_refund_that_was_refused_needs_a_person_until_it_is_paid_another_way(a
     (issue,) = shop.get(id).issues
     assert issue.message.endswith(f"say so: billhook invoices refund {payment} AMOUNT --paid-elsewhere")
     shop.ns.refunds.record(payment, "5")
-    assert counted(shop) == (0, False, [])
+    assert counted(shop) == (0, True, [])
     assert shop.issue_codes(id) == ["refund_not_in_books"]
+    shop.ns.invoices.dismiss(id, "refund_not_in_books", reason="It is entered there.")
+    assert counted(shop) == (0, False, [])
     assert problems_of(shop.engine) == []
 
 
@@ -232,6 +237,55 @@ def test_more_given_back_than_came_is_told_of_until_the_note_is_taken_back(a_sho
     assert problems_of(shop.engine) == []
 
 
+def test_what_a_person_has_dealt_with_is_told_of_no_more_unless_it_is_more(a_shop_anywhere: OpenShop):
+    dashboard, code = Dashboard(), "refunded_beyond_payment"
+    shop, id, payment = a_paid_invoice(a_shop_anywhere, dashboard)
+    shop.ns.refunds.record(payment, "7")
+
+    def look_at(tx: Transaction) -> None:
+        unit = Unit(shop.engine.context, tx)
+        given_back.look(unit, unit.money.get("payment", payment))
+        unit.flush()
+
+    def codes_at(sum_there: str) -> Sequence[str]:
+        dashboard.refunded = Decimal(sum_there)
+        shop.engine.database.write(look_at)
+        shop.run()
+        return [each.code for each in shop.get(id).issues if each.code == code]
+
+    assert codes_at("5") == [code]
+    assert (how_it_stands(shop).refunded_beyond_payment, listed(shop, code)) == (1, [id])
+    for _ in range(2):
+        assert shop.ns.invoices.dismiss(id, code, reason="The customer sent 2.00 back.").invoice.id == id
+    assert (how_it_stands(shop).refunded_beyond_payment, listed(shop, code)) == (0, [])
+    notes = [entry.summary for entry in shop.ns.invoices.timeline(id) if "sent 2.00 back" in entry.summary]
+    assert len(notes) == 1
+    assert (codes_at("5"), codes_at("6")) == ([], [code])
+
+
+def test_what_stands_in_the_way_or_was_never_told_is_not_dismissed(a_shop: OpenShop):
+    shop = a_shop(a_provider(sync_draft=careful_draft))
+    id = shop.submit()
+    shop.books.refuses.add(id)
+    shop.run()
+    assert shop.status(id) == "draft.sync_failed"
+    with pytest.raises(NotAllowed, match="refused stops invoice"):
+        shop.ns.invoices.dismiss(id, "refused", reason="I don't care.")
+    with pytest.raises(InvalidInput, match="never told of 'odd'"):
+        shop.ns.invoices.dismiss(id, "odd", reason="I don't care.")
+    with pytest.raises(InvalidInput) as unsaid:
+        shop.ns.invoices.dismiss(id, "refused", reason="")
+    assert unsaid.value.problems[0].path == "/reason"
+
+
+def how_it_stands(shop: Shop) -> Standing:
+    return standing_of(shop.engine.context, shop.namespace)
+
+
+def listed(shop: Shop, code: str) -> list[str]:
+    return [view.id for view in shop.ns.invoices.list(InvoiceFilter(issue_codes=(code,))).items]
+
+
 @pytest.mark.parametrize("bank", [True, False], ids=["at a bank", "at the books' app"])
 def test_books_that_show_the_payment_as_ever_tell_of_no_new_money(a_shop_anywhere: OpenShop, bank: bool):
     ledger = Ledger()
@@ -243,6 +297,7 @@ def test_books_that_show_the_payment_as_ever_tell_of_no_new_money(a_shop_anywher
     shown = shop.get(id)
     assert (ledger.paid, shown.invoice.amount_paid, shown.invoice.amount_refunded) == (10, 10, 3)
     assert shop.issue_codes(id) == ["refund_not_in_books"]
+    assert (how_it_stands(shop).still_in_books, how_it_stands(shop).needs_a_person) == (1, True)
     assert problems_of(shop.engine) == []
 
 

@@ -164,6 +164,24 @@ def test_money_that_was_noted_by_mistake_is_taken_back_and_what_was_collected_is
     assert told["detail"].endswith(f"POST {OWN}/invoices/{collected}/payment/cancel")
 
 
+def test_a_warning_that_a_person_has_dealt_with_ends(at_the_sandbox):
+    served, scene = at_the_sandbox
+    id = scene.shop.submit()
+    scene.shop.run()
+    (payment,) = standing(served, id)["payments"]
+    noted = {"payment_id": payment["id"], "amount": "2.50", "key": "r-1", "paid_elsewhere": True}
+    served.call("POST", f"{OWN}/refunds", json=noted, expect=201)
+    (issue,) = standing(served, id)["issues"]
+    path, why = (
+        f"{OWN}/invoices/{id}/validation-issues/{issue['code']}/dismiss",
+        {"reason": "Entered there."},
+    )
+    assert served.problem("POST", path, 400, json={})
+    for _ in range(2):
+        assert served.call("POST", path, json=why, expect=200).json()["issues"] == []
+    assert served.problem("POST", path.replace(issue["code"], "odd"), 400, json=why)["extensions"]["path"] == "/code"
+
+
 def test_an_authorized_payment_is_captured_or_canceled(at_the_sandbox):
     served, scene = at_the_sandbox
     taken, canceled = (scene.shop.submit(metadata={TARGET: "authorized"}) for _ in range(2))

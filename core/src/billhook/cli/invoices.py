@@ -55,6 +55,15 @@ def list_invoices(
             help="Such as paid, draft or issuing.failed. Repeatable.", show_default=False, default_factory=list
         ),
     ],
+    issue: Annotated[
+        list[str],
+        typer.Option(
+            metavar="CODE",
+            help="Those with an open issue of this code. Repeatable.",
+            show_default=False,
+            default_factory=list,
+        ),
+    ],
     customer: Annotated[str | None, typer.Option(help="The customer's id or key.")] = None,
     page: Annotated[int, typer.Option()] = 1,
     page_size: Annotated[int, typer.Option()] = 100,
@@ -62,7 +71,7 @@ def list_invoices(
     not_in_books: Annotated[
         bool,
         typer.Option(
-            help="Those with a payment or a void that the books refused, or a payment that was taken back and stands there."
+            help="Those with a payment or a void that the books refused, or with money that was taken or given back and stands there."
         ),
     ] = False,
     failed_refunds: Annotated[bool, typer.Option(help="Those with a refund that the customer does not have.")] = False,
@@ -79,6 +88,7 @@ def list_invoices(
             include_deleted=deleted,
             not_in_books=not_in_books,
             failed_refunds=failed_refunds,
+            issue_codes=tuple(issue),
         )
         found = billing.invoices.list(wanted, page=page, page_size=page_size)
     answer = {"items": [invoice_json(view) for view in found.items], "total_count": found.total_count}
@@ -192,6 +202,18 @@ def take_back(
         return billing.invoices.take_back_payment(id, payment_id, reason=reason)
 
     _give(session, invoice, undo)
+
+
+@command(group, "dismiss")
+def dismiss(
+    session: Session,
+    invoice: Id,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The warning's code, as `show` has it.")],
+    *,
+    reason: Annotated[str, typer.Option(help="What was done about it. It stands in the timeline.")],
+) -> None:
+    """Say that you have dealt with what a warning tells of: it ends, and in the same words it is not told again."""
+    _give(session, invoice, lambda billing, known: billing.invoices.dismiss(known, code, reason=reason))
 
 
 @command(group, "capture")

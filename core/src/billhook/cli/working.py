@@ -30,6 +30,7 @@ COUNTED = (
     "unvoided",
     "still_in_books",
     "failed_refunds",
+    "refunded_beyond_payment",
     "failed_credit_notes",
 )
 

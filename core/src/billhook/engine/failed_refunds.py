@@ -1,4 +1,4 @@
-"""Refunds that the customer does not have: a provider refused them, or the money came back."""
+"""Refunds that went wrong: the customer does not have the money, or has it twice."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from billhook.store import schema
 BOUNCED, REFUSED = "refund_bounced", "refund_failed"
 """The findings that tell of such a refund. They end once as much was given back after it, or nothing of the payment is left."""
 
+BEYOND_PAYMENT = "refunded_beyond_payment"
+"""The finding that tells of more given back than came. It ends once what was noted by mistake is taken back, or a person says so."""
+
 
 def has_failed_refund() -> sa.ColumnElement[bool]:
     """A refund of the invoice did not reach the customer, and nothing was done about it yet."""
     return has_open_issue(schema.validation_issue.c.code.in_((BOUNCED, REFUSED)))
+
+
+def has_refund_beyond_payment() -> sa.ColumnElement[bool]:
+    """More was given back of a payment of the invoice than came."""
+    return has_open_issue(schema.validation_issue.c.code == BEYOND_PAYMENT)
 
 
 def told_of(refund: dict[str, Any]) -> str:

@@ -10,8 +10,9 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
 from billhook.engine import notes, payments
 from billhook.engine.apps import AppHandle
-from billhook.engine.failed_refunds import told_of
+from billhook.engine.failed_refunds import BEYOND_PAYMENT, told_of
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.not_in_books import GIVEN_BACK
 from billhook.engine.unit import Row, Unit
 from billhook.engine.work import WorkRow
 
@@ -67,9 +68,10 @@ def _more_than_came(unit: Unit, payment: Row, refunded: Decimal) -> list[Validat
     message = (
         f"{unit.app(payment['app_id']).name} gave back {plain(refunded)} {payment['currency']} of payment {payment['id']}, and {plain(elsewhere)} "
         f"were noted as paid back another way ({ids}): {plain(beyond)} more than came. Where one was noted by mistake, say so: billhook invoices "
-        "take-back-refund REFUND --reason WHY. Where the customer has both, ask for it."
+        "take-back-refund REFUND --reason WHY. Where the customer has both, ask for it, then: billhook invoices dismiss "
+        f"{payment['invoice_id']} {BEYOND_PAYMENT} --reason WHY"
     )
-    return [ValidationIssue(severity=Severity.WARNING, code="refunded_beyond_payment", message=message)]
+    return [ValidationIssue(severity=Severity.WARNING, code=BEYOND_PAYMENT, message=message)]
 
 
 def _failed(unit: Unit, payment: Row) -> Iterator[tuple[Row, bool]]:
@@ -93,7 +95,7 @@ def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
         f"{app.name} still shows {shown} over {payment['amount']} {payment['currency']}, of which {plain(refunded)} went back to "
         "the customer. Enter the refund there."
     )
-    issue = ValidationIssue(severity=Severity.WARNING, code="refund_not_in_books", message=message)
+    issue = ValidationIssue(severity=Severity.WARNING, code=GIVEN_BACK, message=message)
     unit.issues.report(row.id, f"refunds.{payment['id']}", [issue] if shown and refunded else [])
 
 

@@ -16,6 +16,7 @@ from billhook.domain.period import utc
 from billhook.engine.failed_refunds import has_failed_refund
 from billhook.engine.moments import to_micros
 from billhook.engine.not_in_books import is_not_in_books
+from billhook.engine.open_issues import has_open_issue
 from billhook.errors import InvalidInput
 from billhook.store import schema
 
@@ -34,8 +35,8 @@ class InvoiceFilter:
 
     ``statuses`` match the whole state or its part before the dot, ``extended_statuses`` the whole state alone. ``gathering`` is the status of
     pending lines that are shown as an invoice. What is ``from`` a time includes it, what is ``before`` one does not. Those ``not_in_books``
-    have a payment or a void that the books refused, or one that was taken back and that they still show; those with ``failed_refunds`` a refund that
-    the customer does not have.
+    have a payment or a void that the books refused, or money in the books that was taken or given back; those with ``failed_refunds`` a refund
+    that the customer does not have; those of ``issue_codes`` an open issue of one of these codes.
     """
 
     statuses: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class InvoiceFilter:
     period_start_before: datetime | None = None
     not_in_books: bool = False
     failed_refunds: bool = False
+    issue_codes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise InvalidInput for a status that no invoice can have, or a time without a zone."""
@@ -65,7 +67,7 @@ class InvoiceFilter:
         """Whether pending lines that are shown as an invoice are meant too: they are not issued, and of no period yet."""
         dates = (self.issued_from, self.issued_before, self.period_start_from, self.period_start_before)
         wanted = (not names or GATHERING in names for names in (self.statuses, self.extended_statuses))
-        return all(wanted) and not any(dates) and not (self.not_in_books or self.failed_refunds)
+        return all(wanted) and not any(dates) and not (self.not_in_books or self.failed_refunds or self.issue_codes)
 
 
 def _check_statuses(name: str, stated: tuple[str, ...], possible: Iterable[str]) -> None:
@@ -103,6 +105,8 @@ def invoices_where(namespace: str, wanted: InvoiceFilter) -> sa.ColumnElement[bo
         conditions.append(is_not_in_books())
     if wanted.failed_refunds:
         conditions.append(has_failed_refund())
+    if wanted.issue_codes:
+        conditions.append(has_open_issue(schema.validation_issue.c.code.in_(wanted.issue_codes)))
     if not wanted.include_deleted:
         conditions.append(NOT_DELETED)
     return sa.and_(*conditions)

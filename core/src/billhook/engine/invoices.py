@@ -25,6 +25,7 @@ from billhook.engine.annotations import annotate
 from billhook.engine.commands import Commands, payment_arguments
 from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
+from billhook.engine.dismissing import dismiss
 from billhook.engine.invoice_filter import InvoiceFilter
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.pending_lines import find_gathering
@@ -268,6 +269,23 @@ class Invoices:
         stated = parse(_TakenBack, {"payment_id": payment_id, "reason": reason})
         return self._give(invoice_id, "take_back_payment", stated.model_dump())
 
+    def dismiss(self, invoice_id: str, code: str, *, reason: str) -> InvoiceDetails:
+        """A person has dealt with what the warnings of that code tell of: they end, and nothing else changes. Doing it twice is doing it once.
+
+        In other words it is told of again, in the same words it is not. A payment that the books refused to note is asked for no more by ``retry``.
+        Raises NotFound, NotAllowed for what is critical, InvalidInput for a code that this invoice was never told of, and without a reason.
+        """
+        stated = parse(_Dismissed, {"code": code, "reason": reason})
+
+        def act(tx: Transaction) -> InvoiceDetails:
+            unit = self._unit(tx, Lane.INTERACTIVE)
+            row = unit.invoice(invoice_id, self._namespace)
+            dismiss(unit, row, stated.code, stated.reason)
+            unit.flush()
+            return queries.details(unit, self._namespace, invoice_id)
+
+        return self._write(act)
+
     def annotate(self, invoice_id: str, annotations: Mapping[str, str]) -> InvoiceDetails:
         """Remember short facts of your own beside the invoice, by name; an empty value forgets one. Changes nothing else.
 
@@ -359,6 +377,13 @@ class _TakenBack(Value):
     model_config = ConfigDict(strict=True)
 
     payment_id: Key
+    reason: Reason
+
+
+class _Dismissed(Value):
+    model_config = ConfigDict(strict=True)
+
+    code: Key
     reason: Reason
 
 

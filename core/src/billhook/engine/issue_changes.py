@@ -14,6 +14,7 @@ from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 _issue = schema.validation_issue
+_TOLD = ("document_id", "component", "severity", "code", "message", "path")
 
 
 class IssueChanges:
@@ -73,6 +74,12 @@ class IssueChanges:
         critical = sa.and_(self._open(document_id), _issue.c.severity == Severity.CRITICAL.value)
         self._tx.execute(sa.update(_issue).where(critical).values(severity=Severity.WARNING.value))
 
+    def dismiss(self, document_id: str, code: str) -> None:
+        """Issues of that code are open no more, whoever told of them, and in the same words they are not told again."""
+        of_code = sa.and_(self._open(document_id), _issue.c.code == code)
+        ended = {"superseded_at": self._now_micros, "dismissed_at": self._now_micros}
+        self._tx.execute(sa.update(_issue).where(of_code).values(ended))
+
     def clear(self, document_id: str) -> None:
         """No issue is open any more."""
         self._tx.execute(sa.update(_issue).where(self._open(document_id)).values(superseded_at=self._now_micros))
@@ -81,9 +88,17 @@ class IssueChanges:
         """Write what was reported."""
         if self._superseded:
             self._tx.update_many(tables.SUPERSEDE_ISSUES, self._superseded)
-        if self._reported:
-            self._tx.insert_many(tables.INSERT_ISSUE, self._reported)
+        told = self._not_dismissed()
+        if told:
+            self._tx.insert_many(tables.INSERT_ISSUE, told)
         self._superseded, self._reported = [], []
+
+    def _not_dismissed(self) -> list[tuple[Any, ...]]:
+        """What was reported, but for what a person said was dealt with."""
+        warned = sorted({each[1] for each in self._reported if each[3] == Severity.WARNING.value})
+        known = self._tx.select_in(_issue, ("dismissed_at", *_TOLD), "document_id", warned)
+        dismissed = {tuple(told) for at, *told in known if at is not None}
+        return [each for each in self._reported if each[1:7] not in dismissed]
 
     def _open(self, document_id: str) -> sa.ColumnElement[bool]:
         return sa.and_(_issue.c.document_id == document_id, _issue.c.superseded_at.is_(None))

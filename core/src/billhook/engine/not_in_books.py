@@ -1,4 +1,4 @@
-"""What the books do not show as it is here: payments and voids that they refused, and payments that were taken back and stand in them still."""
+"""What the books do not show as it is here: payments and voids that they refused, and money that stands in them and was taken or given back."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from billhook.domain.lifecycle import State
 from billhook.engine.open_issues import has_open_issue
 from billhook.store import schema
 
-TAKEN_BACK = "recorded_payment_taken_back"
-"""The finding that tells of a payment to be undone in the books. It ends once they show that it was."""
+TAKEN_BACK, GIVEN_BACK, NOT_CREDITED = "recorded_payment_taken_back", "refund_not_in_books", "credit_not_in_books"
+"""The findings that tell of what a person has to undo or to enter in the books. They end once the books show it, or a person says so."""
 
 _invoice, _issue = schema.invoice, schema.validation_issue
 
@@ -26,11 +26,11 @@ def void_refused() -> sa.ColumnElement[bool]:
     return sa.and_(_invoice.c.state == State.VOIDED.value, _invoice.c.void_confirmed == 0, refused)
 
 
-def shows_taken_back() -> sa.ColumnElement[bool]:
-    """The books still show a payment that was taken back, which nothing but a person takes out of them."""
-    return has_open_issue(_issue.c.code == TAKEN_BACK)
+def shows_too_much() -> sa.ColumnElement[bool]:
+    """The books still show money that was taken or given back, which nothing but a person takes out of them."""
+    return has_open_issue(_issue.c.code.in_((TAKEN_BACK, GIVEN_BACK, NOT_CREDITED)))
 
 
 def is_not_in_books() -> sa.ColumnElement[bool]:
     """Any of these."""
-    return sa.or_(payment_refused(), void_refused(), shows_taken_back())
+    return sa.or_(payment_refused(), void_refused(), shows_too_much())

@@ -34,6 +34,7 @@ _WHOLE: Mapping[str, str] = {
     "refund.outside": "Money was given back at the provider",
     "refund.recorded": "Money that was paid back another way was noted",
     "refund.entered": "Its books show money given back that they had not known of",
+    "issue.dismissed": "A person has dealt with a warning",
     "refund.taken_back": "A refund that was noted by mistake was taken back",
     "capture_payment.requested": "A capture was asked for",
     "cancel_payment.requested": "The payment's end was asked for",

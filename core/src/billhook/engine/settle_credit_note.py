@@ -17,6 +17,7 @@ from billhook.engine import credit_notes, payments, totals, unsent_payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.money import Money
+from billhook.engine.not_in_books import NOT_CREDITED
 from billhook.engine.number_plan import CREDIT_NOTE, numbered_document
 from billhook.engine.numbers import Numbers
 from billhook.engine.settled import Settled
@@ -115,8 +116,9 @@ def _tell_what_books_have_no_room_for(unit: Unit, app: AppHandle, record: Row, i
     left = put - max(invoice.total - credited_before - shown, Decimal(0))
     message = (
         f"{app.name} still shows {plain(shown)} {record['currency']} as paid, so {plain(left)} of the {plain(put)} of credit note "
-        f"{record['number']} could not be put against the invoice there. Undo there what was taken or paid back, and put them against it."
+        f"{record['number']} could not be put against the invoice there. Undo there what was taken or paid back, and put them against it, "
+        f"then: billhook invoices dismiss {invoice.id} {NOT_CREDITED} --reason WHY"
     )
-    issue = ValidationIssue(severity=Severity.WARNING, code="credit_not_in_books", message=message)
+    issue = ValidationIssue(severity=Severity.WARNING, code=NOT_CREDITED, message=message)
     if left > 0:
         unit.issues.report(invoice.id, f"credit.{record['id']}", [issue])

@@ -35,6 +35,10 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
         (r"invoices show (\w+)", rf"GET {OWN_PATHS}/invoices/\1"),
         (r"invoices doubts", f"GET {OWN_PATHS}/doubts"),
         (r"invoices resolve (\w+)", rf"POST {OWN_PATHS}/doubts/\1/resolve"),
+        (
+            r"invoices dismiss (\w+) (\w+) --reason WHY",
+            rf'POST {OWN_PATHS}/invoices/\1/validation-issues/\2/dismiss with a "reason"',
+        ),
         (r"invoices pay (\w+) AMOUNT", rf"POST {OWN_PATHS}/invoices/\1/payments"),
         (
             r"invoices take-back (\w+) PAYMENT --reason WHY",

@@ -312,6 +312,7 @@ validation_issue = table(
     text("metadata", default="{}"),
     whole("created_at"),
     whole("superseded_at", null=True),
+    whole("dismissed_at", null=True),
     sa.PrimaryKeyConstraint("id"),
     sa.Index("billhook_validation_issue_document", "document_id"),
 )

@@ -24,6 +24,12 @@ from billhook.server.v3.wire import Numeric, WireModel
 router = APIRouter(prefix="/invoices", tags=["Invoices in full"])
 
 
+class Dismissed(WireModel):
+    """What was done about a warning. It stands in the timeline."""
+
+    reason: Key
+
+
 class Received(WireModel):
     """Money that came another way, in major units. The same key counts once, so repeat a call whose answer did not come."""
 
@@ -83,6 +89,12 @@ def record_payment(billing: Integrating, invoice_id: UlidPath, received: Receive
 def take_back_payment(billing: Integrating, invoice_id: UlidPath, payment_id: UlidPath, said: TakenBack) -> Response:
     """Take back a payment that was noted by mistake: what it paid is owed again. No money moves; what an app collected is refunded."""
     return reply(standing_of(billing.invoices.take_back_payment(invoice_id, payment_id, reason=said.reason)))
+
+
+@router.post("/{invoice_id}/validation-issues/{code}/dismiss", response_model=Standing)
+def dismiss(billing: Integrating, invoice_id: UlidPath, code: Key, said: Dismissed) -> Response:
+    """Say that a person has dealt with what the warnings of that code tell of: they end, and nothing else changes."""
+    return reply(standing_of(billing.invoices.dismiss(invoice_id, code, reason=said.reason)))
 
 
 @router.post("/{invoice_id}/payment/capture", response_model=Standing)

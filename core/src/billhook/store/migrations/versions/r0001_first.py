@@ -632,6 +632,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("metadata", sa.Text(), server_default="{}", nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("superseded_at", sa.BigInteger(), nullable=True),
+        sa.Column("dismissed_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=True,
     )
