@@ -195,6 +195,80 @@ def test_a_credit_note_on_what_is_paid_must_say_where_the_money_goes(books, amou
     assert call(books, "POST", "/v1/credit_notes", form).status == status
 
 
+def paid(books):
+    """An invoice that was charged, and its payment."""
+    invoice = finalized(books, a_customer(books))["id"]
+    shown = call(books, "POST", f"/v1/invoices/{invoice}/pay", "expand[0]=payments").json()
+    return invoice, shown["payments"]["data"][0]["payment"]["payment_intent"]
+
+
+def given_back(books, payment, amount):
+    return call(books, "POST", "/v1/refunds", f"payment_intent={payment}&amount={amount}").json()["id"]
+
+
+def credited(books, invoice, amount, *links, **parts):
+    form = f"invoice={invoice}&lines[0][type]=custom_line_item&lines[0][quantity]=1&lines[0][unit_amount]={amount}"
+    for place, (refund, units) in enumerate(links):
+        form += f"&refunds[{place}][refund]={refund}"
+        form += "" if units is None else f"&refunds[{place}][amount_refunded]={units}"
+    form += "".join(f"&{name}={value}" for name, value in parts.items())
+    return call(books, "POST", "/v1/credit_notes", form)
+
+
+def test_a_credit_note_shows_the_refunds_that_it_links(books):
+    invoice, payment = paid(books)
+    refund = given_back(books, payment, 300)
+    note = credited(books, invoice, 500, (refund, None), credit_amount=200).json()
+    assert (note["pre_payment_amount"], note["post_payment_amount"]) == (0, 500)
+    shown = {"amount_refunded": 300, "payment_record_refund": None, "refund": refund, "type": "refund"}
+    assert note["refunds"] == [shown]
+    listed = call(books, "GET", f"/v1/credit_notes?invoice={invoice}").json()["data"]
+    assert [each["refunds"] for each in listed] == [[shown]]
+
+
+def test_a_refund_is_linked_for_no_more_than_it_gave_back(books):
+    invoice, payment = paid(books)
+    refund = given_back(books, payment, 300)
+    assert credited(books, invoice, 301, (refund, 301)).json()["error"]["param"] == "refunds[0][amount_refunded]"
+    assert credited(books, invoice, 200, (refund, 200)).status == 200
+    assert credited(books, invoice, 200, (refund, None)).json()["error"]["param"] == "refunds[0][amount_refunded]"
+    assert credited(books, invoice, 100, (refund, 50), (refund, 51)).json()["error"]["param"].startswith("refunds[1]")
+    assert credited(books, invoice, 100, (refund, 100)).status == 200
+
+
+def test_a_refund_must_be_of_a_payment_of_the_invoice_and_have_given_something(books):
+    invoice, payment = paid(books)
+    _, of_another = paid(books)
+    assert credited(books, invoice, 100, ("re_nobodys", 100)).json()["error"]["code"] == "resource_missing"
+    strange = given_back(books, of_another, 100)
+    assert credited(books, invoice, 100, (strange, 100)).json()["error"]["param"] == "refunds[0][refund]"
+    bounced = given_back(books, payment, 100)
+    books.bounce_refund(bounced)
+    assert credited(books, invoice, 100, (bounced, 100)).json()["error"]["param"] == "refunds[0][refund]"
+
+
+def test_refunds_and_the_other_parts_are_what_was_paid_already(books):
+    invoice, payment = paid(books)
+    refund = given_back(books, payment, 300)
+    for parts in ({}, {"credit_amount": 201}, {"credit_amount": 100}):
+        assert credited(books, invoice, 500, (refund, 300), **parts).status == 400
+    assert credited(books, invoice, 500, (refund, 300), out_of_band_amount=200).status == 200
+
+
+def test_what_went_back_and_is_not_linked_can_t_be_credited_again(books):
+    invoice, payment = paid(books)
+    given_back(books, payment, 300)
+    assert credited(books, invoice, 701, credit_amount=701).json()["error"]["param"] == "amount"
+    assert credited(books, invoice, 700, credit_amount=700).status == 200
+
+
+def test_what_is_being_given_back_can_t_be_given_a_second_time(books):
+    _, payment = paid(books)
+    books.refund_in_dashboard(payment, 800, status="pending")
+    assert call(books, "POST", "/v1/refunds", f"payment_intent={payment}&amount=201").status == 400
+    assert call(books, "POST", "/v1/refunds", f"payment_intent={payment}&amount=200").status == 200
+
+
 def test_an_amount_of_three_decimals_must_end_with_zero(books):
     form = "currency=kwd&payment_method=pm_card_visa&confirm=true&return_url=https://x.example&amount="
     codes = [call(books, "POST", "/v1/payment_intents", f"{form}{amount}").status for amount in (5124, 5120)]

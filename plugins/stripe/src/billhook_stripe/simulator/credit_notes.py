@@ -7,6 +7,7 @@ from billhook_stripe.simulator.desk import Ask, Body, Refused, Route, made_since
 from billhook_stripe.simulator.forms import needed, whole
 from billhook_stripe.simulator.invoice_money import InvoiceMoney
 from billhook_stripe.simulator.ledger import Ledger, found_in
+from billhook_stripe.simulator.refund_links import RefundLinks
 from billhook_stripe.simulator.sums import total_taxes
 
 
@@ -16,6 +17,7 @@ class CreditNoteDesk:
     def __init__(self, ledger: Ledger, money: InvoiceMoney) -> None:
         self._ledger = ledger
         self._money = money
+        self._links = RefundLinks(ledger)
 
     def routes(self) -> list[Route]:
         return [
@@ -31,7 +33,8 @@ class CreditNoteDesk:
         note = self._note(ask, invoice)
         before = min(note["total"], invoice["amount_remaining"]) if invoice["status"] == "open" else 0
         after = note["total"] - before
-        self._refuse(ask, invoice, note["total"], after)
+        note["refunds"] = self._links.asked(ask, invoice)
+        self._refuse(ask, invoice, note, after)
         note |= {"pre_payment_amount": before, "post_payment_amount": after}
         note["type"] = "post_payment" if after else "pre_payment"
         self._put_on_balance(ask, invoice, note)
@@ -104,15 +107,20 @@ class CreditNoteDesk:
             "type": "tax_rate_details",
         }
 
-    def _refuse(self, ask: Ask, invoice: Body, total: int, after: int) -> None:
-        """No more than the invoice, and what was paid already must be given back in a stated way."""
+    def _refuse(self, ask: Ask, invoice: Body, note: Body, after: int) -> None:
+        """No more than the invoice less what went back of it already, and what was paid must be given back in a stated way.
+
+        "The credit note API subtracts those refund amounts from the maximum creditable amount" (docs.stripe.com/api/credit_notes/create).
+        """
+        total, linked = note["total"], sum(each["amount_refunded"] for each in note["refunds"])
         credited = invoice["pre_payment_credit_notes_amount"] + invoice["post_payment_credit_notes_amount"]
-        if total <= 0 or total > invoice["total"] - credited:
+        went_back = self._links.unlinked(invoice) - linked
+        if total <= 0 or total > invoice["total"] - credited - went_back:
             raise Refused(400, "The credit note is over more than is left of the invoice.", param="amount")
         parts = ("refund_amount", "credit_amount", "out_of_band_amount")
-        stated = sum(whole(ask.params, part) or 0 for part in parts)
+        stated = linked + sum(whole(ask.params, part) or 0 for part in parts)
         if stated != after:
-            message = f"The sum of {', '.join(parts)} must equal the post-payment amount, {after}."
+            message = f"The sum of refunds, {', '.join(parts)} must equal the post-payment amount, {after}."
             raise Refused(400, message, param="credit_amount")
 
     def _put_on_balance(self, ask: Ask, invoice: Body, note: Body) -> None:

@@ -10,6 +10,7 @@ from billhook_stripe.simulator.desk import Ask, Body, Refused, Route, made_since
 from billhook_stripe.simulator.forms import flag, needed, whole
 from billhook_stripe.simulator.invoice_money import InvoiceMoney
 from billhook_stripe.simulator.ledger import Ledger, found_in
+from billhook_stripe.simulator.refund_links import GAVE_NOTHING
 
 
 class PaymentDesk:
@@ -156,7 +157,7 @@ class PaymentDesk:
 
     def _given_back(self, intent_id: str) -> int:
         refunds = self._ledger.all_of("refund", intent_id)
-        return sum(refund["amount"] for refund in refunds if refund["status"] == "succeeded")
+        return sum(refund["amount"] for refund in refunds if refund["status"] not in GAVE_NOTHING)
 
     def _refunds(self, ask: Ask) -> Body:
         found = self._ledger.all_of("refund", ask.params.get("payment_intent"))

@@ -134,10 +134,11 @@ class StripeSimulator(Simulator):
             intent = self.ledger.get("payment_intent", payment_id)
             self._payments.finish(intent, self.clock.now(), succeeds=succeeds)
 
-    def refund_in_dashboard(self, payment_id: str, units: int) -> None:
-        """Somebody gives back so much of a payment, in the currency's smallest units."""
+    def refund_in_dashboard(self, payment_id: str, units: int, *, status: str = "succeeded") -> None:
+        """Somebody gives back so much of a payment, in the currency's smallest units. It may be `pending` for days."""
         with self.ledger.transaction():
-            self._payments.give_back(self.ledger.get("payment_intent", payment_id), units, self.clock.now())
+            intent = self.ledger.get("payment_intent", payment_id)
+            self._payments.give_back(intent, units, self.clock.now(), status=status)
 
     def bounce_refund(self, refund_id: str) -> None:
         """The bank of the customer sends a refund back."""
