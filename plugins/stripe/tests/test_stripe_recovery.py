@@ -47,6 +47,13 @@ def a_payment_by_itself(counter):
     return counter.payment_item(counter.invoice_item(), method="pm_card_visa")
 
 
+def a_note_on_what_went_back(counter):
+    item = counter.issued(lines=flat("100.00"))
+    paid = counter.run(Capability.COLLECT_PAYMENT, counter.payment_item(item)).result
+    counter.run(Capability.REFUND, counter.refund_item(paid.external_id, "40.00"))
+    return counter.credit_item(applies_to=item.external_id, amount="60.00")
+
+
 # The operation, what it is done to, and the step that is lost. What leads up to that step is done.
 STEPS = [
     (Capability.SYNC_CUSTOMER, lambda c: c.customer_item(1), "customer"),
@@ -62,6 +69,7 @@ STEPS = [
     (Capability.VOID, lambda c: c.issued(), "void"),
     (Capability.DELETE, lambda c: c.drafted(), "delete"),
     (Capability.CREDIT, lambda c: c.credit_item(applies_to=c.issued().external_id), "credit_note"),
+    (Capability.CREDIT, a_note_on_what_went_back, "credit_note"),
     (Capability.CREDIT, lambda c: c.credit_item(), "balance"),
     (Capability.COLLECT_PAYMENT, lambda c: c.payment_item(c.issued()), "pay"),
     (Capability.COLLECT_PAYMENT, a_second_attempt, "mark"),

@@ -211,6 +211,69 @@ class Corrections(Story):
         return [*found, *problems_of(engine)]
 
 
+NOTES = (("scratch", "15.00"), ("stain", "12.00"), ("wobble", "53.01"))
+
+
+def credit_the_chair(engine: Engine, id: str, key: str, amount: str) -> None:
+    note = {"type": "credit_note", "currency": "GBP", "credited_invoice_id": id, "customer_key": "grace"}
+    engine.namespace().credit_notes.submit({**note, "key": key, "lines": [flat(key, amount)]})
+
+
+class GivenBack(Story):
+    """A paid invoice of which money went back, twice from here and once in the dashboard, before it is credited."""
+
+    def play(self, engine: Engine) -> None:
+        id, namespace = self.paid_chair(engine), engine.namespace()
+        (payment,) = namespace.invoices.get(id).payments
+        for key, amount in (("first", "20.00"), ("second", "10.00")):
+            namespace.refunds.refund(payment.id, amount, key=key)
+            work_until_quiet(engine, self.clock)
+        if len(self.books.refunds()) == 2:
+            self.books.refund_in_dashboard(payment.external_id, 501)
+        self.credit(engine, id)
+
+    def paid_chair(self, engine: Engine) -> str:
+        namespace = engine.namespace()
+        try:
+            namespace.customers.get("grace")
+        except NotFound:
+            namespace.customers.create("Grace", key="grace")
+        id = namespace.invoices.submit({"currency": "GBP", **INVOICES[2]}).id
+        work_until_quiet(engine, self.clock)
+        return id
+
+    def credit(self, engine: Engine, id: str) -> None:
+        for note in NOTES:
+            credit_the_chair(engine, id, *note)
+            work_until_quiet(engine, self.clock)
+
+    def problems(self, engine: Engine) -> list[str]:
+        self.clock.advance(timedelta(hours=1))
+        found = [f"{each.kind} {each.reference} stands there twice" for each in self.books.duplicates()]
+        namespace = engine.namespace()
+        statuses = {note.key: note.status for note in namespace.credit_notes.list()}
+        if statuses != {key: "issued" for key, _ in NOTES}:
+            found.append(f"the credit notes are {statuses}")
+        gone = [each.amount for each in self.books.refunds()]
+        if gone != [Decimal("20.00"), Decimal("10.00"), Decimal("5.01")]:
+            found.append(f"this was given back: {gone}")
+        notes = self.books.ledger.all_of("credit_note")
+        linked = sum(link["amount_refunded"] for note in notes for link in note["refunds"])
+        credit = self.books.customers()[0].balance
+        if (linked, credit) != (3501, Decimal("-45.00")):
+            found.append(f"of the refunds {linked} is linked, and the customer's balance is {credit}")
+        return [*found, *problems_of(engine)]
+
+
+class CreditedTogether(GivenBack):
+    """As before, and all its credit notes are issued at once: each sees what the others took."""
+
+    def credit(self, engine: Engine, id: str) -> None:
+        for note in NOTES:
+            credit_the_chair(engine, id, *note)
+        work_until_quiet(engine, self.clock)
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("stripe") / "prepared.db"
@@ -339,8 +402,24 @@ def test_corrections_end_well_with_and_without_crashes(new_corrections):
     assert what_went_wrong(crashes.sampled(5, points=frozenset({"send.after"}))) == []
 
 
+def test_what_was_given_back_is_credited_once_with_and_without_crashes(new_story):
+    crashes = Crashes(lambda: new_story(GivenBack), SOON, seed=5)
+    run = crashes.run()
+    assert not run.problems
+    run.scenario.close()
+    assert what_went_wrong(crashes.sampled(6, points=frozenset({"send.after"}))) == []
+    late = Crashes(lambda: new_story(GivenBack), MUCH_LATER, seed=6)
+    assert what_went_wrong(late.sampled(3, points=frozenset({"send.after"}))) == []
+
+
+def test_credit_notes_that_are_issued_together_link_each_refund_once(new_story):
+    run = Crashes(lambda: new_story(CreditedTogether), SOON).run()
+    assert not run.problems
+    run.scenario.close()
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("kind", [Story, Corrections])
+@pytest.mark.parametrize("kind", [Story, Corrections, GivenBack])
 @pytest.mark.parametrize("downtime", [SOON, MUCH_LATER], ids=["soon", "much-later"])
 def test_every_crash(new_story, kind, downtime):
     assert what_went_wrong(Crashes(lambda: new_story(kind), downtime).singles()) == []
@@ -679,6 +758,56 @@ def test_money_given_back_in_the_dashboard_is_noted_here_once(new_story):
         told = [entry.summary for entry in namespace.invoices.timeline(id)]
         assert len([said for said in told if said.startswith("Money was given back at the provider")]) == 1
         assert problems_of(engine) == []
+    story.close()
+
+
+@pytest.mark.parametrize("made", ["from here", "in the dashboard"])
+def test_a_refund_and_its_credit_note_give_the_money_once(new_story, made):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        id = submit(engine)["chair"]
+        work_until_quiet(engine, story.clock)
+        (payment,) = namespace.invoices.get(id).payments
+        if made == "from here":
+            namespace.refunds.refund(payment.id, "80.01", key="all")
+        else:
+            story.books.refund_in_dashboard(payment.external_id, 8001)
+        work_until_quiet(engine, story.clock)
+        deliver(engine, story.books)
+        work_until_quiet(engine, story.clock)
+        note = {"type": "credit_note", "customer_key": "grace", "currency": "GBP", "credited_invoice_id": id}
+        note_id = namespace.credit_notes.submit({**note, "lines": [flat("Chair", "80.01")]}).id
+        work_until_quiet(engine, story.clock)
+        issued, view = namespace.credit_notes.get(note_id), namespace.invoices.get(id)
+        assert (issued.status, issued.amount_credited, view.status, view.issues) == ("issued", 0, "paid", ())
+        assert (view.invoice.amount_refunded, view.invoice.amount_due) == (Decimal("80.01"), 0)
+        assert problems_of(engine) == []
+    assert not any(each.balance for each in story.books.customers())
+    assert [each.amount for each in story.books.refunds()] == [Decimal("80.01")]
+    story.close()
+
+
+def test_a_credit_note_that_was_refused_is_issued_once_the_money_went_back(new_story):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        (app,) = namespace.apps.list().items
+        settings = {"base_url": URL, "unattached_credit_notes": "refuse"}
+        namespace.apps.update(app.id, settings=settings)
+        id = submit(engine)["chair"]
+        work_until_quiet(engine, story.clock)
+        note = {"type": "credit_note", "customer_key": "grace", "currency": "GBP", "credited_invoice_id": id}
+        note_id = namespace.credit_notes.submit({**note, "lines": [flat("Chair", "80.01")]}).id
+        work_until_quiet(engine, story.clock)
+        (issue,) = namespace.credit_notes.issues(note_id)
+        assert (namespace.credit_notes.get(note_id).status, issue.code) == ("failed", "credit_note_exceeds_open_amount")
+        namespace.refunds.refund(namespace.invoices.get(id).payments[0].id, "80.01", key="all")
+        work_until_quiet(engine, story.clock)
+        namespace.credit_notes.retry(note_id)
+        work_until_quiet(engine, story.clock)
+        assert namespace.credit_notes.get(note_id).status == "issued"
+    assert not any(each.balance for each in story.books.customers())
     story.close()
 
 

@@ -1,8 +1,15 @@
-"""Credit notes: on an invoice at Stripe as a credit note, else as credit on the customer's balance, or refused."""
+"""Credit notes: on an invoice at Stripe as a credit note, else as credit on the customer's balance, or refused.
+
+What of one the open amount does not take was paid, and Stripe wants to be told how it goes back. Refunds that went back already are linked;
+only the rest becomes credit of the customer, or is refused (docs.stripe.com/invoicing/integration/programmatic-credit-notes, credit notes for
+paid invoices). A refund that is under way is linked like one that arrived, because its money is not to be given by credit as well; one
+that failed or was canceled gave nothing (docs.stripe.com/refunds, failed refunds).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from billhook.contract import (
@@ -14,22 +21,25 @@ from billhook.contract import (
     Rejected,
     Reply,
     Request,
+    Retry,
     Steps,
     hookimpl,
     remote_id,
 )
 from billhook.errors import InvalidInput
-from billhook_stripe import encoding, reading
+from billhook_stripe import encoding, linking, reading
 from billhook_stripe.currencies import from_units, to_units
 from billhook_stripe.encoding import CREDIT_NOTE_KEY
-from billhook_stripe.lines import TAX_KEY
-from billhook_stripe.requests import LONGEST_LIST, StripeRequests
+from billhook_stripe.lines import TAX_KEY, Params
+from billhook_stripe.receiving import Receiving
+from billhook_stripe.requests import LONGEST_LIST
 from billhook_stripe.settings import StripeSettings
 
 Body = Mapping[str, Any]
 CreditNotes = Batch[CreditNoteItem, StripeSettings]
-Outcome = Done[DocumentResult] | Rejected
+Outcome = Done[DocumentResult] | Rejected | Retry
 
+_WITH_PAYMENTS = {"expand": ["payments"]}
 _NO_CUSTOMER = Rejected.because(
     "customer_not_there", "The customer does not stand at Stripe. Sync the customer first, then retry."
 )
@@ -38,9 +48,10 @@ _NOTHING_TO_STAND_ON = Rejected.because(
     "Stripe's credit notes stand on an invoice, and this one has none. Name the credited invoice, refund the payment, or set "
     "unattached_credit_notes of the app to customer_balance.",
 )
+_CHANGED = Retry(timedelta(seconds=2), "the invoice was paid or credited at Stripe meanwhile; it is read again")
 
 
-class Crediting(StripeRequests):
+class Crediting(Receiving):
     """Credit notes."""
 
     @hookimpl
@@ -79,18 +90,63 @@ class Crediting(StripeRequests):
         if known is not None:
             reply = yield self.get(batch, "credit_note", f"/v1/credit_notes/{known}", {}, {"id": known})
             return _read(reply)
-        read = yield self.get(batch, "invoice", f"/v1/invoices/{invoice_id}", {}, _sample_invoice(batch.only))
+        read = yield self.get(
+            batch, "invoice", f"/v1/invoices/{invoice_id}", _WITH_PAYMENTS, _sample_invoice(batch.only)
+        )
         if not reading.is_success(read):
             return reading.refused(read)
-        beyond = _beyond(batch.only, read.json(), batch.settings)
-        if isinstance(beyond, Rejected):
+        beyond = yield from self._beyond(batch, read.json())
+        if isinstance(beyond, Done | Rejected):
             return beyond
         rates = yield from self._rates(batch, invoice_id)
         if isinstance(rates, Rejected):
             return rates
-        params = encoding.credit_note_params(batch.only, rates, beyond)
+        reply = yield self._issue(batch, invoice_id, encoding.credit_note_params(batch.only, rates, beyond))
+        return _read(reply) if reading.is_success(reply) else (yield from self._refused(batch, read.json(), reply))
+
+    def _issue(self, batch: CreditNotes, invoice_id: str, params: Params) -> Request:
         find = self.all_listed(batch, "/v1/credit_notes", CREDIT_NOTE_KEY, invoice=invoice_id)
-        return _read((yield self.post(batch, "credit_note", "/v1/credit_notes", params, find, {"id": "cn_sample"})))
+        return self.post(batch, "credit_note", "/v1/credit_notes", params, find, {"id": "cn_sample"})
+
+    def _refused(self, batch: CreditNotes, before: Body, refusal: Reply) -> Generator[Request | Call, Reply, Outcome]:
+        """The refusal; where the invoice was paid or credited since it was read, a new look at what goes where."""
+        path = f"/v1/invoices/{before['id']}"
+        now = yield self.get(batch, "invoice.again", path, {}, _sample_invoice(batch.only))
+        is_changed = reading.is_success(now) and _taken(now.json()) != _taken(before)
+        return _CHANGED if is_changed else reading.refused(refusal)
+
+    def _beyond(
+        self, batch: CreditNotes, invoice: Body
+    ) -> Generator[Request | Call, Reply, Params | Done[DocumentResult] | Rejected]:
+        """Where goes what of the credit no open amount takes. The credit note itself where it stands there, of a run that was given up."""
+        rest = _rest(batch.only, invoice)
+        if not rest:
+            return {}
+        notes = yield from self._notes(batch, invoice["id"])
+        if isinstance(notes, Rejected):
+            return notes
+        standing = [each for each in notes if (each.get("metadata") or {}).get(CREDIT_NOTE_KEY) == batch.only.id]
+        if standing:
+            return reading.read_credit_note(standing[-1])
+        refunds = yield from self.went_back(batch, invoice)
+        if isinstance(refunds, Rejected):
+            return refunds
+        return _placed(batch.only, invoice, linking.links(refunds, notes, rest), batch.settings)
+
+    def _notes(self, batch: CreditNotes, invoice_id: str) -> Generator[Request | Call, Reply, list[Body] | Rejected]:
+        """The credit notes on an invoice, page after page, with the refunds that they link."""
+        found: list[Body] = []
+        after, page = None, 1
+        while True:
+            params = {"invoice": invoice_id, "limit": LONGEST_LIST, "starting_after": after}
+            reply = yield self.get(batch, f"credit_notes.{page}", "/v1/credit_notes", params, _NO_NOTES)
+            if not reading.is_success(reply):
+                return reading.refused(reply)
+            shown = reply.json()
+            found += shown["data"]
+            if not shown["has_more"]:
+                return found
+            after, page = found[-1]["id"], page + 1
 
     def _rates(
         self, batch: CreditNotes, invoice_id: str
@@ -122,19 +178,38 @@ def _read(reply: Reply) -> Outcome:
     return reading.read_credit_note(reply.json()) if reading.is_success(reply) else reading.refused(reply)
 
 
-def _beyond(item: CreditNoteItem, invoice: Body, settings: StripeSettings) -> dict[str, int] | Rejected:
-    """What of the credit no open amount takes, and where it goes (docs.stripe.com/api/credit_notes/create)."""
+def _rest(item: CreditNoteItem, invoice: Body) -> int:
+    """What of the credit no open amount takes."""
+    return max(to_units(item.credit_note.total, item.credit_note.currency) - _open(invoice), 0)
+
+
+def _taken(invoice: Body) -> tuple[int, ...]:
+    """What is open of an invoice, and what credit notes took of that and of what was paid (docs.stripe.com/api/invoices/object)."""
+    notes = (invoice.get(f"{when}_payment_credit_notes_amount") or 0 for when in ("pre", "post"))
+    return (_open(invoice), *notes)
+
+
+def _open(invoice: Body) -> int:
+    return invoice["amount_remaining"] if invoice["status"] == "open" else 0
+
+
+def _placed(item: CreditNoteItem, invoice: Body, linked: list[Params], settings: StripeSettings) -> Params | Rejected:
+    """The refunds that are linked, and credit of the customer for what is left. Refused where the app is to give none."""
+    left = _rest(item, invoice) - sum(each["amount_refunded"] for each in linked)
+    if left and settings.unattached_credit_notes == "refuse":
+        return _too_much(item, invoice, left)
+    return {**({"refunds": linked} if linked else {}), **({"credit_amount": left} if left else {})}
+
+
+def _too_much(item: CreditNoteItem, invoice: Body, left: int) -> Rejected:
     currency = item.credit_note.currency
-    total = to_units(item.credit_note.total, currency)
-    open_units = invoice["amount_remaining"] if invoice["status"] == "open" else 0
-    rest = max(total - open_units, 0)
-    if not rest:
-        return {}
-    if settings.unattached_credit_notes == "customer_balance":
-        return {"credit_amount": rest}
+    there, linked, beyond = (
+        format(from_units(units, currency), "f") for units in (_open(invoice), _rest(item, invoice) - left, left)
+    )
     message = (
-        f"Invoice {invoice.get('number')} has {from_units(open_units, currency):f} {currency} open at Stripe, the credit note is "
-        f"over {item.credit_note.total:f}. Refund the payment instead, or set unattached_credit_notes of the app to customer_balance."
+        f"The credit note is over {item.credit_note.total:f} {currency}. Invoice {invoice.get('number')} has {there} open at Stripe, and refunds of "
+        f"its payments that no credit note links yet take {linked} of it; {beyond} would be left. Refund that much of the payment first and "
+        "retry, or set unattached_credit_notes of the app to customer_balance."
     )
     return Rejected.because("credit_note_exceeds_open_amount", message, path="/totals/total")
 
@@ -147,6 +222,9 @@ def _rates_of(lines: Sequence[Body]) -> dict[str, str]:
             if name is not None:
                 rates[name] = tax["tax_rate_details"]["tax_rate"]
     return rates
+
+
+_NO_NOTES: Params = {"data": [], "has_more": False}
 
 
 def _sample_invoice(item: CreditNoteItem) -> dict[str, Any]:

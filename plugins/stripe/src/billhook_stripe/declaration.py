@@ -88,6 +88,7 @@ _LIMITS = (
     _endpoint("read_payment", "payment", "look"),
     _endpoint("list_payments", "payments", "look"),
     _endpoint("credit_notes", "credit_note"),
+    _endpoint("list_credit_notes", "credit_notes", "look"),
     _endpoint("customer_balance", "balance"),
     _endpoint("refunds", "refund"),
     _endpoint("list_refunds", "refunds", "look"),

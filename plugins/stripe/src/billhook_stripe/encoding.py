@@ -86,7 +86,7 @@ def number_params(item: InvoiceItem, now: datetime) -> Params:
     return {"number": item.number, **effective, **_terms(item.invoice, now)}
 
 
-def credit_note_params(item: CreditNoteItem, rates: Mapping[str, str], beyond: Mapping[str, int]) -> Params:
+def credit_note_params(item: CreditNoteItem, rates: Mapping[str, str], beyond: Params) -> Params:
     """A credit note on an invoice. ``rates`` has Stripe's tax rates by name; ``beyond`` says where goes what no open amount takes."""
     view = item.credit_note
     return {

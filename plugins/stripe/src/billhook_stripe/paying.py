@@ -91,9 +91,14 @@ def _acted_on_invoice(outcome: Paid, invoice: Body) -> Paid:
     return outcome
 
 
+def going_back(refunds: Sequence[Body]) -> list[Body]:
+    """The refunds that gave money back, or are giving it: one that failed or was canceled left it here (docs.stripe.com/refunds)."""
+    return [each for each in refunds if each["status"] not in _NOT_GIVEN]
+
+
 def given_back(refunds: Sequence[Body], currency: str) -> Decimal:
-    """What refunds gave back, or are giving back (docs.stripe.com/refunds, failed refunds)."""
-    return sum((from_units(each["amount"], currency) for each in refunds if each["status"] not in _NOT_GIVEN), NOTHING)
+    """What refunds gave back, or are giving back."""
+    return sum((from_units(each["amount"], currency) for each in going_back(refunds)), NOTHING)
 
 
 def _intent(invoice: Body, known_id: str | None) -> Body:

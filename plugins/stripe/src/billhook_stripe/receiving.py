@@ -34,16 +34,32 @@ class Receiving(StripeRequests):
         self, batch: Reading, intent: str, currency: str
     ) -> Generator[Request | Call, Reply, Decimal | Rejected]:
         """What was given back of a payment intent, or is being given back, by whomever."""
-        given, after, page = paying.NOTHING, None, 1
+        refunds = yield from self._refunds(batch, intent)
+        return refunds if isinstance(refunds, Rejected) else paying.given_back(refunds, currency)
+
+    def went_back(self, batch: Reading, invoice: Body) -> Generator[Request | Call, Reply, tuple[Body, ...] | Rejected]:
+        """The refunds of the payment intents that paid on an invoice, which was read with its payments: the oldest first."""
+        found: list[Body] = []
+        for intent, _ in _paid_by_intents(invoice, invoice["currency"].upper()):
+            refunds = yield from self._refunds(batch, intent)
+            if isinstance(refunds, Rejected):
+                return refunds
+            found += reversed(refunds)
+        return tuple(sorted(found, key=lambda refund: refund["created"]))
+
+    def _refunds(self, batch: Reading, intent: str) -> Generator[Request | Call, Reply, list[Body] | Rejected]:
+        """The refunds of a payment intent that gave money back, or are giving it: the newest first, page after page."""
+        found: list[Body] = []
+        after, page = None, 1
         while True:
             params = {"payment_intent": intent, "limit": LONGEST_LIST, "starting_after": after}
             reply = yield self.get(batch, f"refunds.{intent}.{page}", "/v1/refunds", params, _NO_REFUNDS)
             if not reading.is_success(reply):
                 return reading.refused(reply)
             shown = reply.json()
-            given += paying.given_back(shown["data"], currency)
+            found += paying.going_back(shown["data"])
             if not shown["has_more"]:
-                return given
+                return found
             after, page = shown["data"][-1]["id"], page + 1
 
 

@@ -23,8 +23,9 @@ class StripeSettings(BaseModel):
     """How an app uses Stripe.
 
     `account` acts for a connected account. `capture` is for payments of invoices that live elsewhere: `manual` only authorizes them.
-    `unattached_credit_notes` says what becomes of credit that no open invoice takes: the customer's credit balance, which Stripe puts
-    against the customer's next invoice, or a refusal. The metadata keys name an existing customer, and a payment method, at Stripe.
+    `unattached_credit_notes` says what becomes of credit that no open invoice takes and no refund gave back: the customer's credit balance,
+    which Stripe puts against the customer's next invoice, or a refusal. The metadata keys name an existing customer, and a payment method, at
+    Stripe.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,7 +40,7 @@ class StripeSettings(BaseModel):
         "automatic", description="whether payments of invoices that live elsewhere are captured at once"
     )
     unattached_credit_notes: Literal["customer_balance", "refuse"] = Field(
-        "customer_balance", description="what becomes of credit that no open invoice takes"
+        "customer_balance", description="what becomes of credit that no open invoice takes and no refund gave back"
     )
     customer_id_key: str = Field(
         "stripe_customer_id", min_length=1, description="which of a customer's metadata names an existing customer"
