@@ -20,7 +20,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         *("collecting", "company", "crediting", "custom_invoicing", "invoicing", "oauth", "provider", "requests"),
         "tokens",
     ),
-    "reading": ("findings", "incoming", "lookups", "paying", "reading", "receiving", "refusals", "webhooks"),
+    "reading": ("findings", "incoming", "linking", "lookups", "paying", "reading", "receiving", "refusals", "webhooks"),
 }
 """What a module of a provider is for, by its name. What lies in a folder `simulator` is the simulator."""
 SANDBOX_PROVIDER = frozenset(
