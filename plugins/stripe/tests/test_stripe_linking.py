@@ -115,6 +115,36 @@ def test_a_refund_that_is_under_way_is_linked(counter, books, status):
     assert (linked(books), credit_given(books)) == ([[(0, 4000)]], 0)
 
 
+def test_a_refund_that_makes_up_for_one_that_bounced_is_there_for_no_other_credit_note(counter, books, clock):
+    item, payment = paid(counter)
+    books.refund_in_dashboard(payment, 1000)
+    clock.advance(timedelta(days=1))
+    books.refund_in_dashboard(payment, 2000)
+    credit(counter, item, "30.00", 50)
+    books.bounce_refund(books.refunds()[1].id)
+    assert credit_given(books) == 0
+    clock.advance(timedelta(days=1))
+    books.refund_in_dashboard(payment, 2500)
+    credit(counter, item, "15.00", 51)
+    assert linked(books)[1] == [(2, 500)]
+    assert credit_given(books) == Decimal("10.00")  # 45 are credited: 10 and 25 went back, and these
+
+
+def test_a_refund_before_the_one_that_bounced_makes_up_for_nothing(counter, books, clock):
+    item, payment = paid(counter)
+    books.refund_in_dashboard(payment, 3000)
+    credit(counter, item, "10.00", 50)
+    clock.advance(timedelta(days=1))
+    books.refund_in_dashboard(payment, 2000)
+    credit(counter, item, "40.00", 51)
+    books.bounce_refund(books.refunds()[1].id)
+    clock.advance(timedelta(days=1))
+    books.refund_in_dashboard(payment, 2000)
+    assert linked(books) == [[(0, 1000)], [(0, 2000), (1, 2000)]]
+    assert credit(counter, item, "10.00", 52).outcome.kind == "done"
+    assert (linked(books)[2], credit_given(books)) == ([], Decimal("10.00"))
+
+
 def test_what_is_open_is_reduced_before_refunds_of_a_part_are_linked(counter, books):
     item = counter.issued(lines=(flat("100.00"),))
     credit(counter, item, "30.00", 50)
@@ -208,7 +238,10 @@ def test_a_credit_note_that_is_refused_for_another_reason_is_not_tried_again(cou
     assert credit(counter, item, "100.01").codes == ["stripe_refused"]
 
 
-GIVEN = ({"id": "re_1", "amount": 1000}, {"id": "re_2", "amount": 500})
+GIVEN = (
+    {"id": "re_1", "amount": 1000, "status": "succeeded"},
+    {"id": "re_2", "amount": 500, "status": "pending"},
+)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +259,15 @@ def test_what_a_credit_note_links_is_left_to_no_other(status, refund, left):
     taken = [{"refund": "re_1", "amount_refunded": left}]
     assert links(GIVEN, [note], left) == taken
     assert links(GIVEN, [note], left + 1) == [*taken, {"refund": "re_2", "amount_refunded": 1}]
+
+
+def test_only_what_is_given_back_after_a_failure_makes_up_for_it():
+    failed = {"id": "re_0", "amount": 400, "status": "failed"}
+    note = {"status": "issued", "refunds": [{"refund": "re_0", "amount_refunded": 400}]}
+    second = {"refund": "re_2", "amount_refunded": 500}
+    assert links((failed, *GIVEN), [note], 2000) == [{"refund": "re_1", "amount_refunded": 600}, second]
+    assert links((*GIVEN, failed), [note], 2000) == [{"refund": "re_1", "amount_refunded": 1000}, second]
+    assert links((failed, *GIVEN), [], 1000) == [{"refund": "re_1", "amount_refunded": 1000}]
 
 
 def test_no_more_is_linked_than_went_back_and_none_where_nothing_is_left():

@@ -91,14 +91,14 @@ def _acted_on_invoice(outcome: Paid, invoice: Body) -> Paid:
     return outcome
 
 
-def going_back(refunds: Sequence[Body]) -> list[Body]:
-    """The refunds that gave money back, or are giving it: one that failed or was canceled left it here (docs.stripe.com/refunds)."""
-    return [each for each in refunds if each["status"] not in _NOT_GIVEN]
+def gave_nothing(refund: Body) -> bool:
+    """Whether the money of a refund stayed here. One that is under way counts as given (docs.stripe.com/refunds, failed refunds)."""
+    return refund["status"] in _NOT_GIVEN
 
 
 def given_back(refunds: Sequence[Body], currency: str) -> Decimal:
     """What refunds gave back, or are giving back."""
-    return sum((from_units(each["amount"], currency) for each in going_back(refunds)), NOTHING)
+    return sum((from_units(each["amount"], currency) for each in refunds if not gave_nothing(each)), NOTHING)
 
 
 def _intent(invoice: Body, known_id: str | None) -> Body:

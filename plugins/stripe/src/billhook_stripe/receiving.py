@@ -38,7 +38,8 @@ class Receiving(StripeRequests):
         return refunds if isinstance(refunds, Rejected) else paying.given_back(refunds, currency)
 
     def went_back(self, batch: Reading, invoice: Body) -> Generator[Request | Call, Reply, tuple[Body, ...] | Rejected]:
-        """The refunds of the payment intents that paid on an invoice, which was read with its payments: the oldest first."""
+        """The refunds of the payment intents that paid on an invoice, which was read with its payments: the oldest first, also those that
+        gave nothing."""
         found: list[Body] = []
         for intent, _ in _paid_by_intents(invoice, invoice["currency"].upper()):
             refunds = yield from self._refunds(batch, intent)
@@ -48,7 +49,7 @@ class Receiving(StripeRequests):
         return tuple(sorted(found, key=lambda refund: refund["created"]))
 
     def _refunds(self, batch: Reading, intent: str) -> Generator[Request | Call, Reply, list[Body] | Rejected]:
-        """The refunds of a payment intent that gave money back, or are giving it: the newest first, page after page."""
+        """The refunds of a payment intent, also those that gave nothing: the newest first, page after page."""
         found: list[Body] = []
         after, page = None, 1
         while True:
@@ -57,7 +58,7 @@ class Receiving(StripeRequests):
             if not reading.is_success(reply):
                 return reading.refused(reply)
             shown = reply.json()
-            found += paying.going_back(shown["data"])
+            found += shown["data"]
             if not shown["has_more"]:
                 return found
             after, page = shown["data"][-1]["id"], page + 1
