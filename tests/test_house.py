@@ -6,6 +6,8 @@ import ast
 import re
 import subprocess
 import tomllib
+from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 MEMBERS = sorted(
     path.parent for folder in ("core", "plugins/*", "contrib/*") for path in ROOT.glob(f"{folder}/pyproject.toml")
 )
+READ_AS_DATA = {"tzdata"}
+"""No import shows these: the standard library reads them."""
 MADE_BY_TOOLS = {
     ".git",
     ".nox",
@@ -115,6 +119,36 @@ def test_every_dependency_states_its_reason(member):
     wanted = [*project.get("dependencies", ()), *(requirement for extra in extras for requirement in extra)]
     bare = [line.strip() for line in text.splitlines() for name in wanted if f'"{name}"' in line and " # " not in line]
     assert not bare, "a dependency is a debt; say in a comment what it buys:\n" + "\n".join(bare)
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda path: path.name)
+def test_every_dependency_is_used(member):
+    project = tomllib.loads((member / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    stated = [
+        *project["dependencies"],
+        *(each for extra in project.get("optional-dependencies", {}).values() for each in extra),
+    ]
+    names = {re.split(r"[\[<>=~!;, ]", each)[0].lower().replace("_", "-") for each in stated}
+    of_others = {name for name in names if name.startswith("billhook") or name in READ_AS_DATA}
+    assert names - of_others <= {distribution for name in imported(member) for distribution in distributions_of(name)}
+
+
+def imported(member: Path) -> set[str]:
+    """The first part of every name that the member's source imports, wherever in it."""
+    found: set[str] = set()
+    for path in (member / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found
+
+
+@cache
+def distributions_of(name: str) -> frozenset[str]:
+    """What has to be installed for that import, spelled as an index does."""
+    return frozenset(each.lower().replace("_", "-") for each in packages_distributions().get(name, ()))
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda path: path.name)

@@ -23,8 +23,8 @@ def list_series(session: Session) -> None:
     """The series that numbers come from."""
     with session.billing() as billing:
         found = billing.numbers.list()
-    rows = [(each.name, each.template, each.scope, each.kind, each.start, each.reset) for each in found]
-    columns = ("series", "template", "scope", "kind", "start>", "reset")
+    rows = [(each.name, each.template, each.scope, each.kind, each.start, each.reset, each.timezone) for each in found]
+    columns = ("series", "template", "scope", "kind", "start>", "reset", "time zone")
     session.answer({"items": found}, lambda: table(columns, rows))
 
 
@@ -38,15 +38,18 @@ def define(
     kind: Annotated[str | None, typer.Option(help="gapless or independent.")] = None,
     start: Annotated[int | None, typer.Option(help="The first value.")] = None,
     reset: Annotated[str | None, typer.Option(help="never or yearly.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="The seller's, such as Europe/Berlin: it decides the year and the month.")
+    ] = None,
 ) -> None:
-    """Make a series, or change one; what is not named stays. Once it counts, only its template may change.
+    """Make a series, or change one; what is not named stays. Once it counts, only its template and its time zone may change.
 
     Numbers that were given stay: a document that its app refused keeps its own.
     """
     from billhook.domain.numbering import Series
     from billhook.domain.parsing import parse
 
-    given = {"template": template, "scope": scope, "kind": kind, "start": start, "reset": reset}
+    given = {"template": template, "scope": scope, "kind": kind, "start": start, "reset": reset, "timezone": timezone}
     stated = {field: value for field, value in given.items() if value is not None}
     with session.billing() as billing:
         before = next((each.model_dump(mode="json") for each in billing.numbers.list() if each.name == name), {})

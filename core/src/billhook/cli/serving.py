@@ -81,7 +81,7 @@ def serve(
 def _require_server() -> None:
     from importlib.util import find_spec
 
-    if not all(map(find_spec, ("fastapi", "prometheus_client", "standardwebhooks", "uvicorn"))):
+    if not all(map(find_spec, ("fastapi", "prometheus_client", "uvicorn"))):
         raise ConfigError('The server needs more than is installed here. Install it: pip install "billhook[server]"')
 
 

@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
@@ -21,6 +21,7 @@ from string import Formatter
 from typing import Annotated, NamedTuple, Self
 from unicodedata import normalize
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -168,8 +169,16 @@ def _checked_template(text: str) -> str:
     return parse_template(text).text
 
 
+def _checked_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        raise InvalidInput("timezone_unknown", f"{name!r} is no time zone. Use a name such as Europe/Berlin.") from None
+    return name
+
+
 class Series(Value):
-    """A named counter and the template its values are written in."""
+    """A named counter and the template its values are written in. ``timezone`` is the seller's: it decides the year and the month of a number."""
 
     name: Annotated[str, StringConstraints(pattern=SERIES_NAME)]
     template: Annotated[str, AfterValidator(inside_model(_checked_template))]
@@ -177,6 +186,11 @@ class Series(Value):
     kind: SeriesKind = SeriesKind.GAPLESS
     start: Annotated[int, Field(ge=1, le=10**15)] = 1
     reset: SeriesReset = SeriesReset.NEVER
+    timezone: Annotated[str, StringConstraints(max_length=64), AfterValidator(inside_model(_checked_zone))] = "UTC"
+
+    def day_of(self, moment: datetime) -> date:
+        """The day of that moment where the seller is."""
+        return moment.astimezone(ZoneInfo(self.timezone)).date()
 
     @model_validator(mode="after")
     def _tells_its_counters_apart(self) -> Self:

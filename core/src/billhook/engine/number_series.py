@@ -76,7 +76,8 @@ class SeriesCommands:
             return self._all(tx)
 
     def define(self, series: Series) -> Series:
-        """Make a series, or change one. Once it counts, only its template may change, and numbers that were taken stay.
+        """Make a series, or change one. Once it counts, only its template and its time zone may change, and numbers that
+        were taken stay.
 
         Raises Conflict with code ``number_series_in_use``, or ``number_template_taken`` where another series writes the
         same numbers.
@@ -94,9 +95,10 @@ class SeriesCommands:
         existing = self._all(tx)
         self._check_template(series, existing)
         before = next((other for other in existing if other.name == series.name), series)
-        if series.model_copy(update={"template": before.template}) != before and self._counts(tx, series.name):
+        may_differ = {"template": before.template, "timezone": before.timezone}
+        if series.model_copy(update=may_differ) != before and self._counts(tx, series.name):
             raise Conflict(
-                f"The series {series.name!r} has given numbers already, so only its template can change. "
+                f"The series {series.name!r} has given numbers already, so only its template and its time zone can change. "
                 "Define a series of another name.",
                 "number_series_in_use",
             )

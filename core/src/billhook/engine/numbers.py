@@ -57,15 +57,14 @@ class NumberedDocument:
     at: datetime
     customer_key: str | None = None
 
-    @property
-    def context(self) -> NumberContext:
-        """As templates read it."""
+    def context_in(self, series: Series) -> NumberContext:
+        """As the template of that series reads it."""
         return NumberContext(
             customer_id=self.customer_id,
             customer_name=self.customer_name,
             profile=self.profile,
             currency=self.currency,
-            on=self.at.date(),
+            on=series.day_of(self.at),
             customer_key=self.customer_key,
         )
 
@@ -92,7 +91,7 @@ class Numbers:
                 "number_in_host_transaction",
             )
         series = self._of_kind(unit.tx, document.namespace, series_name, SeriesKind.GAPLESS)
-        counter = counter_of(series, document.namespace, document.context)
+        counter = counter_of(series, document.namespace, document.context_in(series))
         following = locked_value(unit.tx, counter)
         before = self.bound(unit.tx, [document.id]).get(document.id)
         if before is not None:
@@ -111,7 +110,7 @@ class Numbers:
     def counter(self, tx: Transaction, series_name: str, document: NumberedDocument) -> tuple[Series, Counter]:
         """The gapless series, and the counter in it that the document's number comes from."""
         series = self._of_kind(tx, document.namespace, series_name, SeriesKind.GAPLESS)
-        return series, counter_of(series, document.namespace, document.context)
+        return series, counter_of(series, document.namespace, document.context_in(series))
 
     def peek(self, tx: Transaction, counter: Counter) -> int:
         """The value that comes next, which ``claim`` then has to confirm. Takes nothing."""
@@ -131,7 +130,7 @@ class Numbers:
         return True
 
     def _is_defined_so(self, tx: Transaction, counter: Counter) -> bool:
-        """Whether the series of a counter that begins is still defined as it was read; once it counts, only its template changes."""
+        """Whether the series of a counter that begins is still defined as it was read; once it counts, nothing changes that tells its counters apart."""
         hold(tx, counter.namespace, DEFINING)
         series = read_series(tx, counter.namespace, counter.key.partition("/")[0])
         return series.start == counter.start and has_counter(series, counter.key)
@@ -141,7 +140,7 @@ class Numbers:
     ) -> str:
         """A number of an independent series, never given before. Nothing remembers which document got it."""
         series = self._of_kind(unit.tx, document.namespace, series_name, SeriesKind.INDEPENDENT)
-        counter = counter_of(series, document.namespace, document.context)
+        counter = counter_of(series, document.namespace, document.context_in(series))
         return number_for(series, document, self._blocks.next_value(unit, counter), app)
 
     def cancel(self, unit: Unit, document_id: str) -> None:
@@ -196,7 +195,7 @@ def number_for(series: Series, document: NumberedDocument, sequence: int, app: A
 
     Raises InvalidInput for a number that the app does not take.
     """
-    suggested = format_number(series, document.context, sequence)
+    suggested = format_number(series, document.context_in(series), sequence)
     if app is None:
         return suggested
     request = NumberRequest(

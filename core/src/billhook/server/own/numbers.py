@@ -35,6 +35,7 @@ class SeriesInput(WireModel):
     kind: SeriesKind = SeriesKind.GAPLESS
     start: int = 1
     reset: SeriesReset = SeriesReset.NEVER
+    timezone: str = "UTC"
 
 
 class Issued(WireModel):
@@ -75,7 +76,7 @@ def get_series(billing: Reading, series: SeriesName) -> Response:
 
 @router.put("/{series}", response_model=Json)
 def define(billing: Administering, series: SeriesName, wanted: SeriesInput) -> Response:
-    """Make a series, or change one. Once it counts, only its template may change; numbers that were given stay.
+    """Make a series, or change one. Once it counts, only its template and its time zone may change; numbers that were given stay.
 
     Refused (409) where another series writes the same numbers.
     """
