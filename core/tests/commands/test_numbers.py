@@ -145,6 +145,18 @@ class TestAudit:
         desk.write(lambda tx: tx.execute(sa.delete(schema.taken_number).where(gone)))
         assert numbers.audit("acme", "invoice")["invoice"].gaps == (Gap(2, 2), Gap(4, 4))
 
+    def test_a_number_bears_the_year_that_it_is_where_the_seller_is(self, desk, numbers):
+        series = SeriesCommands(desk.context, "acme")
+        in_berlin = Series(
+            name="invoice", template="{year}-{month}-{sequence}", reset="yearly", timezone="Europe/Berlin"
+        )
+        series.define(in_berlin)
+        ends = [datetime(2026, 12, 31, hour, 30, tzinfo=UTC) for hour in (22, 23)]
+        taken = [take(desk, numbers, a_document(f"d{at.hour}", at=at)).number for at in ends]
+        assert taken == ["2026-12-1", "2027-01-1"]
+        series.define(in_berlin.model_copy(update={"timezone": "UTC"}))
+        assert take(desk, numbers, a_document("d24", at=ends[1])).number == "2026-12-2"
+
     def test_every_counter_of_a_series_is_looked_through(self, desk, numbers):
         series = Series(
             name="yearly", template="{year}-{customer_key}-{sequence:04d}", scope="customer", reset="yearly"

@@ -17,6 +17,7 @@ DEFAULT = {
     "kind": "gapless",
     "start": 1,
     "reset": "never",
+    "timezone": "UTC",
 }
 
 
@@ -52,6 +53,7 @@ def test_a_new_template_writes_the_numbers_from_then_on(served):
         ({"template": "R-{sequence}", "scope": "world"}, "/scope"),
         ({"template": "R-{sequence}", "name": "other"}, "/name"),
         ({"template": "R-{sequence}", "reset": "yearly"}, ""),
+        ({"template": "R-{sequence}", "timezone": "Berlin"}, "/timezone"),
     ],
 )
 def test_what_is_no_series_is_refused_with_its_place_and_nothing_changes(served, body, path):

@@ -160,6 +160,13 @@ def test_a_series_whose_counters_would_repeat_a_number_is_refused(settings, fiel
     assert f"Add {field} " in problem["msg"]
 
 
+@pytest.mark.parametrize("name", ["", "Berlin", "Europe", "../Europe/Berlin", "Europe/Berlin\x00", "E" * 65])
+def test_a_series_of_no_time_zone_is_refused(name):
+    with pytest.raises(ValidationError) as refused:
+        Series(name="inv", template="{sequence}", timezone=name)
+    assert [error["loc"] for error in refused.value.errors()] == [("timezone",)]
+
+
 def test_a_series_with_a_broken_template_reports_the_template():
     with pytest.raises(ValidationError) as refused:
         Series(name="invoice", template="{nothing}")
