@@ -10,7 +10,7 @@ import pytest
 from engine_kit import Shop, a_provider, answers, careful_draft, documents, lost_after, put, repeat
 from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment, money, note_payment, paths
 
-from billhook.contract import Batch, CustomerResult, Done, MappedLine, Severity, ValidationIssue
+from billhook.contract import Batch, CustomerResult, DocumentResult, Done, MappedLine, Severity, ValidationIssue
 from billhook.engine.standing import standing_of
 from billhook.errors import InUse, InvalidInput, KeyReused, NotAllowed, NotFound, Unsupported
 from billhook.store import schema
@@ -68,6 +68,52 @@ def test_what_books_have_no_room_for_because_they_show_what_was_paid_back_is_tol
     told = [issue.message for issue in shop.get(id).issues if issue.code == "credit_not_in_books"]
     assert [f"shows 6 EUR as paid, so {left} of credit note CN-JADO-1" in each for each in told] == [True] * bool(left)
     assert shop.ns.credit_notes.get(note.id).amount_credited == min(Decimal(amount), Decimal(10))
+
+
+def give_back(shop: Shop, payment_id: str, amount: str) -> None:
+    if Decimal(amount):
+        shop.ns.refunds.record(payment_id, amount)
+
+
+def keeps(amount: str | None) -> Any:
+    """A provider's credit notes of which the customer keeps that as credit there."""
+
+    def credited(self: Any, batch: Batch[Any, Any]) -> Any:
+        reply = yield put("credit", batch, "credits", recover=(repeat(),))
+        kept = None if amount is None else Decimal(amount)
+        return {item["ref"]: Done(DocumentResult(item["id"], kept_as_credit=kept)) for item in reply.json()["items"]}
+
+    return credited
+
+
+@pytest.mark.parametrize(
+    "kept, before, after, twice",
+    [
+        ("4", "0", "3", "3"),
+        ("4", "0", "10", "4"),
+        ("4", "0", "0", None),
+        ("4", "2", "0", None),
+        ("1", "3", "2", "1"),
+        ("0", "4", "3", None),
+        (None, "0", "3", None),
+    ],
+)
+def test_what_went_back_after_a_credit_note_made_it_credit_is_told_of_until_a_person_has_dealt_with_it(
+    a_shop_anywhere: OpenShop, kept: str | None, before: str, after: str, twice: str | None
+):
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft, credit=keeps(kept), record_payment=note_payment))
+    id, code = an_issued_invoice(shop), "credited_and_refunded"
+    shop.ns.invoices.record_payment(id, "10")
+    shop.run()
+    payment = shop.get(id).payments[0].id
+    give_back(shop, payment, before)
+    shop.ns.credit_notes.submit(a_note(shop, "4", id))
+    shop.run()
+    assert code not in shop.issue_codes(id)
+    give_back(shop, payment, after)
+    told = [issue.message for issue in shop.get(id).issues if issue.code == code]
+    assert [f"the customer has {twice} EUR twice" in each for each in told] == [True] * bool(twice)
+    assert standing_of(shop.engine.context, shop.namespace).given_twice == len(told)
 
 
 def test_a_credit_note_counts_at_the_exchange_rate_of_its_invoice_unless_it_states_one(a_shop: OpenShop):

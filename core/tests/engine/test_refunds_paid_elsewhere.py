@@ -254,10 +254,10 @@ def test_what_a_person_has_dealt_with_is_told_of_no_more_unless_it_is_more(a_sho
         return [each.code for each in shop.get(id).issues if each.code == code]
 
     assert codes_at("5") == [code]
-    assert (how_it_stands(shop).refunded_beyond_payment, listed(shop, code)) == (1, [id])
+    assert (how_it_stands(shop).given_twice, listed(shop, code)) == (1, [id])
     for _ in range(2):
         assert shop.ns.invoices.dismiss(id, code, reason="The customer sent 2.00 back.").invoice.id == id
-    assert (how_it_stands(shop).refunded_beyond_payment, listed(shop, code)) == (0, [])
+    assert (how_it_stands(shop).given_twice, listed(shop, code)) == (0, [])
     notes = [entry.summary for entry in shop.ns.invoices.timeline(id) if "sent 2.00 back" in entry.summary]
     assert len(notes) == 1
     assert (codes_at("5"), codes_at("6")) == ([], [code])

@@ -788,6 +788,32 @@ def test_a_refund_and_its_credit_note_give_the_money_once(new_story, made):
     story.close()
 
 
+def test_what_is_given_back_although_a_credit_note_made_it_credit_is_told_of(new_story):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        id = submit(engine)["chair"]
+        work_until_quiet(engine, story.clock)
+        (payment,) = namespace.invoices.get(id).payments
+        namespace.refunds.refund(payment.id, Decimal("10.00"), key="before")
+        work_until_quiet(engine, story.clock)
+        credit_the_chair(engine, id, "note", "30.00")
+        work_until_quiet(engine, story.clock)
+        assert namespace.invoices.get(id).issues == ()
+        for amount in ("5.00", "30.00"):
+            namespace.refunds.refund(payment.id, Decimal(amount), key=amount)
+            work_until_quiet(engine, story.clock)
+        (issue,) = namespace.invoices.get(id).issues
+        assert (issue.code, "twice" in issue.message) == ("credited_and_refunded", True)
+        assert "the customer has 20.00 GBP twice" in issue.message
+        credit_the_chair(engine, id, "another", "30.00")
+        work_until_quiet(engine, story.clock)
+        (issue,) = namespace.invoices.get(id).issues
+        assert "the customer has 5.00 GBP twice" in issue.message
+        assert problems_of(engine) == []
+    story.close()
+
+
 def test_a_credit_note_that_was_refused_is_issued_once_the_money_went_back(new_story):
     story = new_story()
     with story.open() as engine:

@@ -30,7 +30,7 @@ COUNTED = (
     "unvoided",
     "still_in_books",
     "failed_refunds",
-    "refunded_beyond_payment",
+    "given_twice",
     "failed_credit_notes",
 )
 

@@ -47,6 +47,8 @@ class DocumentResult:
     url: str | None = None
     sent_at: datetime | None = None
     payment_external_id: str | None = None
+    kept_as_credit: Decimal | None = None
+    """What of a credit note the customer keeps there as credit that pays later invoices, in major units. None where the provider does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ BOUNCED, REFUSED = "refund_bounced", "refund_failed"
 
 BEYOND_PAYMENT = "refunded_beyond_payment"
 """The finding that tells of more given back than came. It ends once what was noted by mistake is taken back, or a person says so."""
+CREDITED_TOO = "credited_and_refunded"
+"""The finding that tells of a refund after a credit note which had given the customer the same money as credit."""
 
 
 def has_failed_refund() -> sa.ColumnElement[bool]:
@@ -21,9 +23,9 @@ def has_failed_refund() -> sa.ColumnElement[bool]:
     return has_open_issue(schema.validation_issue.c.code.in_((BOUNCED, REFUSED)))
 
 
-def has_refund_beyond_payment() -> sa.ColumnElement[bool]:
-    """More was given back of a payment of the invoice than came."""
-    return has_open_issue(schema.validation_issue.c.code == BEYOND_PAYMENT)
+def is_given_twice() -> sa.ColumnElement[bool]:
+    """More was given back of a payment of the invoice than came, or what is credit of the customer was given back as well."""
+    return has_open_issue(schema.validation_issue.c.code.in_((BEYOND_PAYMENT, CREDITED_TOO)))
 
 
 def told_of(refund: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
-from billhook.engine import notes, payments
+from billhook.engine import given_twice, notes, payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.failed_refunds import BEYOND_PAYMENT, told_of
 from billhook.engine.invoice_row import InvoiceRow
@@ -24,7 +24,7 @@ def take_over(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | Non
     if payments.note_given_back(unit, row, payment, refunded):
         unit.record(row, "refund.outside", operation_id=operation_id)
         end_made_up_for(unit, row, payment)
-        tell_books(unit, row, payment)
+        tell_of_refunds(unit, row, payment)
 
 
 def look(unit: Unit, payment: Row) -> None:
@@ -83,7 +83,13 @@ def _failed(unit: Unit, payment: Row) -> Iterator[tuple[Row, bool]]:
             yield refund, is_used_up or sum(later) >= Decimal(refund["amount"])
 
 
-def tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
+def tell_of_refunds(unit: Unit, row: InvoiceRow, payment: Row) -> None:
+    """What went back of the payment is other than it was: say what a person has to do about it."""
+    _tell_books(unit, row, payment)
+    given_twice.tell(unit, row)
+
+
+def _tell_books(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     """The books may show a payment of which money went back without them; no operation takes it out of them, so a person has to."""
     app = unit.app(row.values["invoicing_app_id"])
     shown = _shown_as(unit, payment, app)
@@ -114,7 +120,7 @@ def end_undone(unit: Unit, row: InvoiceRow, app: AppHandle, less: Decimal) -> No
             note = f"{app.name} shows payment {payment['id']} less {each['amount']} {payment['currency']}."
             unit.record(row, "refund.entered", note=note)
         if row.values["amount_refunded"] != "0":
-            tell_books(unit, row, payment)
+            _tell_books(unit, row, payment)
 
 
 def _to_be_entered(unit: Unit, row: InvoiceRow, app: AppHandle) -> Iterator[Row]:

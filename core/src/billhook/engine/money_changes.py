@@ -86,6 +86,13 @@ class MoneyChanges:
         self.load("refund", [each.id for each in found])
         return [refund for refund in self._known["refund"].values() if refund["payment_id"] == payment_id]
 
+    def credit_notes_of(self, invoice_id: str) -> list[Row]:
+        """Every credit note of an invoice, the oldest first."""
+        stored = self._tx.all(sa.select(_note.c.id).where(_note.c.invoice_id == invoice_id))
+        self.load("credit_note", [each.id for each in stored])
+        notes = (note for note in self._known["credit_note"].values() if note["invoice_id"] == invoice_id)
+        return sorted(notes, key=lambda note: str(note["id"]))
+
     def load_open_credits(self, invoice_ids: Iterable[str]) -> None:
         """Read which credit notes of these invoices are still to be issued."""
         missing = [id for id in dict.fromkeys(invoice_ids) if id not in self._open_credits]

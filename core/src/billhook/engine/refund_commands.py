@@ -18,7 +18,7 @@ from billhook.domain.payment import RefundOrigin, RefundTrigger
 from billhook.domain.states import State
 from billhook.engine import payments
 from billhook.engine.context import Context
-from billhook.engine.given_back import end_made_up_for, look, tell_books, tell_what_is_not_made_up_for
+from billhook.engine.given_back import end_made_up_for, look, tell_of_refunds, tell_what_is_not_made_up_for
 from billhook.engine.queries import RefundView, refund_view, require_invoice
 from billhook.engine.settle import Settler
 from billhook.engine.unit import Unit
@@ -160,7 +160,7 @@ class Refunds:
         payments.take_refund(unit, row, refund, RefundResult(RefundStatus.SUCCEEDED, wanted.amount))
         unit.record(row, "refund.recorded", note=wanted.notes.reason)
         end_made_up_for(unit, row, payment)
-        tell_books(unit, row, payment)
+        tell_of_refunds(unit, row, payment)
         return refund
 
     def _take_back(self, refund_id: str, reason: str, tx: Transaction) -> RefundView:
@@ -188,7 +188,7 @@ class Refunds:
         unit.record(row, "refund.taken_back", note=told)
         payment = unit.money.get("payment", refund["payment_id"])
         tell_what_is_not_made_up_for(unit, row, payment)
-        tell_books(unit, row, payment)
+        tell_of_refunds(unit, row, payment)
         look(unit, payment)
         unit.flush()
         return refund_view(refund)

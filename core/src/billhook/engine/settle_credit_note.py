@@ -13,7 +13,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Trigger
 from billhook.domain.money import plain
 from billhook.domain.payment import CreditNoteStatus
-from billhook.engine import credit_notes, payments, totals, unsent_payments
+from billhook.engine import credit_notes, given_twice, payments, totals, unsent_payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.money import Money
@@ -49,7 +49,11 @@ class CreditNoteOutcomes:
         for component in (settled.component, OWN):
             unit.issues.report(record["id"], component, [])
         number = result.number or self._final_number(unit, settled.app, record, settled.item)
+        if record["invoice_id"]:
+            given_twice.keep(unit, settled.app, record, unit.invoice(record["invoice_id"]), result.kept_as_credit)
         invoice = credit_notes.issued(unit, record, number, settled.work.operation_id)
+        if record["invoice_id"]:
+            given_twice.tell(unit, unit.invoice(record["invoice_id"]))
         if invoice is not None:
             _tell_what_books_have_no_room_for(unit, settled.app, record, invoice)
             self._money.after(

@@ -99,7 +99,7 @@ class PaymentOutcomes:
         if payment["state"] != "succeeded":
             notes.tell_taken_back(unit, row, payment)
         if row.values["amount_refunded"] != "0":
-            given_back.tell_books(unit, row, payment)
+            given_back.tell_of_refunds(unit, row, payment)
         unsent_payments.refit(self._money.advancer, unit, row)
         looking_again.if_it_is_sure(self._money.advancer, unit, row)
 

@@ -11,7 +11,7 @@ from billhook.contract.results import RefundResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.engine import payments
 from billhook.engine.failed_refunds import BOUNCED, REFUSED, told_of
-from billhook.engine.given_back import end_made_up_for, look, tell_books
+from billhook.engine.given_back import end_made_up_for, look, tell_of_refunds
 from billhook.engine.moments import to_micros
 from billhook.engine.settled import GAVE_UP, Settled
 from billhook.engine.unit import Row, Unit
@@ -38,7 +38,7 @@ class RefundOutcomes:
         failed = _failed(settled, refund, has_bounced=before == "succeeded")
         unit.issues.report(row.id, told_of(refund), [failed] if refund["state"] == "failed" else [])
         end_made_up_for(unit, row, payment)
-        tell_books(unit, row, payment)
+        tell_of_refunds(unit, row, payment)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The refund is under way."""

@@ -13,7 +13,7 @@ from billhook.domain.lifecycle import State
 from billhook.domain.payment import CreditNoteStatus
 from billhook.engine.context import Context
 from billhook.engine.failed import stands_still
-from billhook.engine.failed_refunds import has_failed_refund, has_refund_beyond_payment
+from billhook.engine.failed_refunds import has_failed_refund, is_given_twice
 from billhook.engine.moments import maybe_from_micros, to_micros
 from billhook.engine.not_in_books import payment_refused, shows_too_much, void_refused
 from billhook.engine.work import CLAIMED, READY
@@ -41,8 +41,8 @@ class HeldWork:
 class Standing:
     """How many invoices failed or are invalid, how many things are held or in doubt, how many invoices have a payment
     (``unrecorded``) or a void (``unvoided``) that the books do not take, of how many the books still show money that was
-    taken or given back (``still_in_books``), how many have a refund that the customer does not have (``failed_refunds``), of how many more was
-    given back than came (``refunded_beyond_payment``), and how many credit notes failed.
+    taken or given back (``still_in_books``), how many have a refund that the customer does not have (``failed_refunds``), how many gave money
+    twice (``given_twice``), and how many credit notes failed.
 
     ``waiting`` counts the invoices whose draft, issue or deletion goes on only when a provider or a caller says so; the one that waits
     longest does so since ``waiting_since``. Invoices that wait to be paid are not among them.
@@ -57,7 +57,7 @@ class Standing:
     unvoided: int = 0
     still_in_books: int = 0
     failed_refunds: int = 0
-    refunded_beyond_payment: int = 0
+    given_twice: int = 0
     failed_credit_notes: int = 0
     waiting: int = 0
     waiting_since: datetime | None = None
@@ -66,7 +66,7 @@ class Standing:
     def needs_a_person(self) -> bool:
         """Whether something will not go on by itself."""
         not_in_books = self.unrecorded or self.unvoided or self.still_in_books
-        refunds = self.failed_refunds or self.refunded_beyond_payment
+        refunds = self.failed_refunds or self.given_twice
         failed = self.failed or self.invalid or refunds or self.failed_credit_notes
         return bool(failed or not_in_books or self.in_doubt or self.held)
 
@@ -82,7 +82,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         unvoided = _count(tx, namespace, void_refused())
         still_in_books = _count(tx, namespace, shows_too_much())
         failed_refunds = _count(tx, namespace, has_failed_refund())
-        refunded_beyond_payment = _count(tx, namespace, has_refund_beyond_payment())
+        given_twice = _count(tx, namespace, is_given_twice())
         failed_credit_notes = _failed_credit_notes(tx, namespace)
     return Standing(
         failed=sum(count for state, count in states.items() if state is not State.DRAFT_INVALID),
@@ -94,7 +94,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         unvoided=unvoided,
         still_in_books=still_in_books,
         failed_refunds=failed_refunds,
-        refunded_beyond_payment=refunded_beyond_payment,
+        given_twice=given_twice,
         failed_credit_notes=failed_credit_notes,
         waiting=waiting.invoices,
         waiting_since=maybe_from_micros(waiting.since),

@@ -153,8 +153,18 @@ def read_credit_note(note: Body) -> Done[DocumentResult]:
             external_id=note["id"],
             totals=ProviderTotals(total=from_units(note["total"], currency), tax=tax),
             url=note.get("pdf"),
+            kept_as_credit=from_units(_kept_as_credit(note), currency),
         )
     )
+
+
+def _kept_as_credit(note: Body) -> int:
+    """What of a credit note went to the customer's balance: its post-payment part that nothing else gave
+    (docs.stripe.com/api/credit_notes/object, post_payment_amount, refunds and out_of_band_amount)."""
+    after_payment: int = note.get("post_payment_amount") or 0
+    otherwise: int = note.get("out_of_band_amount") or 0
+    linked: int = sum(link["amount_refunded"] for link in note.get("refunds") or ())
+    return after_payment - otherwise - linked
 
 
 def read_balance_entry(entry: Body) -> Done[DocumentResult]:
