@@ -35,7 +35,7 @@ LAYERS: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 DOOR = INNER | TIME_AND_FAULTS | {"plugins", "store", "engine"}
-DOMAIN_LIBRARIES = {"pydantic", "pydantic_core", "iso4217"}
+DOMAIN_LIBRARIES = {"pydantic", "pydantic_core", "iso4217", "ulid"}
 HOST_SIDE = frozenset({"plugins/openmeter"})  # members that embed the engine instead of providing for it
 MONEY_LAYERS = {"domain", "contract", "store", "engine", "providers"}
 SDKS = {"stripe", "xero_python", "intuitlib", "quickbooks", "gocardless_pro"}
