@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from engine_kit import Shop, a_provider, answers, careful_draft, documents, lost_after, put, repeat
 from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment, money, note_payment, paths
+from sqlalchemy import Pool, event
 
 from billhook.contract import Batch, CustomerResult, DocumentResult, Done, MappedLine, Severity, ValidationIssue
 from billhook.engine.standing import standing_of
@@ -450,3 +451,48 @@ def test_a_note_that_did_not_fail_is_neither_tried_again_nor_made_void_and_nothi
         with pytest.raises(NotAllowed, match="is issued; only one that failed") as error:
             refused(note.id)
         assert error.value.code == "credit_note_not_failed"
+
+
+def test_the_credit_notes_on_an_invoice_are_listed_the_newest_first(a_shop_anywhere: OpenShop):
+    shop = a_crediting_shop(a_shop_anywhere)
+    id = an_issued_invoice(shop)
+    ids = [
+        shop.ns.credit_notes.submit(a_note(shop, amount, on)).id for amount, on in (("1", id), ("2", id), ("3", None))
+    ]
+    shop.run()
+    listed = shop.ns.credit_notes.list(invoice_id=id)
+    assert [view.id for view in listed] == [ids[1], ids[0]]
+    assert listed == tuple(shop.ns.credit_notes.get(view.id) for view in listed)
+    with pytest.raises(NotFound):
+        shop.ns.credit_notes.list(invoice_id=ids[2])
+    with pytest.raises(NotFound):
+        shop.engine.namespace("other").credit_notes.list(invoice_id=id)
+
+
+def test_a_long_list_of_credit_notes_asks_the_database_no_more_than_a_short_one(a_shop: OpenShop):
+    shop = a_crediting_shop(a_shop)
+    shop.ns.apps.disable(shop.app.id)
+    asked: list[str] = []
+
+    def listen(driver: Any, *_: object) -> None:
+        driver.set_trace_callback(asked.append)
+
+    def asked_for_a_list() -> int:
+        asked.clear()
+        listed = shop.ns.credit_notes.list()
+        standings = shop.ns.credit_notes.standings([view.id for view in listed])
+        statements = len(asked)
+        for id, standing in standings.items():
+            told = (shop.ns.credit_notes.issues(id), shop.ns.credit_notes.waiting_for(id))
+            assert told == (standing.issues, standing.waiting_for)
+            assert "is disabled" in str(standing.waiting_for)
+        return statements
+
+    event.listen(Pool, "checkout", listen)
+    try:
+        shop.ns.credit_notes.submit_many([a_note(shop, "1") for _ in range(3)])
+        of_few = asked_for_a_list()
+        shop.ns.credit_notes.submit_many([a_note(shop, "1") for _ in range(20)])
+        assert 0 < asked_for_a_list() <= of_few
+    finally:
+        event.remove(Pool, "checkout", listen)

@@ -71,6 +71,8 @@ def test_another_namespace_sees_and_changes_nothing(served):
         ("POST", f"/invoices/{id}/payment/cancel", None),
         ("POST", f"/doubts/{id}/resolve", {"answer": "absent"}),
         ("GET", f"/credit-notes/{id}", None),
+        ("GET", f"/invoices/{id}/credit-notes", None),
+        ("GET", f"/invoices/{id}/refunds", None),
         ("POST", "/refunds", {"payment_id": id, "amount": "1", "key": "r"}),
     ):
         served.problem(method, OWN + path, 404, json=body, role=ELSEWHERE)
@@ -208,6 +210,39 @@ def test_what_is_owed_back_is_credited_and_given_back(at_the_sandbox):
     listed = served.call("GET", f"{OWN}/credit-notes?status=issued", expect=200).json()["data"]
     assert [each["id"] for each in listed] == [credited["id"]]
     assert standing(served, id)["amount_refunded"] == "2.50"
+
+
+def test_what_was_credited_and_given_back_of_an_invoice_is_listed(at_the_sandbox):
+    served, scene = at_the_sandbox
+    id, other = scene.shop.submit(), scene.shop.submit(metadata={TARGET: "failed"})
+    scene.shop.run()
+    (payment,) = standing(served, id)["payments"]
+    back = {"payment_id": payment["id"], "amount": "2.50"}
+    refunds = [
+        served.call("POST", f"{OWN}/refunds", json={**back, **more}, expect=201).json()["id"]
+        for more in ({"key": "r-1"}, {"key": "r-2", "paid_elsewhere": True})
+    ]
+    note = {"type": "credit_note", "customer_key": "jane", "currency": "EUR", "credited_invoice_id": other}
+    cents = {"price": {"type": "unit", "amount": "0.50"}}
+    notes = [
+        served.call("POST", f"{OWN}/credit-notes", json={**note, "key": key, "lines": [{**LINE, **cents}]}, expect=201)
+        for key in ("c-1", "c-2")
+    ]
+    scene.shop.run()
+    given_back = served.call("GET", f"{OWN}/invoices/{id}/refunds", role="read", expect=200).json()["data"]
+    assert [(each["id"], each["key"], each["origin"], each["amount"]) for each in given_back] == [
+        (refunds[0], "r-1", "requested", "2.50"),
+        (refunds[1], "r-2", "recorded", "2.50"),
+    ]
+    credited = served.call("GET", f"{OWN}/invoices/{other}/credit-notes", role="read", expect=200).json()["data"]
+    assert [(each["id"], each["amount_credited"]) for each in credited] == [
+        (each.json()["id"], "0.50") for each in reversed(notes)
+    ]
+    newest = served.call("GET", f"{OWN}/invoices/{other}/credit-notes?limit=1", expect=200).json()["data"]
+    assert newest == credited[:1]
+    for of_nothing in (f"/invoices/{other}/refunds", f"/invoices/{id}/credit-notes"):
+        assert served.call("GET", OWN + of_nothing, expect=200).json() == {"data": []}
+    assert served.problem("GET", f"{OWN}/invoices/{other}/credit-notes?limit=0", 400)["extensions"]["path"] == "/limit"
 
 
 def test_what_was_paid_back_another_way_is_noted(at_the_sandbox):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,14 +17,14 @@ from billhook.domain.lifecycle import State
 from billhook.domain.money import plain
 from billhook.domain.parsing import parse_draft
 from billhook.domain.payment import CreditNoteStatus, CreditNoteTrigger
-from billhook.engine import credit_note_waits, credit_notes, unsent_payments
+from billhook.engine import credit_note_waits, credit_notes, tables, unsent_payments
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import maybe_micros
 from billhook.engine.numbers import NumberedDocument
 from billhook.engine.paging import check_limit
-from billhook.engine.queries import issues_of
+from billhook.engine.queries import issues_of, issues_of_each, require_invoice
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import DRAFT_SERIES, Submitter, check_dates, draft_hash
 from billhook.engine.unit import Unit
@@ -39,6 +40,14 @@ INTAKE = 500
 Ids = list[str]
 _note = schema.credit_note
 _GONE = frozenset({State.DELETE_IN_PROGRESS, State.DELETE_SYNCING, State.DELETE_FAILED, State.DELETED, State.VOIDED})
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNoteStanding:
+    """What stands in the way of a credit note, and why it is not issued yet."""
+
+    issues: tuple[ValidationIssue, ...]
+    waiting_for: str | None
 
 
 class CreditNotes:
@@ -90,6 +99,15 @@ class CreditNotes:
         with self._context.database.read() as tx:
             note = Unit(self._context, tx).money.get("credit_note", credit_note_id, self._namespace)
             return credit_note_waits.reason(tx, note)
+
+    def standings(self, credit_note_ids: Sequence[str]) -> Mapping[str, CreditNoteStanding]:
+        """What stands in the way of several credit notes, and what each waits for, by id. One that is not here is left out."""
+        with self._context.database.read() as tx:
+            found = tables.read_records(tx, "credit_note", credit_note_ids)
+            notes = [note for note in found if note["namespace"] == self._namespace]
+            issues = issues_of_each(tx, [note["id"] for note in notes])
+            waits = credit_note_waits.reasons_of(tx, notes)
+        return {note["id"]: CreditNoteStanding(issues[note["id"]], waits[note["id"]]) for note in notes}
 
     def retry(self, credit_note_id: str) -> InvoiceView:
         """Try a failed one again. Raises NotAllowed for one that did not fail."""
@@ -147,18 +165,22 @@ class CreditNotes:
         self, *, status: str | None = None, invoice_id: str | None = None, limit: int = 1000
     ) -> tuple[InvoiceView, ...]:
         """Credit notes, the newest first; those of that status, and those on that invoice, where one is given. ``amount_credited`` is what
-        of each was put against its invoice. Raises InvalidInput for what can't be.
+        of each was put against its invoice. Raises InvalidInput for what can't be, NotFound for an unknown invoice.
         """
         check_limit(limit)
-        select = sa.select(_note.c.id).where(_note.c.namespace == self._namespace)
+        select = sa.select(_note).where(_note.c.namespace == self._namespace)
         if status is not None:
             _check_status(status)
             select = select.where(_note.c.state == status)
         if invoice_id is not None:
             select = select.where(_note.c.invoice_id == invoice_id)
         with self._context.database.read() as tx:
-            rows = tx.all(select.order_by(_note.c.id.desc()).limit(limit))
-        return tuple(self.get(row.id) for row in rows)
+            if invoice_id is not None:
+                require_invoice(tx, self._namespace, invoice_id)
+            notes = [dict(row._mapping) for row in tx.all(select.order_by(_note.c.id.desc()).limit(limit))]
+            revisions = Unit(self._context, tx).revisions
+            revisions.load([(note["id"], 1) for note in notes])
+            return tuple(credit_note_view(note, revisions.content(note["id"], 1)) for note in notes)
 
     def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft]) -> Ids:
         unit = Unit(self._context, tx)

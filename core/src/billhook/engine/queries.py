@@ -172,7 +172,13 @@ class _Around:
 
 def issues_of(tx: Transaction, document_id: str) -> tuple[ReportedIssue, ...]:
     """The open issues of a document."""
-    return tuple(_issues(tx, [document_id])[document_id])
+    return issues_of_each(tx, [document_id])[document_id]
+
+
+def issues_of_each(tx: Transaction, document_ids: Sequence[str]) -> dict[str, tuple[ReportedIssue, ...]]:
+    """The open issues of each of these documents."""
+    found = _issues(tx, document_ids)
+    return {id: tuple(found[id]) for id in document_ids}
 
 
 def _issues(tx: Transaction, document_ids: Sequence[str]) -> dict[str, list[ReportedIssue]]:

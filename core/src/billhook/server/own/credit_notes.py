@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -10,7 +11,9 @@ from starlette.responses import Response
 
 from billhook.domain.base import Key
 from billhook.domain.invoice import InvoiceDraft, InvoiceView
+from billhook.engine.credit_note_commands import CreditNoteStanding
 from billhook.engine.namespace import Namespace
+from billhook.engine.paging import LARGEST_PAGE, PAGE_SIZE
 from billhook.engine.queries import RefundView
 from billhook.server.access import Integrating, Reading
 from billhook.server.own.standing import ReportedIssue, reported
@@ -65,6 +68,7 @@ class Refund(WireModel):
     """A refund. ``message`` says why it failed; ``origin`` who made it: ``requested``, ``outside`` at the provider, or ``recorded``."""
 
     id: str
+    key: str | None = None
     payment_id: str
     invoice_id: str
     status: str
@@ -77,15 +81,34 @@ class Refund(WireModel):
     created_at: AwareDatetime
 
 
+class Refunds(WireModel):
+    """Refunds, the oldest first."""
+
+    data: list[Refund]
+
+
 @router.get("/credit-notes", response_model=CreditNotes)
 def list_credit_notes(
     billing: Reading,
     status: Annotated[str | None, Query(max_length=64, description="Only those, such as failed.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE_SIZE,
 ) -> Response:
     """Credit notes, the newest first."""
-    found = billing.credit_notes.list(status=status, limit=limit)
-    return reply(CreditNotes(data=[_shown(billing, view) for view in found]))
+    return reply(_listed(billing, billing.credit_notes.list(status=status, limit=limit)))
+
+
+@router.get("/invoices/{invoice_id}/credit-notes", response_model=CreditNotes)
+def list_credit_notes_of_invoice(
+    billing: Reading, invoice_id: UlidPath, limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = LARGEST_PAGE
+) -> Response:
+    """The credit notes on an invoice, the newest first, also those that failed. ``amount_credited`` is what of each was put against it."""
+    return reply(_listed(billing, billing.credit_notes.list(invoice_id=invoice_id, limit=limit)))
+
+
+@router.get("/invoices/{invoice_id}/refunds", response_model=Refunds)
+def list_refunds_of_invoice(billing: Reading, invoice_id: UlidPath) -> Response:
+    """Every refund of an invoice's payments, the oldest first, also those that failed, and those that others made at the provider."""
+    return reply(Refunds(data=[_refund(view) for view in billing.refunds.list(invoice_id)]))
 
 
 @router.post("/credit-notes", status_code=201, response_model=CreditNote)
@@ -134,13 +157,22 @@ def get_refund(billing: Reading, refund_id: UlidPath) -> Response:
 
 
 def _shown(billing: Namespace, view: InvoiceView) -> CreditNote:
+    return _listed(billing, [view]).data[0]
+
+
+def _listed(billing: Namespace, views: Sequence[InvoiceView]) -> CreditNotes:
+    standings = billing.credit_notes.standings([view.id for view in views])
+    return CreditNotes(data=[_credit_note(view, standings[view.id]) for view in views])
+
+
+def _credit_note(view: InvoiceView, standing: CreditNoteStanding) -> CreditNote:
     named = ("id", "key", "number", "status", "customer_id", "currency", "total", "amount_credited")
-    waiting_for = billing.credit_notes.waiting_for(view.id)
+    waiting_for = standing.waiting_for
     return CreditNote(
         **{name: getattr(view, name) for name in (*named, "created_at", "issued_at")},
         credited_invoice_id=view.content.credited_invoice_id,
         waiting_for=None if waiting_for is None else over_http(waiting_for, view.id),
-        issues=[reported(issue, view.id) for issue in billing.credit_notes.issues(view.id)],
+        issues=[reported(issue, view.id) for issue in standing.issues],
     )
 
 
