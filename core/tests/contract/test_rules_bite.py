@@ -27,6 +27,7 @@ from billhook.engine import (
     rehearsal,
     round as round_,
     settle,
+    unit as unit_,
     walk,
     webhooks,
 )
@@ -339,14 +340,14 @@ def drop_recorded_commands(patch: Patch) -> None:
 
 
 def never_match_events_again(patch: Patch) -> None:
-    patch.setattr(round_, "match_named", lambda unit, named: None)
+    patch.setattr(unit_, "match_named", lambda unit, named: None)
 
 
 def drop_unknown_events(patch: Patch) -> None:
     keep = webhooks.Webhooks._keep
 
     def known_only(self: Any, tx: Any, app: Any, events: Any, now: Any) -> int:
-        return keep(self, tx, app, [event for event in events if webhooks.find_subject(tx, app.id, event)], now)
+        return keep(self, tx, app, [event for event in events if webhooks.known_by(tx, app.id, event)], now)
 
     patch.setattr(webhooks.Webhooks, "_keep", known_only)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from billhook.engine import tables
 from billhook.engine.locks import hold, of_customer
+from billhook.engine.naming import Named
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -20,6 +21,7 @@ class CustomerLinkChanges:
         self._tx = tx
         self._known: dict[tuple[str, str], Row] = {}
         self._saved: set[tuple[str, str]] = set()
+        self._named: dict[tuple[str, str], str | None] = {}
         self._revisions: dict[str, int] = {}
 
     def load(self, customer_ids: Iterable[str], app_id: str) -> None:
@@ -28,6 +30,7 @@ class CustomerLinkChanges:
         if missing:
             links = tables.read_customer_links(self._tx, missing, app_id)
             self._known.update({(id, app_id): link for id, link in links.items()})
+            self._named.update({(id, app_id): link["external_id"] for id, link in links.items()})
 
     def of(self, customer_id: str, app_id: str) -> Row:
         """How an app knows a customer; empty when it does not."""
@@ -55,6 +58,14 @@ class CustomerLinkChanges:
         """How often a customer was changed."""
         self.load_revisions([customer_id])
         return self._revisions[customer_id]
+
+    def take_names(self) -> Iterator[Named]:
+        """The customers whom apps call by ids that were not known before."""
+        for key in sorted(self._saved):
+            link = self._known[key]
+            if link["external_id"] not in {None, self._named.get(key)}:
+                yield Named(link["app_id"], "customer", link["external_id"], link["customer_id"])
+            self._named[key] = link["external_id"]
 
     def flush(self) -> None:
         """Write what was saved."""

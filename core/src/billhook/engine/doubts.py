@@ -37,7 +37,6 @@ from billhook.engine.settled import Settled
 from billhook.engine.tables import WORK_COLUMNS
 from billhook.engine.told_ids import keep_told
 from billhook.engine.unit import Unit
-from billhook.engine.webhooks import match_named
 from billhook.engine.work import CLAIMED, Lane, WorkRow, until_customer
 from billhook.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from billhook.store import schema
@@ -122,7 +121,6 @@ class Doubts:
             self._look_again(unit, app, doubt, finding)
         else:
             self._answer(unit, app, doubt, finding)
-        match_named(unit, unit.named)
         unit.flush()
         self._commands.apply_recorded(unit, [doubt.work.subject_id])
 
@@ -191,12 +189,10 @@ class Doubts:
             record = unit.money.get(kind, work.item_id)
             record["external_id"] = finding.external_id
             unit.money.save(kind, record)
-            unit.match_inbox(app.id, finding.external_id, work.item_id, kind)
         else:
             link = unit.links.of(work.item_id, app.id)
             keep_told(link, work, finding.external_id, finding.number)
             unit.links.save(link)
-            unit.match_inbox(app.id, finding.external_id, work.subject_id, "document")
         row = unit.invoice(work.subject_id)
         check = check_of(app.handle.declaration, capability)
         reading = WorkRow(work.item_id, check.value, app.id, row.id, version=row.values["version"])

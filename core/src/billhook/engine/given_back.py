@@ -12,6 +12,7 @@ from billhook.engine import given_twice, notes, payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.failed_refunds import BEYOND_PAYMENT, told_of
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.money_changes import is_told_by_invoice
 from billhook.engine.not_in_books import GIVEN_BACK
 from billhook.engine.unit import Row, Unit
 from billhook.engine.work import WorkRow
@@ -33,7 +34,7 @@ def look(unit: Unit, payment: Row) -> None:
         return
     invoice_id, app = payment["invoice_id"], unit.app_if_loaded(payment["app_id"])
     item_id, capability = payment["id"], Capability.CHECK_PAYMENT
-    if payments.is_told_by_invoice(payment):
+    if is_told_by_invoice(payment):
         item_id, capability = invoice_id, Capability.FETCH
     if app is not None and not app.deleted and app.handle.declaration.can(capability):
         unit.work.want_if_free(WorkRow(item_id, capability, app.id, invoice_id, due=unit.now_micros))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from billhook.engine import tables
+from billhook.engine.naming import Named
 from billhook.store.transaction import Transaction
 
 Row = dict[str, Any]
@@ -18,6 +19,7 @@ class LinkChanges:
         self._tx = tx
         self._known: dict[tuple[str, str], Row] = {}
         self._saved: set[tuple[str, str]] = set()
+        self._named: dict[tuple[str, str], str | None] = {}
 
     def load(self, keys: Iterable[tuple[str, str]]) -> None:
         """Read how apps know these documents: pairs of a document's id and an app's."""
@@ -25,7 +27,9 @@ class LinkChanges:
         if not missing:
             return
         for row in tables.read_links(self._tx, {document for document, _ in missing}):
-            self._known.setdefault((row["document_id"], row["app_id"]), row)
+            key = (row["document_id"], row["app_id"])
+            self._known.setdefault(key, row)
+            self._named.setdefault(key, row["external_id"])
         for document_id, app_id in missing:
             self._known.setdefault((document_id, app_id), tables.new_link(document_id, app_id))
 
@@ -43,6 +47,14 @@ class LinkChanges:
     def save(self, link: Row) -> None:
         """Keep what an app said of a document."""
         self._saved.add((link["document_id"], link["app_id"]))
+
+    def take_names(self) -> Iterator[Named]:
+        """What apps call by ids that were not known before."""
+        for key in sorted(self._saved):
+            link = self._known[key]
+            if link["external_id"] not in {None, self._named.get(key)}:
+                yield Named(link["app_id"], link["kind"], link["external_id"], link["document_id"])
+            self._named[key] = link["external_id"]
 
     def flush(self) -> None:
         """Write what was saved."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from billhook.engine import tables
+from billhook.engine.naming import Named
 from billhook.errors import NotFound
 from billhook.store import schema
 from billhook.store.transaction import Transaction
@@ -17,6 +18,13 @@ Row = dict[str, Any]
 OPEN_CREDIT_STATES = frozenset({"draft", "issuing"})
 
 _refund, _note = schema.refund, schema.credit_note
+_NAMED = ("payment", "refund")
+"""The kinds that have their app's id in their own row."""
+
+
+def is_told_by_invoice(payment: Mapping[str, Any]) -> bool:
+    """Whether no operation of ours knows how the payment stands, but only a look at the invoice that it is on: it came past us."""
+    return bool(payment["origin"] == "outside")
 
 
 class MoneyChanges:
@@ -31,6 +39,7 @@ class MoneyChanges:
         self._read_invoice = read_invoice
         self._known: dict[str, dict[str, Row]] = {kind: {} for kind in tables.RECORDS}
         self._saved: dict[str, set[str]] = {kind: set() for kind in tables.RECORDS}
+        self._named: dict[str, str | None] = {}
         self._payments_read: set[str] = set()
         self._payment_ids: dict[str, dict[str, None]] = {}
         self._open_credits: dict[str, Decimal] = {}
@@ -39,7 +48,7 @@ class MoneyChanges:
         """Read them for change."""
         known = self._known[kind]
         for row in tables.read_records(self._tx, kind, [id for id in ids if id not in known]):
-            self._know(kind, row)
+            self._know_stored(kind, row)
 
     def get(self, kind: str, id: str, namespace: str | None = None) -> Row:
         """One of them, for change. Raises NotFound where it is not there or belongs to another namespace."""
@@ -71,7 +80,7 @@ class MoneyChanges:
             return
         self._payments_read.update(missing)
         for row in tables.read_payments_of(self._tx, missing):
-            self._know("payment", self._known["payment"].get(row["id"], row))
+            self._know_stored("payment", self._known["payment"].get(row["id"], row))
 
     def payments_of(self, invoice_id: str) -> list[Row]:
         """Every payment of an invoice."""
@@ -123,12 +132,26 @@ class MoneyChanges:
         self._saved[kind].add(row["id"])
         return row
 
+    def take_names(self) -> Iterator[Named]:
+        """What of it apps call by ids that were not known before."""
+        for kind in _NAMED:
+            for id in sorted(self._saved[kind]):
+                row = self._known[kind][id]
+                if row["external_id"] not in {None, self._named.get(id)}:
+                    yield Named(row["app_id"], kind, row["external_id"], id)
+                self._named[id] = row["external_id"]
+
     def flush(self) -> None:
         """Write what was saved."""
         for kind, ids in self._saved.items():
             rows = [tables.record_tuple(kind, self._known[kind][id]) for id in sorted(ids)]
             self._tx.upsert_many(tables.UPSERT_RECORD[kind], rows)
             ids.clear()
+
+    def _know_stored(self, kind: str, row: Row) -> None:
+        self._know(kind, row)
+        if kind in _NAMED:
+            self._named.setdefault(row["id"], row["external_id"])
 
     def _know(self, kind: str, row: Row) -> None:
         self._known[kind][row["id"]] = row

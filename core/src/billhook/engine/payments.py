@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -247,11 +247,6 @@ def move_refund(
 def spoken_for(refunds: Iterable[Row]) -> Decimal:
     """What these refunds gave back, or are about to."""
     return sum((Decimal(each["amount"]) for each in refunds if each["state"] not in _CAME_TO_NOTHING), Decimal(0))
-
-
-def is_told_by_invoice(payment: Mapping[str, Any]) -> bool:
-    """Whether no operation of ours knows how the payment stands, but only a look at the invoice that it is on: it came past us."""
-    return bool(payment["origin"] == "outside")
 
 
 def is_recorded(refund: Row) -> bool:

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from billhook.engine.context import Context
+from billhook.engine.inbox import WORKED
 from billhook.engine.moments import to_micros
 from billhook.engine.notifications.forgetting import delete_events, settled_events
-from billhook.engine.webhooks import WORKED
 from billhook.store import schema
 from billhook.store.statements import Delete, Update
 from billhook.store.transaction import Transaction

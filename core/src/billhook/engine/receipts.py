@@ -46,7 +46,6 @@ def receive(
         payment = money.receive(
             unit, row, app_id, receipt.amount, unit.now, origin="outside", external_id=receipt.external_id
         )
-        unit.match_inbox(app_id, receipt.external_id, payment["id"], "payment")
         given_back.take_over(unit, row, payment, receipt.refunded, operation_id)
     rest = more - sum(map(_kept, explained), Decimal(0))
     if rest:
@@ -68,7 +67,6 @@ def _named_now(unit: Unit, own: Iterable[Row], receipt: Receipt) -> Row | None:
         if (payment["origin"], payment["state"], payment["external_id"], received) == nameless:
             payment["external_id"] = receipt.external_id
             unit.money.save("payment", payment)
-            unit.match_inbox(payment["app_id"], receipt.external_id, payment["id"], "payment")
             return payment
     return None
 

@@ -19,6 +19,7 @@ from billhook.domain.states import State
 from billhook.engine import payments
 from billhook.engine.context import Context
 from billhook.engine.given_back import end_made_up_for, look, tell_of_refunds, tell_what_is_not_made_up_for
+from billhook.engine.money_changes import is_told_by_invoice
 from billhook.engine.queries import RefundView, refund_view, require_invoice
 from billhook.engine.settle import Settler
 from billhook.engine.unit import Unit
@@ -227,7 +228,7 @@ class Refunds:
 
 def _is_nameless(payment: Row) -> bool:
     """Whether the money came to the app past us, and the app did not tell by which id."""
-    return payments.is_told_by_invoice(payment) and payment["external_id"] is None
+    return is_told_by_invoice(payment) and payment["external_id"] is None
 
 
 def _opened(unit: Unit, payment: Row, left: Decimal, wanted: _Wanted, path: str) -> Row:

@@ -18,6 +18,7 @@ from billhook.engine.commands import awaited
 from billhook.engine.context import Context
 from billhook.engine.dissolving import DISSOLVED
 from billhook.engine.effects import Alone, Arrived, Doubt, Effect, Fault, Look, Park, Send, Settle, Settlement
+from billhook.engine.inbox import INBOX
 from billhook.engine.journal import Attempt
 from billhook.engine.leases import Lease
 from billhook.engine.locks import hold_each, of_customer
@@ -28,7 +29,7 @@ from billhook.engine.settle import LOOKS, Settler
 from billhook.engine.settled import Settled
 from billhook.engine.timers import DueTimers, advance_due
 from billhook.engine.unit import Unit
-from billhook.engine.webhooks import INBOX, look_once_more, match_named
+from billhook.engine.webhooks import look_once_more
 from billhook.engine.work import CLAIMED, READY, Lane, WorkRow
 from billhook.errors import StaleWrite
 from billhook.store import schema
@@ -142,15 +143,16 @@ class Round:
         claims = {operation.id: operation.claims for operation in fresh}
         result.stale |= take_claims(tx, self._settler.numbers, claims, result.stale)
         steps = [step for step in steps if step.operation.id not in result.stale]
-        # Before anything is written that the events' own looks may have to wait for.
-        hold_each(tx, [*_inboxes(steps), *_customers_brought(steps)])
+        # Before anything is written that the events' own looks may have to wait for; the customers first, as everybody holds them.
+        hold_each(tx, _customers_brought(steps))
+        hold_each(tx, _inboxes(steps))
         unit = Unit(self._context, tx, wakes_workers=False)
         self._write_operations(tx, steps)
         self._write_attempts(tx, steps)
         self._settle(tx, unit, steps)
         due = [work for work in self.timers.works if work.app_id in held]
         advance_due(unit, self._settler.advancer, self.timers, due)
-        match_named(unit, unit.named)
+        unit.match_events()
         result.wanted = unit.work.wanted()
         unit.flush()
         self._after_settling(unit, steps)
@@ -315,7 +317,7 @@ def _inboxes(steps: Sequence[Step]) -> set[tuple[str, str]]:
 def _customers_brought(steps: Sequence[Step]) -> set[tuple[str, str]]:
     """The customers of whom an app tells now what it knows."""
     brought = (step for step in steps if step.operation.spec.capability is Capability.SYNC_CUSTOMER)
-    settled = (step.operation for step in brought if isinstance(step.effect, Settle))
+    settled = (step.operation for step in brought if isinstance(step.effect, Settle) or is_dissolved(step))
     return {(operation.held.app.namespace, of_customer(id)) for operation in settled for id in operation.works}
 
 

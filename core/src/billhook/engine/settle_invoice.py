@@ -201,7 +201,6 @@ class InvoiceOutcomes:
         if result.totals is not None:
             link["evidence"] = (link["evidence"] or {}) | {"totals": totals.evidence(compared)}
         unit.links.save(link)
-        unit.match_inbox(settled.app.id, link["external_id"], settled.work.subject_id, "document")
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The document waits: at the provider, or for a caller to confirm it."""

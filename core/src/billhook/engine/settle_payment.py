@@ -47,7 +47,6 @@ class PaymentOutcomes:
             return
         was_received = payment["state"] == "succeeded"
         trigger = payments.take_result(unit, row, payment, result)
-        unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
         self._end_findings(unit, settled, row, payment)
         if payment["state"] == "succeeded" and rests.is_left(unit, row):
             trigger = Trigger.FAILED
@@ -112,7 +111,6 @@ class PaymentOutcomes:
                 payment["state"] = "processing"
             payment["external_id"] = outcome.external_id or payment["external_id"]
             unit.money.save("payment", payment)
-            unit.match_inbox(settled.app.id, payment["external_id"], payment["id"], "payment")
             unit.issues.report(row.id, settled.component, [])
         else:
             settled.remember(unit, outcome.external_id)

@@ -30,7 +30,6 @@ class RefundOutcomes:
         refund = unit.money.get("refund", settled.work.item_id)
         before = refund["state"]
         is_news = payments.take_refund(unit, row, refund, result)
-        unit.match_inbox(settled.app.id, refund["external_id"], refund["id"], "refund")
         unit.record(row, f"{settled.capability}.{result.status}", operation_id=settled.work.operation_id)
         if not is_news:
             return
@@ -46,7 +45,6 @@ class RefundOutcomes:
         refund["state"] = "processing" if refund["state"] in _UNDER_WAY else refund["state"]
         refund["external_id"] = outcome.external_id or refund["external_id"]
         unit.money.save("refund", refund)
-        unit.match_inbox(settled.app.id, refund["external_id"], refund["id"], "refund")
         self._record(unit, settled, "pending", outcome.reason)
 
     def rejected(

@@ -50,8 +50,6 @@ class Settled:
         link["leftovers"] = {**link["leftovers"], **self.leftovers}
         link["external_id"] = external_id or link["external_id"]
         unit.links.save(link)
-        if kind == "invoice":
-            unit.match_inbox(self.app.id, link["external_id"], self.work.subject_id, "document")
 
     def _remember_customer(self, unit: Unit, external_id: str | None) -> None:
         link = unit.customer_links.to_change(self.app.namespace, self.work.item_id, self.app.id)

@@ -16,6 +16,7 @@ from billhook.engine.apps import AppHandle
 from billhook.engine.confirmation_changes import ConfirmationChanges
 from billhook.engine.context import Context
 from billhook.engine.customer_link_changes import CustomerLinkChanges
+from billhook.engine.inbox import match_named
 from billhook.engine.invoice_row import COLUMNS, MUTABLE, InvoiceRow
 from billhook.engine.issue_changes import IssueChanges
 from billhook.engine.link_changes import LinkChanges
@@ -67,7 +68,6 @@ class Unit:
         self.confirmations = ConfirmationChanges(tx, self.now_micros)
         self._apps: dict[str, AppHandle] = {}
         self._events: list[tuple[Any, ...]] = []
-        self.named: list[tuple[str, str, str, str]] = []
         self._transitions: list[InvoiceTransitioned] = []
         self._is_watched = context.observers.hear("invoice_transitioned")
         self._notices = Notices(context, tx, self.now_micros)
@@ -182,10 +182,9 @@ class Unit:
 
     # Webhooks that came before we knew what they are about.
 
-    def match_inbox(self, app_id: str, external_id: str | None, document_id: str, kind: str) -> None:
-        """An external id is known now: events that named it are worked."""
-        if external_id is not None:
-            self.named.append((app_id, external_id, document_id, kind))
+    def match_events(self) -> None:
+        """Work the events that named something before its app's id for it was known here. ``flush`` does it for whatever is named till then."""
+        match_named(self, [*self.links.take_names(), *self.customer_links.take_names(), *self.money.take_names()])
 
     def after_commit(self, act: Callable[[], None]) -> None:
         """Do this once everything is committed."""
@@ -202,6 +201,7 @@ class Unit:
         self._write(is_last=False)
 
     def _write(self, *, is_last: bool) -> None:
+        self.match_events()
         if self._notices.write(is_last=is_last):
             self._later.append(self.context.notice_wakeups.wake)
         self._flush_invoices()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,49 +11,31 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.contract.webhooks import Refusal, WebhookEvent
-from billhook.engine import payments, tables
 from billhook.engine.apps import AppHandle
 from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
-from billhook.engine.locks import hold, hold_each
+from billhook.engine.inbox import INBOX, MEANWHILE, UNMATCHED, Known, ask_to_read, follow, known_by
+from billhook.engine.locks import hold
 from billhook.engine.moments import to_micros
 from billhook.engine.telling import told, told_text
 from billhook.engine.unit import Unit
-from billhook.engine.work import READY, Lane, WorkRow
+from billhook.engine.work import Lane, WorkRow
 from billhook.errors import BillhookError, WebhookRefused
 from billhook.store import schema
 from billhook.store.statements import Query
 from billhook.store.transaction import Transaction
 
-_inbox, _link = schema.inbox, schema.document_link
+_inbox = schema.inbox
 
 LONGEST_NAME = 255
 """How long an id or a name may be that comes with a webhook."""
-INBOX = "inbox"
-"""An event that names something is kept, or what it names becomes known, while nobody does the other: each finds the other's."""
-UNMATCHED, MEANWHILE, WORKED = "unmatched", "meanwhile", "worked"
-"""Nobody knows yet what it names; it came while that was being looked at; it led to a look."""
-
-_WAITING = Query(
-    sa.select(_inbox.c.event_id, _inbox.c.external_id, _inbox.c.kind)
-    .where(_inbox.c.app_id == sa.bindparam("app"), _inbox.c.state == UNMATCHED)
-    .limit(10_000)
-)
 
 _CAME_MEANWHILE = Query(
-    sa.select(_inbox.c.event_id, _inbox.c.kind, _inbox.c.matched_id)
+    sa.select(_inbox.c.event_id, _inbox.c.matched_id)
     .where(_inbox.c.app_id == sa.bindparam("app"), _inbox.c.state == MEANWHILE)
     .limit(10_000)
 )
-
-# What an event leads to: always a read, never a fact.
-_READS: dict[str, Capability] = {
-    "document": Capability.FETCH,
-    "payment": Capability.CHECK_PAYMENT,
-    "refund": Capability.CHECK_REFUND,
-}
-_MONEY: dict[str, sa.Table] = {"payment": schema.payment, "refund": schema.refund}
 
 
 class Webhooks:
@@ -101,9 +83,9 @@ class Webhooks:
         fresh = self._unseen(tx, app.id, events)
         unit = Unit(self._context, tx, lane=Lane.WEBHOOK)
         for event in fresh:
-            matched = find_subject(tx, app.id, event)
-            state = UNMATCHED if matched is None else ask_to_read(unit, app, event.kind, *matched)
-            tx.execute(sa.insert(_inbox).values(self._row(app.id, event, state, matched, now)))
+            known = known_by(tx, app.id, event)
+            state = UNMATCHED if known is None else ask_to_read(unit, app, known)
+            tx.execute(sa.insert(_inbox).values(self._row(app.id, event, state, known, now)))
         unit.flush()
         return len(fresh)
 
@@ -112,9 +94,7 @@ class Webhooks:
         seen = tx.all(sa.select(_inbox.c.event_id).where(_inbox.c.app_id == app_id, _inbox.c.event_id.in_(list(by_id))))
         return [event for id, event in by_id.items() if id not in {row.event_id for row in seen}]
 
-    def _row(
-        self, app_id: str, event: WebhookEvent, state: str, matched: tuple[str, str] | None, now: datetime
-    ) -> dict[str, Any]:
+    def _row(self, app_id: str, event: WebhookEvent, state: str, known: Known | None, now: datetime) -> dict[str, Any]:
         return {
             "app_id": app_id,
             "event_id": event.id,
@@ -124,7 +104,7 @@ class Webhooks:
             "details": json.dumps(dict(event.details)),
             "state": state,
             "received_at": to_micros(now),
-            "matched_id": matched[0] if matched else None,
+            "matched_id": known.item_id if known else None,
         }
 
     def orphans(self, namespace: str) -> tuple[Mapping[str, Any], ...]:
@@ -154,43 +134,6 @@ def _check(app: AppHandle, event: WebhookEvent) -> None:
         raise WebhookRefused(f"A webhook for app {app.name} can't be taken: {problem}. Nothing was stored.")
 
 
-def find_subject(tx: Transaction, app_id: str, event: WebhookEvent) -> tuple[str, str] | None:
-    """The item and subject that an event is about: (payment or refund id, invoice id) or (invoice id, invoice id)."""
-    table = _MONEY.get(event.kind)
-    if table is not None:
-        # A provider may try again on the payment that failed: it is about the newest of ours then.
-        row = tx.first(
-            sa.select(table)
-            .where(table.c.app_id == app_id, table.c.external_id == event.external_id)
-            .order_by(table.c.id.desc())
-            .limit(1)
-        )
-        return None if row is None else _told_by(event.kind, dict(row._mapping))
-    row = tx.first(
-        sa.select(_link.c.document_id).where(
-            _link.c.app_id == app_id, _link.c.external_id == event.external_id, _link.c.kind == "invoice"
-        )
-    )
-    return None if row is None else (row.document_id, row.document_id)
-
-
-def _told_by(kind: str, money: Mapping[str, Any]) -> tuple[str, str]:
-    """The item and subject that tell of that money: itself, or its invoice."""
-    is_on_invoice = kind == "payment" and payments.is_told_by_invoice(money)
-    return (money["invoice_id"] if is_on_invoice else money["id"], money["invoice_id"])
-
-
-def ask_to_read(unit: Unit, app: AppHandle, kind: str, item_id: str, subject_id: str) -> str:
-    """Have the provider asked how it stands. Returns the event's state: where it is being asked already, what is answered may be older."""
-    capability = Capability.FETCH if kind in _MONEY and item_id == subject_id else _READS.get(kind)
-    if capability is None or not app.handle.declaration.can(capability):
-        return WORKED
-    work = WorkRow(item_id, capability.value, app.id, subject_id, READY, Lane.WEBHOOK, unit.now_micros)
-    stored = next((other for other in tables.read_item_work(unit.tx, item_id) if other.key == work.key), work)
-    unit.work.want_if_free(work._replace(give_up_at=stored.give_up_at))
-    return MEANWHILE if stored.is_claimed else WORKED
-
-
 def look_once_more(context: Context, tx: Transaction, looks: Sequence[WorkRow]) -> None:
     """Have the provider asked again of what it told something while it was asked.
 
@@ -198,39 +141,10 @@ def look_once_more(context: Context, tx: Transaction, looks: Sequence[WorkRow]) 
     """
     if not looks:
         return
-    unit, about = Unit(context, tx, lane=Lane.WEBHOOK), {(work.app_id, work.item_id): work.subject_id for work in looks}
+    unit, about = Unit(context, tx, lane=Lane.WEBHOOK), {(work.app_id, work.item_id): work for work in looks}
     for app_id in sorted({work.app_id for work in looks}):
-        for event_id, kind, item_id in tx.fetch(_CAME_MEANWHILE, {"app": app_id}):
-            if (app_id, item_id) in about:
-                _follow(unit, app_id, event_id, kind, item_id, about[app_id, item_id])
+        for event_id, item_id in tx.fetch(_CAME_MEANWHILE, {"app": app_id}):
+            work = about.get((app_id, item_id))
+            if work is not None:
+                follow(unit, unit.app(app_id), event_id, Known(item_id, work.subject_id, Capability(work.operation)))
     unit.flush()
-
-
-def match_named(unit: Unit, named: Iterable[tuple[str, str, str, str]]) -> None:
-    """External ids are known now: work the events that named them before, and told of things of that kind."""
-    by_app: dict[str, dict[tuple[str, str], str]] = {}
-    for app_id, external_id, item_id, kind in named:
-        by_app.setdefault(app_id, {})[external_id, kind] = item_id
-    hold_each(unit.tx, [(app_id, INBOX) for app_id in by_app])
-    for app_id, known in by_app.items():
-        _match_app(unit, app_id, known)
-
-
-def _match_app(unit: Unit, app_id: str, known: Mapping[tuple[str, str], str]) -> None:
-    # Most apps have no unmatched event at all; one question tells.
-    for event_id, external_id, kind in unit.tx.fetch(_WAITING, {"app": app_id}):
-        item_id = known.get((external_id, kind))
-        if item_id is None:
-            continue
-        read = _told_by(kind, unit.money.get(kind, item_id)) if kind in _MONEY else (item_id, item_id)
-        _follow(unit, app_id, event_id, kind, *read)
-
-
-def _follow(unit: Unit, app_id: str, event_id: str, kind: str, item_id: str, subject_id: str) -> None:
-    """Have what an event named read, and keep how far that is."""
-    state = ask_to_read(unit, unit.app(app_id), kind, item_id, subject_id)
-    unit.tx.execute(
-        sa.update(_inbox)
-        .where(_inbox.c.app_id == app_id, _inbox.c.event_id == event_id)
-        .values(state=state, matched_id=item_id)
-    )
