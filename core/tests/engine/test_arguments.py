@@ -115,7 +115,8 @@ def test_a_payment_status_that_is_none_is_refused(a_shop: OpenShop, value: Any):
     shop = a_shop()
     id = shop.submit()
     shop.run()
-    assert refused(shop, lambda: shop.ns.invoices.payment_status(id, value)).code == "trigger_unknown"
+    error = refused(shop, lambda: shop.ns.invoices.payment_status(id, value))
+    assert (error.code, error.path) == ("trigger_unknown" if value == "refunded" else "argument_invalid", "/trigger")
 
 
 NOT_RESULTS = [
@@ -133,6 +134,8 @@ def test_a_confirmation_that_is_none_is_refused(a_shop: OpenShop, result: Any):
     shop.ns.apps.update(shop.app.id, settings={"enable_draft_sync_hook": True})
     id = shop.submit()
     shop.run()
-    assert refused(shop, lambda: shop.ns.invoices.draft_synchronized(id, result)).code == "confirmation_invalid"
+    error = refused(shop, lambda: shop.ns.invoices.draft_synchronized(id, result))
+    assert error.code == ("argument_invalid" if isinstance(result, dict) else "confirmation_invalid")
+    assert error.path == "/result"
     shop.ns.invoices.draft_synchronized(id, DocumentResult(number="INV-1", sent_at=NOON))
     assert shop.status(id) == "payment_processing.pending"

@@ -252,6 +252,11 @@ SUBMITTING: dict[str, Act] = {
 }
 
 BRINGING = {"work": INVOICE["work"], **{name: CUSTOMER[name] for name in ("rename", "pays by", "known as", "forget")}}
+NAMING = {
+    **{name: BRINGING[name] for name in ("work", "rename", "known as", "forget")},
+    "it was linked": hear("e1:customer:cus_9:linked"),
+    "it was made": hear("e2:customer:customers-1:made"),
+}
 HEARING = {"work": INVOICE["work"], "it was paid": hear("e1:payment:pay-1:paid"), "pay": INVOICE["pay"]}
 
 
@@ -276,6 +281,13 @@ def what_was_said_of_jane_stays(shop: Shop, ids: Ids, done: set[str]) -> Iterato
 def what_was_heard_was_looked_at(shop: Shop, ids: Ids, done: set[str]) -> Iterator[str]:
     if "it was paid" in done and shop.status(ids["invoice"]) != "paid":
         yield f"the invoice is {shop.status(ids['invoice'])}, although its payment was told of"
+
+
+def who_was_named_is_known(shop: Shop, ids: Ids, done: set[str]) -> Iterator[str]:
+    known = {row["external_id"] for row in shop.rows(schema.customer_link)}
+    for event in shop.rows(schema.inbox):
+        if event["state"] == "unmatched" and event["external_id"] in known:
+            yield f"nobody knows {event['external_id']}, who is {ids['jane']}"
 
 
 def each_line_is_somewhere_once(shop: Shop, ids: Ids, done: set[str]) -> Iterator[str]:
@@ -303,6 +315,7 @@ SCENES = {
         Scene("pending lines", CHARGING, pending_lines, LINES, in_steps=GATHERS, rule=each_line_is_somewhere_once),
         Scene("telling", CHARGING, a_rule, TELLING),
         Scene("bringing", CHARGING, a_new_invoice, BRINGING, rule=what_was_said_of_jane_stays),
+        Scene("naming", CHARGING, a_new_invoice, NAMING, rule=who_was_named_is_known),
         Scene("hearing", TELLING_LATER, a_new_invoice, HEARING, rule=what_was_heard_was_looked_at),
         Scene("numbers", INVOICING, an_invoice, NUMBERS, {"auto_advance": False}),
     )
@@ -325,6 +338,8 @@ EVERYDAY = (
     ("issued", "void", "credit"),
     ("telling", "submit", "switch off"),
     ("bringing", "work", "pays by"),
+    ("naming", "known as", "it was linked"),
+    ("naming", "work", "it was made"),
     ("hearing", "work", "it was paid"),
     ("numbers", "approve", "begin at 100"),
 )

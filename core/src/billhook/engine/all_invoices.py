@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from billhook.domain.lifecycle import State
 from billhook.domain.usage import UsageSource
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.gathering_invoice import GatheringInvoice, LiveView, Pool, live
 from billhook.engine.invoice_filter import (
@@ -37,6 +38,7 @@ _invoice, _gathering, _line, _customer = schema.invoice, schema.gathering, schem
 _NEVER = sa.cast(sa.null(), sa.BigInteger)
 
 
+@checked
 class AllInvoices:
     """The invoices of one namespace, and its pools of pending lines beside them."""
 

@@ -15,6 +15,7 @@ from billhook.contract.events import AppStatusChanged
 from billhook.domain.mapping import parse_mapping_rules
 from billhook.domain.parsing import parse
 from billhook.engine.apps import app_not_found
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credential, Credentials
 from billhook.engine.dissolving import dissolve_of_app
@@ -38,6 +39,7 @@ Json = Mapping[str, Any]
 NOTHING: Json = {}
 
 
+@checked
 class AppCommands:
     """The apps of one namespace. What a provider calls its settings and credentials is in its declaration."""
 

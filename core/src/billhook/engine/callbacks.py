@@ -17,6 +17,7 @@ from billhook.contract.outcomes import Done
 from billhook.contract.results import DocumentResult
 from billhook.domain.issue import ValidationIssue
 from billhook.engine import confirmations, reported_issues
+from billhook.engine.arguments import checked
 from billhook.engine.callback_queue import Call, CallbackQueue, Change
 from billhook.engine.commands import Commands, payment_arguments
 from billhook.engine.conformity import misfit
@@ -28,6 +29,7 @@ from billhook.store import schema
 from billhook.store.transaction import Transaction
 
 
+@checked
 class Callbacks:
     """Callbacks about the invoices of one namespace. Each is one transaction; every id of another namespace is not found."""
 

@@ -20,6 +20,7 @@ from billhook.contract.declaration import Capability
 from billhook.contract.results import Account, AuthorizationResult, ConnectionResult, CredentialsResult
 from billhook.engine.app_commands import AppCommands
 from billhook.engine.apps import AppHandle
+from billhook.engine.arguments import checked
 from billhook.engine.connections import Connections
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
@@ -59,6 +60,7 @@ class Grant:
     accounts: tuple[Account, ...]
 
 
+@checked
 class Connecting:
     """Connects apps of one namespace."""
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from pydantic import NonNegativeInt, PositiveInt
+
 from billhook.clock import Clock
 from billhook.domain.ids import new_ulid
 from billhook.domain.invoice import InvoiceContent
 from billhook.domain.mapping import MappedLine
 from billhook.engine.apps import Apps
+from billhook.engine.arguments import checked
 from billhook.engine.credential_keys import CredentialKeys
 from billhook.engine.kept_rows import KeptRows
 from billhook.engine.notifications.targets import Targets
@@ -45,6 +48,7 @@ class Documents(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True)
 class Policy:
     """How the engine behaves where nobody else says. All times are real durations."""
@@ -53,14 +57,14 @@ class Policy:
     """An owner that is alive but silent for this long loses its apps. Longer than any call may take."""
     slice: timedelta = timedelta(seconds=10)
     """For how long one app is worked on before others get a turn."""
-    apps_per_worker: int = 64
+    apps_per_worker: PositiveInt = 64
     send_margin: timedelta = timedelta(milliseconds=500)
     """What must be left of a request's time when it is sent."""
     first_backoff: timedelta = timedelta(seconds=2)
     longest_backoff: timedelta = timedelta(minutes=10)
-    retries: int = 30
+    retries: NonNegativeInt = 30
     """How often an item is tried again before it fails visibly."""
-    look_ups: int = 12
+    look_ups: NonNegativeInt = 12
     """How often a look-up is tried before the item stops in doubt."""
     longest_wait: timedelta = timedelta(days=30)
     """For how long a provider may leave an item pending that it gave no time to give up; then it fails visibly. Money is waited for
@@ -70,11 +74,11 @@ class Policy:
     renew_unused: timedelta = timedelta(days=30)
     """Credentials that expire are renewed this long after they last were, even where nothing is to be sent: grants die of disuse, Xero's after
     60 days, Intuit's after 100."""
-    circuit_failures: int = 5
+    circuit_failures: PositiveInt = 5
     """So many failures in a row open the app's circuit."""
     orphan_after: timedelta = timedelta(days=1)
     """A webhook that matches nothing for this long is shown as an orphan."""
-    largest_round: int = 2_000
+    largest_round: PositiveInt = 2_000
     """How many items one commit may settle."""
 
 

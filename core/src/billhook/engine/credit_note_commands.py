@@ -18,6 +18,7 @@ from billhook.domain.money import plain
 from billhook.domain.parsing import parse_draft
 from billhook.domain.payment import CreditNoteStatus, CreditNoteTrigger
 from billhook.engine import credit_note_waits, credit_notes, tables, unsent_payments
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
 from billhook.engine.invoice_row import InvoiceRow
@@ -50,6 +51,7 @@ class CreditNoteStanding:
     waiting_for: str | None
 
 
+@checked
 class CreditNotes:
     """Submitting and reading credit notes, and retrying those that failed or giving them up."""
 

@@ -12,6 +12,7 @@ from billhook.contract.declaration import Capability
 from billhook.domain.parsing import parse
 from billhook.engine import tables
 from billhook.engine.apps import app_not_found
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.locks import hold, of_customer
 from billhook.engine.override_commands import OverrideCommands
@@ -29,6 +30,7 @@ _app, _customer, _link, _work = schema.app, schema.customer, schema.customer_lin
 ROLES = ("invoicing", "payment", "tax")
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class CustomerAppEntry:
     """What one app is to know of a customer. ``external_id`` names a customer who is at the provider already."""
@@ -42,6 +44,7 @@ class CustomerAppEntry:
 Entries = Sequence[CustomerAppEntry]
 
 
+@checked
 class CustomerAppCommands:
     """The customers of one namespace as their apps know them."""
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from billhook.contract.declaration import Capability
 from billhook.domain.parsing import parse
 from billhook.domain.party import Address, CustomerSnapshot
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.customer_search import (
     EVERYBODY,
@@ -36,6 +37,7 @@ _customer, _link, _override = schema.customer, schema.customer_link, schema.cust
 _OF_PARTY = frozenset({"key", "name", "email", "tax_id", "addresses", "subject_keys"})
 
 
+@checked
 class CustomerCommands:
     """The customers of one namespace. An edit reaches every app that knows the customer, but no invoice made before."""
 

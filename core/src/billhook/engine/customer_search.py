@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.engine.arguments import checked
 from billhook.engine.records import Customer
 from billhook.store import schema
 from billhook.store.statements import Insert
@@ -42,6 +43,7 @@ class Match(StrEnum):
     FROM = "from"
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class CustomerMatch:
     """A customer that has such a word there; ``negated``, one that has none. Without ``words`` any word will do."""
@@ -52,6 +54,7 @@ class CustomerMatch:
     negated: bool = False
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class CustomerFilter:
     """Which customers: all the matches at once. An empty tuple of ids asks for nothing in particular.

@@ -26,6 +26,7 @@ from billhook.contract.results import (
 )
 from billhook.engine import notes
 from billhook.engine.apps import AppHandle
+from billhook.engine.arguments import checked
 from billhook.engine.commands import Commands, awaited
 from billhook.engine.context import Context
 from billhook.engine.doubted import DoubtedItem, StoredDoubt, read_doubts, show_doubts
@@ -71,6 +72,7 @@ class Finding:
         return " ".join(part for part in (what, said) if part)
 
 
+@checked
 class Doubts:
     """Outcomes of one namespace that nobody knows."""
 

@@ -12,11 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import PositiveInt
+
 from billhook.clock import Clock, SystemClock
 from billhook.contract.results import ConnectionResult
 from billhook.domain.usage import UsageSource
 from billhook.engine import leases
 from billhook.engine.apps import NO_OVERRIDES, Apps
+from billhook.engine.arguments import checked
 from billhook.engine.callback_queue import CallbackQueue
 from billhook.engine.checking import check_connection
 from billhook.engine.commands import Commands
@@ -65,6 +68,7 @@ class Rotation:
     keys: str
 
 
+@checked
 class Engine:
     """An open engine. Everything it depends on is passed in; two engines in one process share nothing.
 
@@ -222,7 +226,7 @@ class Engine:
 
     # Running.
 
-    def run_until_idle(self, *, senders: Senders[Landing] | None = None, at_most: int | None = None) -> int:
+    def run_until_idle(self, *, senders: Senders[Landing] | None = None, at_most: PositiveInt | None = None) -> int:
         """Work in this thread until nothing is due now. Returns how many rounds did something."""
         worker = self.new_worker(senders or InlineSenders())
         with self.database.liveness.claim(worker.owner):
@@ -230,17 +234,17 @@ class Engine:
             worker.give_back()
         return rounds
 
-    def worker(self, *, threads: int = SEND_THREADS) -> RunningWorker:
+    def worker(self, *, threads: PositiveInt = SEND_THREADS) -> RunningWorker:
         """A worker in threads of its own, as a context manager: it works from ``with`` to the end of the block."""
         return RunningWorker(self.context, lambda: self.new_worker(ThreadSenders(threads)))
 
-    def dispatcher(self, render: Render, *, threads: int = NOTIFY_THREADS) -> RunningDispatcher:
+    def dispatcher(self, render: Render, *, threads: PositiveInt = NOTIFY_THREADS) -> RunningDispatcher:
         """Sends notifications in threads of its own, as a context manager. ``render`` writes an invoice as receivers read it."""
         return RunningDispatcher(
             self.context, lambda: self.new_dispatcher(render, ThreadSenders[Sent](threads), threads)
         )
 
-    def notify_until_idle(self, render: Render, *, at_most: int | None = None) -> int:
+    def notify_until_idle(self, render: Render, *, at_most: PositiveInt | None = None) -> int:
         """Send notifications in this thread until none is due now. Returns how many rounds did something."""
         rounds = 0
         with (
@@ -302,14 +306,9 @@ class Engine:
         self.close()
 
 
-def _named(namespace: object) -> str:
-    # Of two databases one would take a number for a text, and the other one not.
-    if not isinstance(namespace, str) or not namespace:
-        raise InvalidInput(
-            "namespace_invalid",
-            f"A namespace is named by a text, not by {namespace!r}. Give a key of the tenant as text.",
-            "/namespace",
-        )
+def _named(namespace: str) -> str:
+    if not namespace:
+        raise InvalidInput("namespace_invalid", "A namespace has a name. Give a key of the tenant.", "/namespace")
     return namespace
 
 

@@ -13,6 +13,7 @@ from billhook.domain.invoice import MAX_LINES, InvoiceDraft, whole_period
 from billhook.domain.parsing import argument
 from billhook.domain.period import utc
 from billhook.domain.usage import UsageSource
+from billhook.engine.arguments import checked
 from billhook.engine.collection import cut_off, is_metered, usage_questions
 from billhook.engine.context import Context
 from billhook.engine.invoice_row import InvoiceRow
@@ -39,6 +40,7 @@ class Collected:
     refused: Mapping[str, BillhookError]
 
 
+@checked
 class GatheringCommands:
     """Turns the pending lines of one namespace into invoices, in one transaction with leaving the pool."""
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from billhook.domain.lifecycle import State
 from billhook.domain.parsing import argument
 from billhook.domain.period import utc
+from billhook.engine.arguments import checked
 from billhook.engine.failed_refunds import has_failed_refund
 from billhook.engine.moments import to_micros
 from billhook.engine.not_in_books import is_not_in_books
@@ -29,6 +30,7 @@ NOT_DELETED = sa.or_(_invoice.c.deleted_at.is_(None), _invoice.c.state == State.
 """Invoices that are there. Where the app refused to delete one it is."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class InvoiceFilter:
     """Which invoices: those that everything stated here is true of.

@@ -22,6 +22,7 @@ from billhook.domain.parsing import argument, parse, parse_draft
 from billhook.domain.period import utc
 from billhook.engine import confirmations, queries
 from billhook.engine.annotations import annotate
+from billhook.engine.arguments import checked
 from billhook.engine.commands import Commands, payment_arguments
 from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
@@ -49,6 +50,7 @@ INTAKE = 500
 """How many drafts one transaction takes in."""
 
 
+@checked
 class Invoices:
     """What a host does with invoices. Every call is one transaction; every id of another namespace is not found."""
 

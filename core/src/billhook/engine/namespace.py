@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from billhook.engine.all_invoices import AllInvoices
 from billhook.engine.app_commands import AppCommands
+from billhook.engine.arguments import checked
 from billhook.engine.callbacks import Callbacks
 from billhook.engine.connecting import Connecting
 from billhook.engine.credit_note_commands import CreditNotes
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 DEFAULT_NAMESPACE = "default"
 
 
+@checked
 @dataclass(frozen=True)
 class Namespace:
     """One tenant's world. Nothing here sees or touches another namespace."""
@@ -141,6 +143,7 @@ class Namespace:
         return Eraser(self.engine.context).erase_customer(self.name, customer_id)
 
 
+@checked
 @dataclass(frozen=True)
 class BoundNamespace:
     """What can be done inside a host's own transaction: invoices, and nothing that needs a transaction of ours."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from billhook.domain.numbering import GapAudit
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.number_series import SeriesCommands
 from billhook.engine.numbers import Numbers
 
 
+@checked
 class NumberCommands(SeriesCommands):
     """Defining series, and auditing them."""
 

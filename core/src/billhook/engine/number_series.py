@@ -13,6 +13,7 @@ from billhook.domain.numbering import (
     INVOICE_SERIES,
     Series,
 )
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.counters import counts_for
 from billhook.engine.locks import hold
@@ -58,6 +59,7 @@ def read_series(tx: Transaction, namespace: str, name: str) -> Series:
     raise NotFound("number series", name, namespace)
 
 
+@checked
 class SeriesCommands:
     """The number series of one namespace."""
 

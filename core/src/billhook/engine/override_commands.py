@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from billhook.domain.parsing import parse
 from billhook.domain.workflow import WorkflowConfig
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.customer_search import EVERYBODY, CustomerFilter, CustomerOrder, conditions, ordering
 from billhook.engine.locks import hold, needed
@@ -27,6 +28,7 @@ _COLUMNS = tuple(column.name for column in _override.columns)
 _UPSERT = Upsert(_override, key=("customer_id",), columns=_COLUMNS)
 
 
+@checked
 class OverrideCommands:
     """The customer overrides of one namespace."""
 

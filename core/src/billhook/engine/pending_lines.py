@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from billhook.domain.invoice import LineDraft
 from billhook.domain.parsing import parse
+from billhook.engine.arguments import checked
 from billhook.engine.collection import check_pending_lines
 from billhook.engine.context import Context
 from billhook.engine.locks import hold, of_customer
@@ -36,6 +37,7 @@ _LINES = sa.select(_line, _gathering.c.customer_id, _gathering.c.currency).join(
 )
 
 
+@checked
 class PendingLineCommands:
     """The pending lines of one namespace."""
 

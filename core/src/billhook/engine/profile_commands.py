@@ -15,6 +15,7 @@ from billhook.domain.parsing import parse
 from billhook.domain.party import Supplier
 from billhook.domain.workflow import WorkflowConfig, amended
 from billhook.engine.apps import app_not_found
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.locks import hold
 from billhook.engine.paging import PAGE_SIZE, read_page
@@ -44,6 +45,7 @@ class ProfileOrder(StrEnum):
     UPDATED_AT = "updated_at"
 
 
+@checked
 class ProfileCommands:
     """The billing profiles of one namespace. At most one is the default; it serves customers without an override."""
 

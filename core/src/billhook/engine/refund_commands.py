@@ -17,6 +17,7 @@ from billhook.domain.parsing import argument, parse
 from billhook.domain.payment import RefundOrigin, RefundTrigger
 from billhook.domain.states import State
 from billhook.engine import payments
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.given_back import end_made_up_for, look, tell_of_refunds, tell_what_is_not_made_up_for
 from billhook.engine.money_changes import is_told_by_invoice
@@ -55,6 +56,7 @@ class _Wanted(NamedTuple):
     origin: RefundOrigin
 
 
+@checked
 class Refunds:
     """Giving money back from payments that an app collected, and noting what was paid back another way."""
 

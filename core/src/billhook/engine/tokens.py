@@ -17,6 +17,7 @@ from billhook.domain.base import Key, Value
 from billhook.domain.ids import Ulid, is_ulid
 from billhook.domain.parsing import parse
 from billhook.domain.period import UtcDatetime
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
 from billhook.engine.records import ShortName
@@ -76,6 +77,7 @@ class Caller:
     token_id: str
 
 
+@checked
 class Tokens:
     """The tokens of every namespace. Safe between threads."""
 

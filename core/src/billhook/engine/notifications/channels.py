@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from billhook.domain.parsing import parse
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credential, Credentials
 from billhook.engine.locks import Lasting, as_seen, hold, to_end
@@ -34,6 +35,7 @@ LOCK = "notifications"
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+@checked
 class ChannelCommands:
     """The channels of one namespace."""
 

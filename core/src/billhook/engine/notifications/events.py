@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from billhook.domain.parsing import argument
 from billhook.domain.period import utc
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.locks import needed
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
@@ -55,6 +56,7 @@ class EventFilter:
                 argument(name, utc, getattr(self, name))
 
 
+@checked
 class EventCommands:
     """The events of one namespace."""
 

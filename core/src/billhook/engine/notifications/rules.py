@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from billhook.domain.parsing import parse
+from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.locks import hold
 from billhook.engine.moments import from_micros, maybe_from_micros, to_micros
@@ -32,6 +33,7 @@ _channel, _rule, _subscription = (
 )
 
 
+@checked
 class RuleCommands:
     """The rules of one namespace. A rule tells of what happens while it is in force, and of nothing before."""
 
