@@ -48,8 +48,12 @@ class Loopback:
         if parts.path != CALLBACK or self._state is None or returned.get("state") != self._state:
             return 404, STRANGE
         self._state, self._returned = None, returned
-        self._arrived.set()
         return 200, DONE
+
+    def answered(self) -> None:
+        """The browser has its page: whoever waits may go on, and end this process."""
+        if self._returned is not None:
+            self._arrived.set()
 
 
 @contextmanager
@@ -76,7 +80,14 @@ def listening(port: int) -> Iterator[Loopback]:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        status, text = self.server.loopback.take(self.path)  # type: ignore[attr-defined]
+        loopback: Loopback = self.server.loopback  # type: ignore[attr-defined]
+        status, text = loopback.take(self.path)
+        try:
+            self._show(status, text)
+        finally:
+            loopback.answered()
+
+    def _show(self, status: int, text: str) -> None:
         body = PAGE.format(text).encode()
         self.send_response(status)
         self.send_header("content-type", "text/html; charset=utf-8")
