@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from datetime import timedelta
@@ -163,6 +164,10 @@ def test_a_payment_at_xero_is_heard_of_by_webhook_and_pays_the_invoice(a_story):
         assert engine.namespace().invoices.find("chair").status == "paid"
         copy = story.books.webhook(_last_event(story.books), story.clock.now())
         assert engine.receive_webhook(app.id, dict(copy[0]), copy[1]) == 0
+        told = {json.loads(body)["events"][0]["eventCategory"] for body in waiting}
+        assert {"CONTACT", "CREDITNOTE", "INVOICE"} <= told
+        story.clock.advance(timedelta(days=2))
+        assert engine.orphaned_events() == ()
     story.close()
 
 
