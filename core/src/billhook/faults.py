@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 
 class Crash(BaseException):
@@ -13,6 +13,7 @@ class Crash(BaseException):
         self.point = point
 
 
+@runtime_checkable
 class Faults(Protocol):
     """Told of each point that the program reaches, and free to raise there."""
 

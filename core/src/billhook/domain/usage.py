@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from billhook.domain.period import Period
 
@@ -20,6 +20,7 @@ class UsageQuestion:
     period: Period
 
 
+@runtime_checkable
 class UsageSource(Protocol):
     """Answers for metered lines. Called outside any transaction; the answers are frozen into the invoice."""
 

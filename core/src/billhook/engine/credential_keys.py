@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from billhook.errors import ConfigError, CredentialKeyError
 from billhook.store.database import Database
@@ -55,6 +55,7 @@ class KeyRing:
         return _opened(self.keys[:1], stored) is not None
 
 
+@runtime_checkable
 class CredentialKeys(Protocol):
     """Where the keys come from."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from billhook.contract.declaration import Capability
 from billhook.contract.requests import Call, Find, Outgoing, Request
@@ -70,6 +70,7 @@ Landing: TypeAlias = "Landed | RenewalLanded"
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Senders(Protocol[T]):
     """Where sendings run, and whatever else waits for somebody outside."""
 

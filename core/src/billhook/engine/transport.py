@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from billhook.contract.requests import Outgoing, Reply
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import httpx
 
 
+@runtime_checkable
 class Transport(Protocol):
     """Sends one request, once."""
 
