@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from engine_kit import Shop
 from ledger_kit import Ledger, a_shop_with, enter, pay, unrecorded
-from money_kit import money
+from money_kit import money, paths
 
 from billhook.engine import notes
 from billhook.errors import NotAllowed
@@ -62,6 +62,22 @@ def test_what_somebody_entered_in_place_of_refused_notes_is_not_counted_again(
     assert (money(shop, id), len(shop.get(id).payments)) == ((Decimal(10), Decimal(0)), 2)
     assert (shop.issue_codes(id), unrecorded(shop)) == ([], 0)
     assert shop.causes(id).count("record_payment.entered") == 2
+    assert problems_of(shop.engine) == []
+
+
+@pytest.mark.parametrize("entered, counted", [("4", "4"), ("3", "7"), ("5", "9")])
+def test_that_a_person_has_dealt_with_a_refused_note_does_not_say_what_the_books_show(
+    locked: tuple[Shop, str, Ledger], entered: str, counted: str
+):
+    shop, id, ledger = locked
+    pay(shop, id, "4")
+    shop.ns.invoices.dismiss(id, "date_locked", reason="It is entered by hand.")
+    ledger.is_locked = False
+    assert (shop.ns.retry_failed(), paths(shop).count("notes")) == ((), 1)
+    enter(shop, ledger, id, entered)
+    assert (money(shop, id)[0], shop.issue_codes(id)) == (Decimal(counted), [])
+    enter(shop, ledger, id, "1")
+    assert money(shop, id)[0] == Decimal(counted) + 1
     assert problems_of(shop.engine) == []
 
 

@@ -69,6 +69,12 @@ class IssueChanges:
         stored -= {component for id, component, _ in self._superseded if id == document_id}
         return stored | {each[2] for each in self._reported if each[1] == document_id and each[2].startswith(beginning)}
 
+    def dismissed_components(self, document_id: str, beginning: str) -> set[str]:
+        """The components that begin so and told of what a person said was dealt with."""
+        told = sa.and_(_issue.c.document_id == document_id, _issue.c.dismissed_at.is_not(None))
+        mine = sa.and_(told, _issue.c.component.startswith(beginning, autoescape=True))
+        return {row.component for row in self._tx.all(sa.select(_issue.c.component).where(mine))}
+
     def downgrade(self, document_id: str) -> None:
         """Critical issues become warnings, so that a retry is not stopped by what it is to mend."""
         critical = sa.and_(self._open(document_id), _issue.c.severity == Severity.CRITICAL.value)

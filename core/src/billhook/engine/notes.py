@@ -31,22 +31,35 @@ def component(app: AppHandle, payment: Row) -> str:
 
 
 def refused(unit: Unit, row: InvoiceRow, app: AppHandle) -> list[Row]:
-    """The payments of the invoice that these books refused to note, oldest first."""
-    known = unit.money.payments_of(row.id)
+    """The payments of the invoice that these books refused to note and don't show, oldest first. That a person has dealt with the warning does
+    not say that they show it."""
+    known = sorted(unit.money.payments_of(row.id), key=lambda each: str(each["id"]))
     if not known:
         return []
     components = unit.issues.open_components(row.id, _any_of(app))
-    return sorted((each for each in known if component(app, each) in components), key=lambda each: str(each["id"]))
+    dismissed = unit.issues.dismissed_components(row.id, _any_of(app))
+    return [
+        each
+        for each in known
+        if component(app, each) in components or (component(app, each) in dismissed and _is_missing(unit, each, app.id))
+    ]
 
 
 def note_again(advancer: Advancer, unit: Unit, row: InvoiceRow) -> bool:
-    """Have the books asked again for what they refused to note. Returns whether there is such; its issue ends with the answer."""
+    """Have the books asked again for what they refused to note, and nobody has dealt with. Returns whether there is such; its issue ends with
+    the answer."""
     app = unit.app(row.values["invoicing_app_id"])
-    waiting = refused(unit, row, app)
+    components = unit.issues.open_components(row.id, _any_of(app))
+    waiting = [each for each in refused(unit, row, app) if component(app, each) in components]
     for payment in waiting:
         work = WorkRow(payment["id"], Capability.RECORD_PAYMENT, app.id, row.id, version=row.values["version"])
         advancer.want_after_issue(unit, app, Capability.RECORD_PAYMENT, work, row)
     return bool(waiting)
+
+
+def _is_missing(unit: Unit, payment: Row, app_id: str) -> bool:
+    """Whether the payment counts here, and was never seen in that app's books."""
+    return payment["state"] == "succeeded" and "noted" not in (unit.links.of(payment["id"], app_id)["evidence"] or {})
 
 
 def name_at(unit: Unit, payment: Row, app_id: str) -> str | None:
