@@ -122,6 +122,22 @@ def test_more_than_is_open_can_not_be_paid(company, customer):
     assert company.documents()[0].open_amount == 10
 
 
+def test_a_payment_that_is_changed_or_deleted_leaves_the_rest_due_again(company, customer):
+    made = company.do("Invoice", "create", invoice(customer))
+    link = [{"TxnId": made["Id"], "TxnType": "Invoice"}]
+    whole = {"CustomerRef": {"value": customer}, "TotalAmt": "10.00", "Line": [{"Amount": "10.00", "LinkedTxn": link}]}
+    paid = company.do("Payment", "create", whole)
+    known = {"Id": paid["Id"], "SyncToken": paid["SyncToken"]}
+    less = {**known, "TotalAmt": "7.00", "Line": [{"Amount": "7.00", "LinkedTxn": link}]}
+    changed = company.do("Payment", "update", less)
+    assert (company.documents()[0].open_amount, company.payments()[0].amount) == (3, 7)
+    with pytest.raises(Refused, match="Stale"):
+        company.do("Payment", "delete", known)
+    company.do("Payment", "delete", {**known, "SyncToken": changed["SyncToken"]})
+    assert (company.documents()[0].open_amount, company.payments()) == (10, ())
+    assert company.do("Payment", "create", whole)["UnappliedAmt"] == 0
+
+
 def test_a_name_is_unique_across_people(a_company):
     company = a_company(others=("Vera",))
     for name in ("Ada", "ADA", "vera"):

@@ -103,6 +103,15 @@ class Documents:
         entity = {**old, self._left: left, "LinkedTxn": [*old.get("LinkedTxn", ()), link]}
         self._put(touched(entity, old, now), "updated", now)
 
+    def come_loose(self, id: str, amount: Decimal, payment_id: str, now: datetime) -> None:
+        """So much of it is open again, because that payment was changed or deleted. One that stands no more, or is void, stays so."""
+        old = self._ledger.entity(self.kind, id)
+        if old is None or payment_id not in [link["TxnId"] for link in old.get("LinkedTxn", ())]:
+            return
+        links = [link for link in old["LinkedTxn"] if link["TxnId"] != payment_id]
+        entity = {**old, self._left: Decimal(old[self._left]) + amount, "LinkedTxn": links}
+        self._put(touched(entity, old, now), "updated", now)
+
     def _standing(self, body: Entity) -> Entity:
         return checked(self._ledger.entity(self.kind, str(body.get("Id"))), body)
 
