@@ -29,6 +29,7 @@ COUNTED = (
     "unrecorded",
     "unvoided",
     "still_in_books",
+    "missing_in_books",
     "failed_refunds",
     "given_twice",
     "failed_credit_notes",

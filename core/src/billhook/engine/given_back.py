@@ -8,7 +8,7 @@ from decimal import Decimal
 from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
-from billhook.engine import given_twice, notes, payments
+from billhook.engine import given_twice, less_in_books, notes, payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.failed_refunds import BEYOND_PAYMENT, told_of
 from billhook.engine.invoice_row import InvoiceRow
@@ -87,6 +87,7 @@ def _failed(unit: Unit, payment: Row) -> Iterator[tuple[Row, bool]]:
 def tell_of_refunds(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     """What went back of the payment is other than it was: say what a person has to do about it."""
     _tell_books(unit, row, payment)
+    less_in_books.look_again(unit, row)
     given_twice.tell(unit, row)
 
 

@@ -1,4 +1,5 @@
-"""What the books do not show as it is here: payments and voids that they refused, and money that stands in them and was taken or given back."""
+"""What the books do not show as it is here: payments and voids that they refused, money that they show no more, and money that stands in them
+and was taken or given back."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ from billhook.store import schema
 
 TAKEN_BACK, GIVEN_BACK, NOT_CREDITED = "recorded_payment_taken_back", "refund_not_in_books", "credit_not_in_books"
 """The findings that tell of what a person has to undo or to enter in the books. They end once the books show it, or a person says so."""
+
+MISSING = "less_in_books"
+"""The finding that the books show less than is known of them. It ends once they show it, or something explains it."""
 
 _invoice, _issue = schema.invoice, schema.validation_issue
 
@@ -31,6 +35,11 @@ def shows_too_much() -> sa.ColumnElement[bool]:
     return has_open_issue(_issue.c.code.in_((TAKEN_BACK, GIVEN_BACK, NOT_CREDITED)))
 
 
+def shows_too_little() -> sa.ColumnElement[bool]:
+    """The books show less than they did, and nothing that is known here explains it."""
+    return has_open_issue(_issue.c.code == MISSING)
+
+
 def is_not_in_books() -> sa.ColumnElement[bool]:
     """Any of these."""
-    return sa.or_(payment_refused(), void_refused(), shows_too_much())
+    return sa.or_(payment_refused(), void_refused(), shows_too_much(), shows_too_little())

@@ -10,6 +10,7 @@ from billhook.contract.declaration import Capability
 from billhook.contract.operations import OPERATIONS
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
+from billhook.engine import less_in_books
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.not_in_books import TAKEN_BACK
@@ -128,6 +129,7 @@ def tell_taken_back(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     app = unit.app(row.values["invoicing_app_id"])
     unit.work.drop_if_free(payment["id"], Capability.RECORD_PAYMENT, app.id)
     unit.issues.report(row.id, component(app, payment), [])
+    less_in_books.look_again(unit, row)
     recorded = name_at(unit, payment, app.id)
     if recorded is None:
         return

@@ -26,7 +26,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.money import plain
 from billhook.domain.tax import TaxAmount, TaxBehavior
-from billhook.engine import looking_again, notes, payments, receipts, tables, totals
+from billhook.engine import less_in_books, looking_again, notes, payments, receipts, tables, totals
 from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
 from billhook.engine.effects import Doubt
@@ -166,6 +166,7 @@ class InvoiceOutcomes:
         shown = payments.shown_at(unit, row, settled.app.id)
         more = seen.amount_paid - shown
         if not (more or unknown):
+            less_in_books.tell(unit, row, settled.app, seen.amount_paid, shown)
             return False
         if payments.is_under_way_to(unit, row, settled.app.id):
             looking_again.once_it_is_sure(unit, row, settled.app)
@@ -173,7 +174,10 @@ class InvoiceOutcomes:
         takes = row.total - Decimal(row.values["amount_credited"]) - shown
         if more < 0:
             end_undone(unit, row, settled.app, -more)
+            now_shown = payments.shown_at(unit, row, settled.app.id)
+            less_in_books.tell(unit, row, settled.app, seen.amount_paid, now_shown)
             return False
+        less_in_books.tell(unit, row, settled.app, seen.amount_paid, shown)
         if more and notes.take_as_entered(unit, row, settled.app, more, takes):
             return False
         return receipts.receive(self._money, unit, row, settled.app.id, unknown, more, operation_id)

@@ -1,0 +1,119 @@
+"""Books that show less than is known of them: somebody took a payment out, or entered there what went back before anybody said so here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from engine_kit import Shop
+from ledger_kit import Ledger, a_shop_with, enter, pay
+from money_kit import money, paths
+
+from billhook.engine.invoice_filter import InvoiceFilter
+from billhook.engine.standing import standing_of
+from billhook.testing.invariants import problems_of
+
+OpenShop = Callable[..., Shop]
+NOTHING = Decimal(0)
+
+
+@pytest.fixture(params=[True, False], ids=["at a bank", "at the books' app"])
+def books(request: pytest.FixtureRequest, a_shop_anywhere: OpenShop) -> tuple[Shop, str, Ledger]:
+    ledger = Ledger()
+    shop, id = a_shop_with(a_shop_anywhere, ledger, bank=request.param)
+    ledger.is_locked = False
+    return shop, id, ledger
+
+
+def missing(shop: Shop) -> tuple[int, bool, list[str]]:
+    """How many invoices have books that show less, whether a person is needed, and which invoices they are."""
+    standing = standing_of(shop.engine.context, shop.namespace)
+    listed = shop.ns.invoices.list(InvoiceFilter(not_in_books=True))
+    return standing.missing_in_books, standing.needs_a_person, [view.id for view in listed.items]
+
+
+def test_what_is_taken_out_of_the_books_is_told_of_until_it_is_put_back(books: tuple[Shop, str, Ledger]):
+    shop, id, ledger = books
+    enter(shop, ledger, id, "7")
+    pay(shop, id, "3")
+    enter(shop, ledger, id, "-4")
+    (issue,) = shop.get(id).issues
+    assert (issue.code, shop.status(id), money(shop, id)[0]) == ("less_in_books", "paid", Decimal(10))
+    assert issue.message.startswith("Books shows 6 EUR as paid, and 10 are known of it: 4 less.")
+    assert missing(shop) == (1, True, [id])
+    enter(shop, ledger, id, "2")
+    assert "shows 8 EUR as paid, and 10 are known of it: 2 less" in shop.get(id).issues[0].message
+    enter(shop, ledger, id, "2")
+    assert (shop.issue_codes(id), money(shop, id)[0], missing(shop)) == ([], Decimal(10), (0, False, []))
+    assert problems_of(shop.engine) == []
+
+
+def test_books_that_show_a_note_only_later_are_looked_at_again_by_themselves(books: tuple[Shop, str, Ledger]):
+    shop, id, ledger = books
+    pay(shop, id, "4")
+    enter(shop, ledger, id, "-4")
+    assert shop.issue_codes(id) == ["less_in_books"]
+    ledger.paid += 4
+    shop.clock.advance(timedelta(hours=2))
+    shop.run()
+    asked = paths(shop).count("fetch")
+    assert shop.issue_codes(id) == []
+    shop.clock.advance(timedelta(days=2))
+    shop.run()
+    assert paths(shop).count("fetch") == asked
+
+
+def test_what_the_books_show_no_more_and_is_taken_back_here_is_not_to_be_undone_there(
+    books: tuple[Shop, str, Ledger],
+):
+    shop, id, ledger = books
+    pay(shop, id, "4")
+    enter(shop, ledger, id, "-4")
+    shop.ns.invoices.take_back_payment(id, shop.get(id).payments[0].id, reason="The bank took it back.")
+    shop.run()
+    assert (shop.issue_codes(id), money(shop, id)) == ([], (NOTHING, Decimal(10)))
+    enter(shop, ledger, id, "4")
+    assert (shop.issue_codes(id), money(shop, id)) == ([], (Decimal(4), Decimal(6)))
+    assert problems_of(shop.engine) == []
+
+
+def test_what_the_books_told_and_show_no_more_is_taken_back_here(books: tuple[Shop, str, Ledger]):
+    shop, id, ledger = books
+    enter(shop, ledger, id, "4")
+    enter(shop, ledger, id, "-4")
+    shop.ns.invoices.take_back_payment(id, shop.get(id).payments[0].id, reason="The bank took it back.")
+    shop.run()
+    assert (shop.issue_codes(id), money(shop, id)) == ([], (NOTHING, Decimal(10)))
+
+
+def test_a_refund_that_was_entered_there_first_is_known_by_it(books: tuple[Shop, str, Ledger]):
+    shop, id, ledger = books
+    pay(shop, id, "10")
+    enter(shop, ledger, id, "-3")
+    shop.ns.refunds.record(shop.get(id).payments[0].id, "3")
+    shop.run()
+    assert (shop.issue_codes(id), shop.get(id).invoice.amount_refunded) == ([], Decimal(3))
+    assert problems_of(shop.engine) == []
+
+
+def test_a_refund_of_which_a_part_was_entered_is_told_of_until_the_rest_is(books: tuple[Shop, str, Ledger]):
+    shop, id, ledger = books
+    pay(shop, id, "10")
+    shop.ns.refunds.record(shop.get(id).payments[0].id, "3")
+    enter(shop, ledger, id, "-1")
+    assert sorted(shop.issue_codes(id)) == ["less_in_books", "refund_not_in_books"]
+    enter(shop, ledger, id, "-2")
+    assert shop.issue_codes(id) == []
+
+
+def test_that_a_person_has_dealt_with_it_is_told_of_no_more_unless_it_is_more(books: tuple[Shop, str, Ledger]):
+    shop, id, ledger = books
+    pay(shop, id, "10")
+    enter(shop, ledger, id, "-3")
+    shop.ns.invoices.dismiss(id, "less_in_books", reason="The bookkeeper knows.")
+    enter(shop, ledger, id, "0")
+    assert shop.issue_codes(id) == []
+    enter(shop, ledger, id, "-1")
+    assert shop.issue_codes(id) == ["less_in_books"]
