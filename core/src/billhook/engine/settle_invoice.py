@@ -26,11 +26,10 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.money import plain
 from billhook.domain.tax import TaxAmount, TaxBehavior
-from billhook.engine import less_in_books, looking_again, notes, payments, receipts, tables, totals
+from billhook.engine import less_in_books, looking_again, notes, payments, receipts, refunds_in_books, tables, totals
 from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
 from billhook.engine.effects import Doubt
-from billhook.engine.given_back import end_undone
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.money import Money
@@ -173,7 +172,7 @@ class InvoiceOutcomes:
             return False
         takes = row.total - Decimal(row.values["amount_credited"]) - shown
         if more < 0:
-            end_undone(unit, row, settled.app, -more)
+            refunds_in_books.end_undone(unit, row, settled.app, -more)
             now_shown = payments.shown_at(unit, row, settled.app.id)
             less_in_books.tell(unit, row, settled.app, seen.amount_paid, now_shown)
             return False
