@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from engine_kit import Shop
+from engine_kit import Shop, plain_draft, put, repeat
 from ledger_kit import Ledger, a_shop_with, enter, pay
 from money_kit import money, paths
 
+from billhook.contract import Batch, Done, Retry, SendResult, Snapshot
 from billhook.engine.invoice_filter import InvoiceFilter
 from billhook.engine.standing import standing_of
 from billhook.testing.invariants import problems_of
 
 OpenShop = Callable[..., Shop]
 NOTHING = Decimal(0)
+SENDING = "issuing.syncing"
 
 
 @pytest.fixture(params=[True, False], ids=["at a bank", "at the books' app"])
@@ -117,3 +120,25 @@ def test_that_a_person_has_dealt_with_it_is_told_of_no_more_unless_it_is_more(bo
     assert shop.issue_codes(id) == []
     enter(shop, ledger, id, "-1")
     assert shop.issue_codes(id) == ["less_in_books"]
+
+
+def test_money_that_the_books_show_before_the_invoice_was_sent_counts(a_shop_anywhere: OpenShop):
+    ledger, busy = Ledger(), [True]
+
+    def send(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("send", batch, "sent", recover=(repeat(),))
+        if busy:
+            return {batch.only.id: Retry(timedelta(hours=1), "The mail is busy.")}
+        return {batch.only.id: Done(SendResult(batch.now))}
+
+    def open_shop(*providers: Any) -> Shop:
+        shop = a_shop_anywhere(*providers, workflow={"collection_method": "send_invoice"})
+        shop.ns.customers.update("jane", email="jane@example.com")
+        return shop
+
+    shop, id = a_shop_with(open_shop, ledger, bank=False, ends=SENDING, issue=plain_draft, send=send)
+    enter(shop, ledger, id, "10")
+    busy.clear()
+    shop.clock.advance(timedelta(hours=2))
+    shop.run()
+    assert (shop.status(id), money(shop, id)) == ("paid", (Decimal(10), NOTHING))

@@ -36,7 +36,9 @@ class Ledger:
         self.receipts: list[Receipt] = []
 
 
-def a_shop_with(open_shop: OpenShop, ledger: Ledger, *, bank: bool, **more: Any) -> tuple[Shop, str]:
+def a_shop_with(
+    open_shop: OpenShop, ledger: Ledger, *, bank: bool, ends: str = PENDING, **more: Any
+) -> tuple[Shop, str]:
     """An invoice over 10.00 in books that are locked; money comes at a bank, or at the books' own app, which has ``more`` hooks."""
 
     def note(self: Any, batch: Batch[Any, Any]) -> Any:
@@ -52,13 +54,14 @@ def a_shop_with(open_shop: OpenShop, ledger: Ledger, *, bank: bool, **more: Any)
         shown = Snapshot(True, batch.only.external_id, amount_paid=ledger.paid, receipts=tuple(ledger.receipts))
         return {batch.only.id: Done(shown)}
 
-    books = a_provider(sync_draft=careful_draft, record_payment=note, fetch=fetch, read_webhook=read_webhook, **more)
+    hooks = {"sync_draft": careful_draft, "record_payment": note, "fetch": fetch, "read_webhook": read_webhook, **more}
+    books = a_provider(**hooks)
     shop = open_shop(books, a_provider("bank"))
     if bank:
         shop.a_profile(shop.app, payment_app_id=shop.an_app("bank").id)
     id = shop.submit()
     shop.run()
-    assert shop.status(id) == PENDING
+    assert shop.status(id) == ends
     return shop, id
 
 

@@ -146,6 +146,7 @@ class InvoiceOutcomes:
             self._look_again(unit, replace(settled, outcome=not_yet))
             return
         if waiting is not None:
+            self._receives(unit, settled, row, result)  # nobody tells of it again
             document = DocumentResult(external_id=result.external_id, number=result.number, totals=result.totals)
             self.documented(unit, replace(settled, capability=waiting), document)
             return
