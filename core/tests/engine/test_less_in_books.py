@@ -122,6 +122,26 @@ def test_that_a_person_has_dealt_with_it_is_told_of_no_more_unless_it_is_more(bo
     assert shop.issue_codes(id) == ["less_in_books"]
 
 
+def test_a_look_that_was_under_way_when_a_note_arrived_says_nothing_of_it(a_shop_anywhere: OpenShop):
+    def looked_at_before(self: Any, batch: Batch[Any, Any]) -> Any:
+        seen = Snapshot(True, batch.only.external_id, amount_paid=ledger.paid)
+        yield put("fetch", batch, "fetch", safe=True, key=None)
+        return {batch.only.id: Done(seen)}
+
+    ledger = Ledger()
+    shop, id = a_shop_with(a_shop_anywhere, ledger, bank=True, fetch=looked_at_before)
+    ledger.is_locked = False
+    shop.ns.invoices.record_payment(id, "4")
+    shop.ns.refunds.record(shop.get(id).payments[0].id, "4")
+    enter(shop, ledger, id, "0")
+    for _ in range(2):
+        assert (ledger.paid, paths(shop).count("notes")) == (4, 1)
+        assert (money(shop, id)[0], shop.issue_codes(id)) == (Decimal(4), ["refund_not_in_books"])
+        shop.clock.advance(timedelta(hours=2))
+        shop.run()
+    assert problems_of(shop.engine) == []
+
+
 def test_money_that_the_books_show_before_the_invoice_was_sent_counts(a_shop_anywhere: OpenShop):
     ledger, busy = Ledger(), [True]
 

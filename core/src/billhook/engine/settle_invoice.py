@@ -159,7 +159,7 @@ class InvoiceOutcomes:
         While a payment of ours is under way to this app, what it shows may be that payment: it counts when it ends, and the app is then
         asked what else it shows.
         """
-        if seen.amount_paid is None:
+        if seen.amount_paid is None or looking_again.was_crossed(unit, row, settled.app):
             return False
         operation_id = settled.work.operation_id
         unknown = receipts.take_known(unit, row, settled.app.id, seen.receipts, operation_id)

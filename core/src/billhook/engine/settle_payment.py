@@ -46,6 +46,7 @@ class PaymentOutcomes:
             self._counted_already(unit, settled, row, payment, counted)
             return
         was_received = payment["state"] == "succeeded"
+        looking_again.crossed_by(unit, row, settled.app)
         trigger = payments.take_result(unit, row, payment, result)
         self._end_findings(unit, settled, row, payment)
         if payment["state"] == "succeeded" and rests.is_left(unit, row):
@@ -93,6 +94,7 @@ class PaymentOutcomes:
         row = unit.invoice(settled.work.subject_id)
         payment = unit.money.get("payment", settled.work.item_id)
         notes.keep(unit, settled.app, payment, result.external_id, Decimal(payment["amount"]))
+        looking_again.crossed_by(unit, row, settled.app)
         unit.issues.report(row.id, notes.component(settled.app, payment), [])
         unit.record(row, "record_payment.done", operation_id=settled.work.operation_id)
         if payment["state"] != "succeeded":
