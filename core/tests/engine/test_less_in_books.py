@@ -111,6 +111,18 @@ def test_a_refund_of_which_a_part_was_entered_is_told_of_until_the_rest_is(books
     assert shop.issue_codes(id) == []
 
 
+def test_a_refund_that_was_entered_there_and_taken_back_here_is_to_be_undone_there(books: tuple[Shop, str, Ledger]):
+    shop, id, ledger = books
+    pay(shop, id, "10")
+    noted = shop.ns.refunds.record(shop.get(id).payments[0].id, "3")
+    enter(shop, ledger, id, "-3")
+    shop.ns.refunds.take_back(noted, reason="Nothing went back.")
+    shop.run()
+    assert shop.issue_codes(id) == ["less_in_books"]
+    enter(shop, ledger, id, "3")
+    assert (shop.issue_codes(id), money(shop, id)[0]) == ([], Decimal(10))
+
+
 def test_that_a_person_has_dealt_with_it_is_told_of_no_more_unless_it_is_more(books: tuple[Shop, str, Ledger]):
     shop, id, ledger = books
     pay(shop, id, "10")

@@ -35,7 +35,13 @@ def tell(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Decimal, known: Deci
 def look_again(unit: Unit, row: InvoiceRow) -> None:
     """What was taken or given back may explain why the books show less: they are looked at now."""
     app = unit.app(row.values["invoicing_app_id"])
-    if _is_told(unit, row, app) and not app.deleted:
+    if _is_told(unit, row, app):
+        look(unit, row, app)
+
+
+def look(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
+    """Look at the books now: they may show less than what is known by now."""
+    if not app.deleted:
         _look(unit, row, app, unit.now)
 
 
