@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent / "lives"))
 
 from ledgers import problems
 from life import Life
+from regrets import undo
 from steps import live
 
 
@@ -23,7 +24,7 @@ def wrong_in(url: str, seed: str, steps: int) -> list[str]:
     life = Life.begin(url, seed)
     try:
         live(life, steps)
-        life.heal()
+        life.heal(undo)
         wrong = list(problems(life))
     except Exception as error:
         raise AssertionError("\n".join([f"the life of seed {seed} ends: {error!r}", *life.told])) from error

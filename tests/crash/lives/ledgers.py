@@ -20,6 +20,7 @@ NOTHING = Decimal(0)
 ISSUED = ("payment_processing", "paid", "overdue", "uncollectible")
 GONE_THERE = frozenset({"void", "voided", "deleted", "VOIDED", "DELETED"})
 TAKEN = frozenset({"paid", "succeeded"})
+UNDER_WAY = frozenset({"pending", "processing", "action_required", "authorized"})
 COUNTED = frozenset({"collected", "outside"})
 
 
@@ -42,7 +43,9 @@ def problems(life: Life) -> Iterator[str]:
         if place is not None:
             yield from document_problems(invoice, there[invoice.id, place.name])
             yield from note_problems(life, invoice, place, there[invoice.id, place.name])
+            yield from entered_problems(life, invoice, place)
         yield from waiting_problems(life, invoice)
+        yield from dismissed_problems(life, invoice)
     yield from money_problems(life, known)
     yield from refund_problems(life)
     yield from line_problems(life, known)
@@ -88,27 +91,101 @@ def document_problems(details: InvoiceDetails, there: Sequence[Any]) -> Iterator
 
 
 def note_problems(life: Life, details: InvoiceDetails, place: Place, there: Sequence[Any]) -> Iterator[str]:
-    """Money that came stands once in the books, noted by us or entered by somebody, or an issue says why not."""
-    if not place.keeps_accounts or not details.status.startswith(ISSUED) or details.issues:
+    """Money that came and stayed stands once in the books, noted by us or entered by somebody, or an issue says why not."""
+    if not place.keeps_accounts or not details.status.startswith(ISSUED) or is_told(life, details):
         return
     documents = {document.id for document in there}
     ours = {payment.id: payment.amount_received for payment in details.payments if payment.status == "succeeded"}
+    back = details.invoice.amount_refunded
+    corrected = any(each[:2] == (place.name, details.id) for each in life.taken_out)
     shown = on_account = NOTHING
     for each in place.books.payments():
         if each.status in GONE_THERE:
             continue
-        if each.reference in ours and each.amount != ours[each.reference]:
+        if each.reference in ours and each.amount != ours[each.reference] and not (back or corrected):
             yield f"{ours[each.reference]} of {each.reference} is noted at {place.name} as {each.amount}"
         applied = dict(each.applied) if place.name == "quickbooks" else {each.invoice: each.amount}
         entered = sum((amount for id, amount in applied.items() if id in documents), NOTHING)
         shown += entered
         on_account += each.amount - entered if each.reference in ours else NOTHING
-    came = sum(ours.values())
-    most = came + _untold(life, details.id, place.name)
+    came = sum(ours.values()) - back
+    most = came + _untold(life, details.id, place.name) + _taken_back_of(details, place)
     # Books show no more than is due. What is on account there is not seen on the invoice: as much that somebody enters is taken for that.
     least = min(came - on_account, details.invoice.total - details.invoice.amount_credited)
     if came != shown and not least <= shown <= most:
-        yield f"{came} came for {details.id}, and {place.name} shows {shown}"
+        yield f"{came} came for {details.id} and stayed, and {place.name} shows {shown}"
+    yield from credited_problems(life, details, place, there, shown)
+
+
+def entered_problems(life: Life, details: InvoiceDetails, place: Place) -> Iterator[str]:
+    """What somebody entered in the books counts once, and nothing else counts as that: not what an office took out and put back."""
+    if not place.keeps_accounts:
+        return
+    ours = _told_by(details, place)
+    here = sum((each.amount_received for each in ours), NOTHING)
+    moved = (each.amount for each in life.moved if each[:2] == (place.name, details.id))
+    entered = sum(moved, NOTHING)
+    out = sum((each.amount for each in life.taken_out if each[:2] == (place.name, details.id)), NOTHING)
+    # What was taken back, or given back, here meanwhile is put back there as money that came.
+    most = entered + (out if details.invoice.amount_refunded or _is_taken_back(details) else NOTHING)
+    # As much as we noted on account there is taken for that.
+    missing = out + _on_account(details, place)
+    least = entered - missing - _untold(life, details.id, place.name) - _taken_back_of(details, place)
+    if here > most or (here < least and not is_told(life, details)):
+        yield f"{entered} were entered for {details.id} at {place.name}, and {here} count here"
+
+
+def _on_account(details: InvoiceDetails, place: Place) -> Decimal:
+    """What of our notes is put against nothing in those books."""
+    ours = {payment.id for payment in details.payments}
+    notes = [each for each in place.books.payments() if each.reference in ours and each.status not in GONE_THERE]
+    if place.name != "quickbooks":
+        return NOTHING
+    return sum((each.amount - sum(amount for _, amount in each.applied) for each in notes), NOTHING)
+
+
+def credited_problems(
+    life: Life, details: InvoiceDetails, place: Place, there: Sequence[Any], shown: Decimal
+) -> Iterator[str]:
+    """What is credited here is put against the invoice there, but for what is overpaid; there, what was given back is open to be credited."""
+    if is_told(life, details) or len(there) != 1:
+        return
+    invoice, (document,) = details.invoice, there
+    open_there = document.open_amount if place.name == "quickbooks" else document.amount_due
+    credited_there = document.total - open_there - shown
+    kept = invoice.amount_paid - invoice.amount_refunded
+    overpaid = (
+        max(kept + invoice.amount_credited - invoice.total, NOTHING)
+        + invoice.amount_refunded
+        + _untold(life, details.id, place.name)
+    )
+    if not invoice.amount_credited - overpaid <= credited_there <= invoice.amount_credited + invoice.amount_refunded:
+        yield f"{invoice.amount_credited} are credited on {details.id}, and {credited_there} at {place.name}"
+
+
+def _is_taken_back(details: InvoiceDetails) -> bool:
+    return any(each.status == "canceled" and each.origin != "collected" for each in details.payments)
+
+
+def _told_by(details: InvoiceDetails, place: Place) -> list[Any]:
+    return [each for each in details.payments if each.origin == "outside" and each.app_id in place.app_ids]
+
+
+def _taken_back_of(details: InvoiceDetails, place: Place) -> Decimal:
+    """What the books told, and somebody took back here: it comes back when they tell it again."""
+    return sum((each.amount for each in _told_by(details, place) if each.status == "canceled"), NOTHING)
+
+
+def is_told(life: Life, details: InvoiceDetails) -> bool:
+    """Whether something says that a person has to do something, or a person said that it is dealt with."""
+    return bool(details.issues) or any(each.invoice == details.id for each in life.dismissed)
+
+
+def dismissed_problems(life: Life, details: InvoiceDetails) -> Iterator[str]:
+    """What a person has dealt with is not told again in the same words."""
+    for each in details.issues:
+        if (details.id, each.component, each.severity, each.code, each.path, each.message) in life.dismissed:
+            yield f"{details.id} tells again what was dismissed: {each.message}"
 
 
 def waiting_problems(life: Life, details: InvoiceDetails) -> Iterator[str]:
@@ -123,8 +200,19 @@ def waiting_problems(life: Life, details: InvoiceDetails) -> Iterator[str]:
     if details.pending_command:
         yield f"{details.pending_command} of {id} is never done"
     takes_itself = workflow.collection_method == "charge_automatically" and life.place_of(details.apps["payment"])
-    if status == "payment_processing.pending" and takes_itself and not says:
+    if status == "payment_processing.pending" and takes_itself and not _goes_on(details):
         yield f"{id} is to be charged {details.invoice.amount_due}, and nobody does"
+    if (
+        status.startswith("payment_processing")
+        and takes_itself
+        and not (_goes_on(details) or details.available_actions)
+    ):
+        yield f"{id} stays {status} and offers nothing"
+
+
+def _goes_on(details: InvoiceDetails) -> bool:
+    """Whether something is under way."""
+    return bool(details.waiting_for or any(each.status in UNDER_WAY for each in details.payments))
 
 
 def money_problems(life: Life, known: Sequence[InvoiceDetails]) -> Iterator[str]:
@@ -159,6 +247,7 @@ def refund_problems(life: Life) -> Iterator[str]:
     """What was asked to be given back went once, or not at all; what others gave back counts here as given back by others."""
     asked: dict[str, Decimal] = defaultdict(Decimal)
     there: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    came_back: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     with life.engine.database.read() as tx:
         rows = tx.all(sa.select(schema.refund))
     owners = life.owners()
@@ -170,6 +259,7 @@ def refund_problems(life: Life) -> Iterator[str]:
                 asked[refund.reference] += amount
                 if not refund.reference:
                     there[owners.get(paid_by[refund.payment], ""), place.name] += amount
+                    came_back[owners.get(paid_by[refund.payment], ""), place.name] += refund.amount - amount
     here: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     elsewhere: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for row in rows:
@@ -185,7 +275,8 @@ def refund_problems(life: Life) -> Iterator[str]:
         untold = sum((-each.amount for each in life.untold if each[:2] == (name, owner) and each.amount < 0), NOTHING)
         # More than came is never taken for given back: what went back another way leaves the less.
         least = there[owner, name] - untold - elsewhere[owner, name]
-        if not least <= here[owner, name] <= there[owner, name]:
+        # Of what others gave back nobody is told when a bank sends it back.
+        if not least <= here[owner, name] <= there[owner, name] + came_back[owner, name]:
             yield f"{there[owner, name]} were given back by others for {owner} at {name}, and {here[owner, name]} are known here"
 
 

@@ -17,7 +17,7 @@ from billhook.engine.engine import Engine
 from billhook.engine.namespace import Namespace
 from billhook.engine.queries import InvoiceDetails
 from billhook.engine.records import BillingProfile
-from billhook.errors import BillhookError, StoreError
+from billhook.errors import BillhookError, StoreError, StoreUnavailable
 from billhook.faults import NO_FAULTS, Crash, Faults
 from billhook.testing.builders import CREDENTIAL_KEYS, a_supplier
 from billhook.testing.crash import FaultPlan, work_until_quiet
@@ -37,12 +37,43 @@ class Moved(NamedTuple):
     amount: Decimal
 
 
+class Slip(NamedTuple):
+    """What an office took out of its books by mistake, and may put back."""
+
+    place: str
+    document: str
+    reference: str
+    amount: Decimal
+
+
+class Dismissed(NamedTuple):
+    """A warning that a person said was dealt with."""
+
+    invoice: str
+    component: str
+    severity: str
+    code: str
+    path: str
+    message: str
+
+
+class Weather:
+    """What happens at the fault points of whichever engine is open: nothing, or what a step brings about."""
+
+    def __init__(self) -> None:
+        self.now: Faults = NO_FAULTS
+
+    def reach(self, point: str) -> None:
+        self.now.reach(point)
+
+
 @dataclass
 class Life:
     """Everything that a step may touch. ``told`` is what was done, for whoever has to find out what went wrong.
 
     ``customers`` are ids by key, ``parted`` those who were deleted; ``lines`` are those that were kept pending and not removed; ``gone`` are
-    the apps that were uninstalled, with their places. Of what was ``moved`` past us nobody will ever hear of what is ``untold``.
+    the apps that were uninstalled, with their places. Of what was ``moved`` past us nobody will ever hear of what is ``untold``. What was ``taken_out``
+    of books by hand is no money that moved, and what of that was one of the office's ``slips`` may be put back.
     """
 
     url: str
@@ -62,7 +93,11 @@ class Life:
     gone: dict[str, str] = field(default_factory=dict)
     moved: list[Moved] = field(default_factory=list)
     untold: list[Moved] = field(default_factory=list)
+    taken_out: list[Moved] = field(default_factory=list)
+    slips: list[Slip] = field(default_factory=list)
+    dismissed: set[Dismissed] = field(default_factory=set)
     troubles: list[str] = field(default_factory=list)
+    weather: Weather = field(default_factory=Weather)
     count: int = 0
     collected_at: datetime = BEGINS_AT
 
@@ -71,7 +106,8 @@ class Life:
         """Apps everywhere, some profiles that combine them, and customers. The same seed begins the same life."""
         chance, clock = random.Random(f"{seed}"), TurnedClock(BEGINS_AT)
         town = a_town(clock, chance)
-        life = cls(url, chance, clock, town, _open(url, clock, town, chance))
+        weather = Weather()
+        life = cls(url, chance, clock, town, _open(url, clock, town, chance, weather), weather=weather)
         life._settle_in()
         return life
 
@@ -129,8 +165,8 @@ class Life:
 
     def crash(self, visit: int) -> str:
         """Work, and die at that visit of a fault point if it comes; then another process goes on."""
-        plan = FaultPlan(visit)
-        self.reopen(plan)
+        self.reopen()
+        self.weather.now = FaultPlan(visit)
         try:
             self.work()
         except Crash as crash:
@@ -139,9 +175,10 @@ class Life:
             self.reopen()
         return "it came to rest before"
 
-    def reopen(self, faults: Faults = NO_FAULTS) -> None:
+    def reopen(self) -> None:
         self.engine.close()
-        self.engine = _open(self.url, self.clock, self.town, self.chance, faults)
+        self.weather.now = NO_FAULTS
+        self.engine = _open(self.url, self.clock, self.town, self.chance, self.weather)
 
     def deliver(self, *, losing: float = 0.0) -> int:
         """Webhooks from everywhere; ``losing`` is how likely one is to find nobody, and comes again."""
@@ -153,15 +190,19 @@ class Life:
         try:
             for app_id in place.app_ids:
                 self.engine.receive_webhook(app_id, dict(headers), body)
+        except StoreUnavailable:
+            return 503
         except BillhookError:
             return 400
         return 200
 
     # The end.
 
-    def heal(self) -> None:
+    def heal(self, undo: Callable[[Life, Slip], Any]) -> None:
         """Nothing fails any more, everybody does their part, and all that is due is done."""
         self.mend()
+        while self.slips:
+            self.told.append(f"in the end is undone: {undo(self, self.slips.pop())}")
         for _ in range(3):
             self.rest(timedelta(days=1))
             self.clock.advance(self.engine.context.policy.orphan_after)
@@ -268,9 +309,7 @@ class Life:
         return {secret for place in self.town.values() for secret in place.connection.credentials.values()}
 
 
-def _open(
-    url: str, clock: TurnedClock, town: Mapping[str, Place], chance: random.Random, faults: Faults = NO_FAULTS
-) -> Engine:
+def _open(url: str, clock: TurnedClock, town: Mapping[str, Place], chance: random.Random, faults: Faults) -> Engine:
     return Engine.open(
         url,
         upgrade=False,

@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import elsewhere
+import outages
+import regrets
 import tenant
-from life import CUSTOMERS, Life
+from life import CUSTOMERS, LATEST, Life
 from town import PERCENTAGES, Place
 
 from billhook.errors import BillhookError
@@ -118,7 +120,10 @@ def give_back(life: Life) -> str:
 
 
 def credit(life: Life) -> str:
-    invoice = life.some().invoice
+    """Sometimes on an invoice of which somebody moved money in the books, known here or not."""
+    differing = [each.reference for each in (*life.moved, *life.taken_out) if life.town[each.place].keeps_accounts]
+    id = life.chance.choice(differing[-LATEST:]) if differing and life.chance.random() < 0.4 else life.some().id
+    invoice = life.space.invoices.get(id).invoice
     draft = {
         **_document(life, invoice.currency),
         "type": "credit_note",
@@ -257,6 +262,18 @@ def a_bank_sends_a_refund_back(life: Life) -> str:
     return f"{made[:1]} of {place.name}"
 
 
+def the_database_ends_every_session(life: Life) -> str:
+    """At some moment of what is being done; the process goes on."""
+    step = life.chance.choice(list(REPEATED))
+    return f"{outages.sessions_end(life, step)} during {step.__name__}"
+
+
+REPEATED = (
+    *(submit, record_a_payment, take_a_payment_back, give_back, credit, retry_all, keep_lines, deliver_webhooks),
+    *(work, work, work, work, work_a_little, regrets.take_a_refund_back, regrets.dismiss_a_warning),
+)
+"""What a host may ask again: under the same key, or because doing it twice is doing it once."""
+
 STEPS: Mapping[Callable[[Life], Any], int] = {
     submit: 18,
     edit: 5,
@@ -301,6 +318,14 @@ STEPS: Mapping[Callable[[Life], Any], int] = {
     elsewhere.the_office_enters_a_payment: 4,
     elsewhere.support_refunds_in_the_dashboard: 3,
     elsewhere.webhooks_are_lost: 1,
+    regrets.take_a_refund_back: 3,
+    regrets.owe_again_while_it_is_collected: 3,
+    regrets.dismiss_a_warning: 3,
+    regrets.the_office_enters_a_refund: 4,
+    regrets.the_office_takes_out_what_was_taken_back: 3,
+    regrets.the_office_slips: 1,
+    regrets.the_office_undoes_a_slip: 2,
+    the_database_ends_every_session: 3,
 }
 
 CHARACTER = (0, 1, 1, 1, 5)
