@@ -282,9 +282,13 @@ def test_what_is_asked_after_the_hosts_commit_is_refused(a_shop_anywhere: OpenSh
 
 def test_a_tenants_number_is_no_name(a_shop_anywhere: OpenShop):
     shop, number = a_shop_anywhere(), cast("str", 7)
-    with pytest.raises(InvalidInput, match="not 7"):
+    with pytest.raises(InvalidInput, match="has to be str"):
         shop.engine.namespace(number)
-    with host(shop) as connection, pytest.raises(InvalidInput, match="not 7"), shop.engine.bind(connection, number):
+    with (
+        host(shop) as connection,
+        pytest.raises(InvalidInput, match="has to be str"),
+        shop.engine.bind(connection, number),
+    ):
         pass
 
 

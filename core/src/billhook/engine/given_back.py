@@ -1,4 +1,4 @@
-"""What follows once money went back: what was told of refunds that failed before it ends, and what the books can't know is told of."""
+"""What follows once money went back: it is noted, what failed before is made up for by it, and a person is told of what nobody here can do."""
 
 from __future__ import annotations
 
