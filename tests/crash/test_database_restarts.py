@@ -13,7 +13,7 @@ from billhook.testing.postgres import PostgresServer, database_name
 from billhook.testing.story import SandboxStory
 
 MOST_LIVES = 10
-EVERY_DAY_ONE_OF = 6
+EVERY_DAY_ONE_OF = 15
 
 
 @dataclass
