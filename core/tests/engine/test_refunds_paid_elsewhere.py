@@ -278,6 +278,20 @@ def test_what_stands_in_the_way_or_was_never_told_is_not_dismissed(a_shop: OpenS
     assert unsaid.value.problems[0].path == "/reason"
 
 
+def test_what_was_dismissed_stops_an_invoice_again_and_is_no_warning_while_it_is_tried_again(a_shop: OpenShop):
+    shop = a_shop(a_provider(sync_draft=careful_draft))
+    id = shop.submit()
+    shop.books.refuses.add(id)
+    shop.run()
+    shop.ns.invoices.retry(id)
+    assert shop.issue_codes(id) == ["refused"]
+    shop.ns.invoices.dismiss(id, "refused", reason="The books were told.")
+    shop.run()
+    assert (shop.status(id), shop.issue_codes(id)) == ("draft.sync_failed", ["refused"])
+    shop.ns.invoices.retry(id)
+    assert shop.issue_codes(id) == []
+
+
 def how_it_stands(shop: Shop) -> Standing:
     return standing_of(shop.engine.context, shop.namespace)
 

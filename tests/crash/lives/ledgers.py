@@ -237,10 +237,23 @@ def money_problems(life: Life, known: Sequence[InvoiceDetails]) -> Iterator[str]
 
 
 def _untold(life: Life, owner: str, name: str) -> Decimal:
-    """What came there past us and is told by nobody, or was taken for a payment whose note was refused, because it comes to as much."""
+    """What came there past us and is told by nobody; that names no payment of ours, which is shown; or that was taken for a payment whose note
+    was refused, because it comes to as much.
+    """
     entered = any(each.details.get("cause") == "record_payment.entered" for each in life.space.invoices.timeline(owner))
-    moved = life.moved if entered else life.untold
+    moved = life.moved if entered or _is_orphaned(life, owner) else life.untold
     return sum((each.amount for each in moved if each[:2] == (name, owner) and each.amount > 0), NOTHING)
+
+
+def _is_orphaned(life: Life, owner: str) -> bool:
+    """Whether somebody is told of a charge of the invoice that belongs to no payment of ours. Of an invoice that Stripe charges by itself only
+    the charge tells what its customer paid on the page."""
+    orphans = {each["external_id"] for each in life.engine.orphaned_events(life.space.name)}
+    owners = life.owners()
+    charges = [
+        payment for place in life.town.values() if not place.keeps_accounts for payment in place.books.payments()
+    ]
+    return any(each.id in orphans and owners.get(each.reference, each.reference) == owner for each in charges)
 
 
 def refund_problems(life: Life) -> Iterator[str]:

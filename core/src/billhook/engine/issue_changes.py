@@ -79,6 +79,16 @@ class IssueChanges:
         """Critical issues become warnings, so that a retry is not stopped by what it is to mend."""
         critical = sa.and_(self._open(document_id), _issue.c.severity == Severity.CRITICAL.value)
         self._tx.execute(sa.update(_issue).where(critical).values(severity=Severity.WARNING.value))
+        self._end_dismissed(document_id)
+
+    def _end_dismissed(self, document_id: str) -> None:
+        """What a person said was dealt with is no warning either where it was critical meanwhile."""
+        known = self._tx.all(sa.select(_issue).where(_issue.c.document_id == document_id))
+        words = {row.id: tuple(getattr(row, name) for name in _TOLD) for row in known}
+        dismissed = {words[row.id] for row in known if row.dismissed_at is not None}
+        ended = [row.id for row in known if row.superseded_at is None and words[row.id] in dismissed]
+        if ended:
+            self._tx.execute(sa.update(_issue).where(_issue.c.id.in_(ended)).values(superseded_at=self._now_micros))
 
     def dismiss(self, document_id: str, code: str) -> None:
         """Issues of that code are open no more, whoever told of them, and in the same words they are not told again."""
