@@ -761,6 +761,29 @@ def test_money_given_back_in_the_dashboard_is_noted_here_once(new_story):
     story.close()
 
 
+def test_money_given_back_in_the_dashboard_that_a_bank_sends_back_counts_no_more(new_story):
+    story = new_story()
+    with story.open() as engine:
+        namespace = engine.namespace()
+        id = submit(engine)["chair"]
+        work_until_quiet(engine, story.clock)
+        (payment,) = namespace.invoices.get(id).payments
+        namespace.refunds.refund(payment.id, Decimal("1.00"), key="from here")
+        work_until_quiet(engine, story.clock)
+        story.books.refund_in_dashboard(payment.external_id, 250)
+        deliver(engine, story.books)
+        work_until_quiet(engine, story.clock)
+        (made_there,) = [refund for refund in story.books.refunds() if refund.amount == Decimal("2.50")]
+        story.books.bounce_refund(made_there.id)
+        deliver(engine, story.books)
+        work_until_quiet(engine, story.clock)
+        view = namespace.invoices.get(id)
+        assert (view.status, view.invoice.amount_refunded) == ("paid", Decimal("1.00"))
+        assert [issue.code for issue in view.issues] == ["refund_bounced"]
+        assert problems_of(engine) == []
+    story.close()
+
+
 @pytest.mark.parametrize("made", ["from here", "in the dashboard"])
 def test_a_refund_and_its_credit_note_give_the_money_once(new_story, made):
     story = new_story()

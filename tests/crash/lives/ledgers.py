@@ -260,7 +260,6 @@ def refund_problems(life: Life) -> Iterator[str]:
     """What was asked to be given back went once, or not at all; what others gave back counts here as given back by others."""
     asked: dict[str, Decimal] = defaultdict(Decimal)
     there: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    came_back: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     with life.engine.database.read() as tx:
         rows = tx.all(sa.select(schema.refund))
     owners = life.owners()
@@ -272,7 +271,6 @@ def refund_problems(life: Life) -> Iterator[str]:
                 asked[refund.reference] += amount
                 if not refund.reference:
                     there[owners.get(paid_by[refund.payment], ""), place.name] += amount
-                    came_back[owners.get(paid_by[refund.payment], ""), place.name] += refund.amount - amount
     here: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     elsewhere: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for row in rows:
@@ -288,8 +286,7 @@ def refund_problems(life: Life) -> Iterator[str]:
         untold = sum((-each.amount for each in life.untold if each[:2] == (name, owner) and each.amount < 0), NOTHING)
         # More than came is never taken for given back: what went back another way leaves the less.
         least = there[owner, name] - untold - elsewhere[owner, name]
-        # Of what others gave back nobody is told when a bank sends it back.
-        if not least <= here[owner, name] <= there[owner, name] + came_back[owner, name]:
+        if not least <= here[owner, name] <= there[owner, name]:
             yield f"{there[owner, name]} were given back by others for {owner} at {name}, and {here[owner, name]} are known here"
 
 

@@ -97,7 +97,7 @@ class PaymentResult:
     """The provider's own code of a failure."""
     message: str | None = None
     refunded: Decimal | None = None
-    """What of it was given back until now, by whomever, in major units. None where the provider does not tell."""
+    """What of it was given back until now, by whomever, without what came back, in major units. None where the provider does not tell."""
 
 
 class RefundStatus(StrEnum):

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.domain.issue import Severity, ValidationIssue
 from billhook.engine.open_issues import has_open_issue
 from billhook.store import schema
 
@@ -31,3 +32,33 @@ def is_given_twice() -> sa.ColumnElement[bool]:
 def told_of(refund: dict[str, Any]) -> str:
     """The component that tells of one refund."""
     return f"refund.{refund['id']}"
+
+
+def bounced(app_name: str, refund: dict[str, Any]) -> ValidationIssue:
+    """The app paid the refund, and the money came back to it."""
+    message = (
+        f"{app_name} paid back {_amount(refund)}, and the money came back{_why(refund)}. The customer does not have it: refund it again, "
+        f"{_elsewhere(refund)}"
+    )
+    return ValidationIssue(severity=Severity.WARNING, code=BOUNCED, message=message)
+
+
+def refused(app_name: str, refund: dict[str, Any]) -> ValidationIssue:
+    """The app did not pay the refund."""
+    message = (
+        f"{app_name} did not give back {_amount(refund)}{_why(refund)}. Mend the cause and refund it again under another key, "
+        f"{_elsewhere(refund)}"
+    )
+    return ValidationIssue(severity=Severity.WARNING, code=REFUSED, message=message)
+
+
+def _amount(refund: dict[str, Any]) -> str:
+    return f"{refund['amount']} {refund['currency']}"
+
+
+def _why(refund: dict[str, Any]) -> str:
+    return f" ({refund['message'].rstrip('.')})" if refund["message"] else ""
+
+
+def _elsewhere(refund: dict[str, Any]) -> str:
+    return f"or pay it back another way and say so: billhook invoices refund {refund['payment_id']} AMOUNT --paid-elsewhere"

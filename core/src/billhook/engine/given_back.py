@@ -5,37 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
-from billhook.engine import given_twice, less_in_books, payments, refunds_in_books
+from billhook.engine import came_back, given_twice, less_in_books, payments, refunds_in_books
 from billhook.engine.failed_refunds import BEYOND_PAYMENT, told_of
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.money_changes import is_told_by_invoice
 from billhook.engine.unit import Row, Unit
-from billhook.engine.work import WorkRow
 
 
 def take_over(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None, operation_id: str | None) -> None:
-    """Note what the payment's app gave back of it, as far as nobody here asked for it; more than came in all is told of."""
+    """Note what the payment's app gave back of it, as far as nobody here asked for it, and what of that came back; more than came in all is
+    told of."""
     if refunded is not None:
         unit.issues.report(row.id, f"given_back.{payment['id']}", _more_than_came(unit, payment, refunded))
-    if payments.note_given_back(unit, row, payment, refunded):
-        unit.record(row, "refund.outside", operation_id=operation_id)
+    went_back = payments.note_given_back(unit, row, payment, refunded)
+    if went_back or came_back.note(unit, row, payment, refunded):
+        unit.record(row, "refund.outside" if went_back else "refund.came_back", operation_id=operation_id)
         end_made_up_for(unit, row, payment)
         tell_of_refunds(unit, row, payment)
-
-
-def look(unit: Unit, payment: Row) -> None:
-    """Have the app that received the payment asked what went back of it, where it can tell."""
-    if payment["origin"] == "recorded":
-        return
-    invoice_id, app = payment["invoice_id"], unit.app_if_loaded(payment["app_id"])
-    item_id, capability = payment["id"], Capability.CHECK_PAYMENT
-    if is_told_by_invoice(payment):
-        item_id, capability = invoice_id, Capability.FETCH
-    if app is not None and not app.deleted and app.handle.declaration.can(capability):
-        unit.work.want_if_free(WorkRow(item_id, capability, app.id, invoice_id, due=unit.now_micros))
 
 
 def end_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> None:

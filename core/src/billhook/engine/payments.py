@@ -283,6 +283,19 @@ def open_refund(
     return unit.money.save("refund", refund)
 
 
+def split_refund(unit: Unit, refund: Row, part: Decimal) -> Row:
+    """Two refunds that are as much together. Returns the one over that part."""
+    refund["amount"] = plain(Decimal(refund["amount"]) - part)
+    unit.money.save("refund", refund)
+    split = {
+        "id": unit.context.new_id(unit.now),
+        "amount": plain(part),
+        "client_key": None,
+        "created_at": unit.now_micros,
+    }
+    return unit.money.save("refund", refund | split)
+
+
 def note_given_back(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None) -> bool:
     """What the provider gave back beyond the refunds that are known is one that somebody made there. Returns whether there is such.
 

@@ -18,8 +18,9 @@ from billhook.domain.payment import RefundOrigin, RefundTrigger
 from billhook.domain.states import State
 from billhook.engine import payments
 from billhook.engine.arguments import checked
+from billhook.engine.asking_what_went_back import look
 from billhook.engine.context import Context
-from billhook.engine.given_back import end_made_up_for, look, tell_of_refunds, tell_what_is_not_made_up_for
+from billhook.engine.given_back import end_made_up_for, tell_of_refunds, tell_what_is_not_made_up_for
 from billhook.engine.money_changes import is_told_by_invoice
 from billhook.engine.queries import RefundView, refund_view, require_invoice
 from billhook.engine.settle import Settler

@@ -8,13 +8,14 @@ from datetime import timedelta
 from billhook.contract.declaration import Capability
 from billhook.contract.outcomes import Pending
 from billhook.contract.results import RefundResult
-from billhook.domain.issue import Severity, ValidationIssue
+from billhook.domain.issue import ValidationIssue
 from billhook.engine import payments
-from billhook.engine.failed_refunds import BOUNCED, REFUSED, told_of
-from billhook.engine.given_back import end_made_up_for, look, tell_of_refunds
+from billhook.engine.asking_what_went_back import look
+from billhook.engine.failed_refunds import bounced, refused, told_of
+from billhook.engine.given_back import end_made_up_for, tell_of_refunds
 from billhook.engine.moments import to_micros
 from billhook.engine.settled import GAVE_UP, Settled
-from billhook.engine.unit import Row, Unit
+from billhook.engine.unit import Unit
 from billhook.engine.work import READY
 
 REFUSED_LOOK_AGAIN = timedelta(hours=1)
@@ -34,8 +35,9 @@ class RefundOutcomes:
         if not is_news:
             return
         payment = unit.money.get("payment", refund["payment_id"])
-        failed = _failed(settled, refund, has_bounced=before == "succeeded")
-        unit.issues.report(row.id, told_of(refund), [failed] if refund["state"] == "failed" else [])
+        failed = bounced if before == "succeeded" else refused
+        findings = [failed(settled.app.name, refund)] if refund["state"] == "failed" else []
+        unit.issues.report(row.id, told_of(refund), findings)
         end_made_up_for(unit, row, payment)
         tell_of_refunds(unit, row, payment)
 
@@ -62,7 +64,7 @@ class RefundOutcomes:
         refund |= {"state": "failed", "message": note}
         unit.money.save("refund", refund)
         row = unit.invoice(settled.work.subject_id)
-        unit.issues.report(row.id, told_of(refund), [_failed(settled, refund, has_bounced=False)])
+        unit.issues.report(row.id, told_of(refund), [refused(settled.app.name, refund)])
         # Where there is nothing left to give back, somebody may have done it there.
         look(unit, unit.money.get("payment", refund["payment_id"]))
 
@@ -73,16 +75,3 @@ class RefundOutcomes:
     def _record(self, unit: Unit, settled: Settled, ending: str, note: str | None) -> None:
         row = unit.invoice(settled.work.subject_id)
         unit.record(row, f"{settled.capability}.{ending}", operation_id=settled.work.operation_id, note=note)
-
-
-def _failed(settled: Settled, refund: Row, *, has_bounced: bool) -> ValidationIssue:
-    app, amount = settled.app.name, f"{refund['amount']} {refund['currency']}"
-    why = f" ({refund['message'].rstrip('.')})" if refund["message"] else ""
-    elsewhere = f"or pay it back another way and say so: billhook invoices refund {refund['payment_id']} AMOUNT --paid-elsewhere"
-    if has_bounced:
-        message = f"{app} paid back {amount}, and the money came back{why}. The customer does not have it: refund it again, {elsewhere}"
-        return ValidationIssue(severity=Severity.WARNING, code=BOUNCED, message=message)
-    message = (
-        f"{app} did not give back {amount}{why}. Mend the cause and refund it again under another key, {elsewhere}"
-    )
-    return ValidationIssue(severity=Severity.WARNING, code=REFUSED, message=message)

@@ -1,0 +1,80 @@
+"""Refunds that others made at the provider and that came back: its app shows less given back of the payment than is known here.
+
+A look may be older than what is known, so a second one, some time after it, has to say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+from billhook.domain.money import plain
+from billhook.domain.payment import RefundOrigin, RefundStatus, RefundTrigger
+from billhook.engine import notes, payments
+from billhook.engine.asking_what_went_back import look, look_at_refund
+from billhook.engine.failed_refunds import bounced, told_of
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.moments import from_micros
+from billhook.engine.unit import Row, Unit
+
+SURE_AFTER = timedelta(minutes=10)
+_SHOWN = "shown_given_back"
+
+
+def note(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None) -> bool:
+    """Count no more what others gave back and the app shows no longer, and say that the customer does not have it. Returns whether there is
+    such; nothing changes before it is sure."""
+    if refunded is None or row.values["amount_refunded"] == "0":
+        return False
+    made = [each for each in unit.money.refunds_of(payment["id"]) if each["state"] == RefundStatus.SUCCEEDED]
+    less = payments.spoken_for(each for each in made if not payments.is_recorded(each)) - refunded
+    by_others = [each for each in made if each["origin"] == RefundOrigin.OUTSIDE]
+    if less <= 0 or not by_others:
+        _remember(unit, payment, None)
+        return False
+    if not _is_sure(unit, payment, refunded):
+        for refund in made:
+            if refund["origin"] == RefundOrigin.REQUESTED:
+                look_at_refund(unit, refund)  # it may be one of these, and its own look says so
+        return False
+    _remember(unit, payment, None)
+    for refund in list(_making_up(unit, by_others, less)):
+        payments.move_refund(unit, row, refund, RefundTrigger.FAIL, None)
+        unit.issues.report(row.id, told_of(refund), [bounced(unit.app(payment["app_id"]).name, refund)])
+    return True
+
+
+def _is_sure(unit: Unit, payment: Row, refunded: Decimal) -> bool:
+    """Whether a look long enough ago said the same. After the first one another is made."""
+    shown = (unit.links.of(payment["id"], payment["app_id"])["evidence"] or {}).get(_SHOWN)
+    if shown is None or Decimal(shown["refunded"]) != refunded:
+        shown = {"refunded": plain(refunded), "at": unit.now_micros}
+        _remember(unit, payment, shown)
+    sure_at = from_micros(shown["at"]) + SURE_AFTER
+    if unit.now >= sure_at:
+        return True
+    look(unit, payment, sure_at)
+    return False
+
+
+def _remember(unit: Unit, payment: Row, shown: dict[str, str | int] | None) -> None:
+    link = unit.links.of(payment["id"], payment["app_id"])
+    evidence = link["evidence"] or {}
+    kept = {name: value for name, value in evidence.items() if name != _SHOWN}
+    changed = kept | {_SHOWN: shown} if shown else kept
+    if changed != evidence:
+        link |= {"kind": "payment", "evidence": changed or None}
+        unit.links.save(link)
+
+
+def _making_up(unit: Unit, by_others: list[Row], less: Decimal) -> Iterator[Row]:
+    """The refunds that are so much together, else the latest ones. What was noted as one may have been several there, of which some stand."""
+    rest = less
+    latest_first = sorted(by_others, key=lambda each: str(each["id"]), reverse=True)
+    for refund in notes.making_up(latest_first, less) or latest_first:
+        if not rest:
+            return
+        part = min(rest, Decimal(refund["amount"]))
+        rest -= part
+        yield refund if part == Decimal(refund["amount"]) else payments.split_refund(unit, refund, part)
