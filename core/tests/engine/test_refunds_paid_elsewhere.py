@@ -12,7 +12,7 @@ from ledger_kit import Ledger, a_shop_with, enter, pay
 from money_kit import an_issued_invoice, paths
 
 from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, RefundResult, RefundStatus, Rejected
-from billhook.engine import given_back
+from billhook.engine.asking_what_went_back import look
 from billhook.engine.invoice_filter import InvoiceFilter
 from billhook.engine.standing import Standing, standing_of
 from billhook.engine.unit import Unit
@@ -244,7 +244,7 @@ def test_what_a_person_has_dealt_with_is_told_of_no_more_unless_it_is_more(a_sho
 
     def look_at(tx: Transaction) -> None:
         unit = Unit(shop.engine.context, tx)
-        given_back.look(unit, unit.money.get("payment", payment))
+        look(unit, unit.money.get("payment", payment))
         unit.flush()
 
     def codes_at(sum_there: str) -> Sequence[str]:

@@ -13,6 +13,7 @@ from money_kit import PENDING
 from billhook.contract import (
     Batch,
     Done,
+    PaymentItem,
     PaymentResult,
     PaymentStatus,
     Receipt,
@@ -28,12 +29,20 @@ OpenShop = Callable[..., Shop]
 
 
 class Ledger:
-    """What somebody set there: whether payments may be noted, how much the invoice shows as paid, and which payments have an id there."""
+    """What somebody set there: whether payments may be noted, how much the invoice takes and shows as paid, and which payments have an id."""
 
     def __init__(self) -> None:
         self.is_locked = True
         self.paid = Decimal(0)
+        self.takes = Decimal("Infinity")
         self.receipts: list[Receipt] = []
+
+    def note(self, item: PaymentItem) -> PaymentResult:
+        """Put a payment against the invoice, as far as that takes it; the rest stands on account."""
+        applied = min(item.amount, self.takes - self.paid)
+        self.paid += applied
+        name = f"noted-{item.id}"
+        return PaymentResult(PaymentStatus.SUCCEEDED, item.amount, name, on_account=item.amount - applied)
 
 
 def a_shop_with(
@@ -45,9 +54,7 @@ def a_shop_with(
         yield put("note", batch, "notes", recover=(repeat(),))
         if ledger.is_locked:
             return {item.id: Rejected.because("date_locked", "The date is locked.") for item in batch.items}
-        ledger.paid += sum(item.amount for item in batch.items)
-        paid = PaymentStatus.SUCCEEDED
-        return {item.id: Done(PaymentResult(paid, item.amount, f"noted-{item.id}")) for item in batch.items}
+        return {item.id: Done(ledger.note(item)) for item in batch.items}
 
     def fetch(self: Any, batch: Batch[Any, Any]) -> Any:
         yield put("fetch", batch, "fetch", safe=True, key=None)

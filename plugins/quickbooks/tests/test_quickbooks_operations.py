@@ -304,6 +304,7 @@ def test_money_beyond_what_is_open_stays_unapplied(desk, company):
     assert all(isinstance(outcome, Done) for outcome in outcomes.values())
     applied = [dict(each.applied).get(invoice.external_id) for each in company.payments()]
     assert applied == [Decimal("60.00"), invoice.invoice.total - 60]
+    assert [outcomes[item.id].result.on_account for item in (part, rest)] == [0, 120 - invoice.invoice.total]
 
 
 def test_a_payment_of_an_invoice_that_is_not_there_is_refused_and_the_other_recorded(desk):
@@ -316,11 +317,14 @@ def test_a_payment_of_an_invoice_that_is_not_there_is_refused_and_the_other_reco
 
 def test_a_payment_that_was_recorded_already_is_not_recorded_again(desk, company):
     invoice = desk.issued(1)
-    item = desk.payment_item(invoice)
-    made = desk.run(Capability.RECORD_PAYMENT, item).outcomes[item.id].result.external_id
-    again = desk.run(Capability.RECORD_PAYMENT, replace(item, leftovers={"payments": made}))
-    assert (again.outcomes[item.id].result.external_id, again.sent) == (made, [])
-    assert len(company.payments()) == 1
+    item = desk.payment_item(invoice, amount=invoice.invoice.total + 5)
+    made = desk.run(Capability.RECORD_PAYMENT, item).outcomes[item.id]
+    known = replace(item, leftovers={"payments": made.result.external_id})
+    again = desk.run(Capability.RECORD_PAYMENT, known)
+    assert (again.outcomes[item.id], made.result.on_account, len(company.payments())) == (made, 5, 1)
+    company.do("Payment", "delete", {"Id": made.result.external_id, "SyncToken": "0"})
+    gone = desk.run(Capability.RECORD_PAYMENT, known)
+    assert (gone.outcomes[item.id].result.external_id, company.payments()) == (made.result.external_id, ())
 
 
 # Reading back.

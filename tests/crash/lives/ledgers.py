@@ -110,7 +110,7 @@ def note_problems(life: Life, details: InvoiceDetails, place: Place, there: Sequ
         on_account += each.amount - entered if each.reference in ours else NOTHING
     came = sum(ours.values()) - back
     most = came + _untold(life, details.id, place.name) + _taken_back_of(details, place)
-    # Books show no more than is due. What is on account there is not seen on the invoice: as much that somebody enters is taken for that.
+    # Books show no more than is due, and on the invoice not what is on account there.
     least = min(came - on_account, details.invoice.total - details.invoice.amount_credited)
     if came != shown and not least <= shown <= most:
         yield f"{came} came for {details.id} and stayed, and {place.name} shows {shown}"
@@ -128,20 +128,9 @@ def entered_problems(life: Life, details: InvoiceDetails, place: Place) -> Itera
     out = sum((each.amount for each in life.taken_out if each[:2] == (place.name, details.id)), NOTHING)
     # What was taken back, or given back, here meanwhile is put back there as money that came.
     most = entered + (out if details.invoice.amount_refunded or _is_taken_back(details) else NOTHING)
-    # As much as we noted on account there is taken for that.
-    missing = out + _on_account(details, place)
-    least = entered - missing - _untold(life, details.id, place.name) - _taken_back_of(details, place)
+    least = entered - out - _untold(life, details.id, place.name) - _taken_back_of(details, place)
     if here > most or (here < least and not is_told(life, details)):
         yield f"{entered} were entered for {details.id} at {place.name}, and {here} count here"
-
-
-def _on_account(details: InvoiceDetails, place: Place) -> Decimal:
-    """What of our notes is put against nothing in those books."""
-    ours = {payment.id for payment in details.payments}
-    notes = [each for each in place.books.payments() if each.reference in ours and each.status not in GONE_THERE]
-    if place.name != "quickbooks":
-        return NOTHING
-    return sum((each.amount - sum(amount for _, amount in each.applied) for each in notes), NOTHING)
 
 
 def credited_problems(

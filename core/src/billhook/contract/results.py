@@ -86,7 +86,8 @@ class PaymentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PaymentResult:
-    """A payment as the provider holds it. ``amount`` is what was really received, in major units."""
+    """A payment as the provider holds it. ``amount`` is what was really received, in major units. Raises ContractViolation for more on
+    account than that."""
 
     status: PaymentStatus
     amount: Decimal
@@ -98,6 +99,14 @@ class PaymentResult:
     message: str | None = None
     refunded: Decimal | None = None
     """What of it was given back until now, by whomever, without what came back, in major units. None where the provider does not tell."""
+    on_account: Decimal = Decimal(0)
+    """Of a payment that was noted in its books: what of it stands on account there, in major units, because the invoice had no room for it."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.on_account <= max(self.amount, Decimal(0)):
+            raise ContractViolation(
+                f"{self.on_account} of a payment of {self.amount} stand on account. Tell what of it the invoice did not take."
+            )
 
 
 class RefundStatus(StrEnum):
@@ -168,7 +177,7 @@ class Snapshot:
     amount_paid: Decimal | None = None
     """What it received for the document, less what it gave back."""
     receipts: tuple[Receipt, ...] = ()
-    """The payments that brought it, as far as the provider tells them apart. Each then counts under its id, can be refunded, and what is
+    """The payments that brought it, as far as the provider tells them apart: those that were noted there, too. Any other then counts under its id, can be refunded, and what is
     given back of it later is known here; what ``amount_paid`` holds beyond them has no id."""
 
 

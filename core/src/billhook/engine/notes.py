@@ -77,6 +77,12 @@ def noted_at(unit: Unit, payment: Row, app_id: str) -> Decimal:
     return Decimal(0 if name_at(unit, payment, app_id) is None else payment["amount"])
 
 
+def shown_of(unit: Unit, payment: Row, app_id: str) -> Decimal:
+    """How much of the payment that app's books show, where they show it at all: as it was noted there, or as they told it."""
+    is_noted = name_at(unit, payment, app_id) is not None
+    return noted_at(unit, payment, app_id) if is_noted else Decimal(payment["amount_received"])
+
+
 def given_back_at(unit: Unit, payment: Row, app_id: str) -> Decimal:
     """How much of the payment somebody took out of that app's books, because it went back to the customer."""
     return Decimal((unit.links.of(payment["id"], app_id)["evidence"] or {}).get("given_back", 0))
@@ -85,10 +91,8 @@ def given_back_at(unit: Unit, payment: Row, app_id: str) -> Decimal:
 def keep_given_back(unit: Unit, app: AppHandle, payment: Row, amount: Decimal) -> None:
     """So much of the payment stands in the books no more, because it went back to the customer."""
     link = unit.links.of(payment["id"], app.id)
-    is_named = name_at(unit, payment, app.id) is not None
-    whole = noted_at(unit, payment, app.id) + given_back_at(unit, payment, app.id)
-    noted = whole if is_named else Decimal(payment["amount_received"])
-    evidence = {**(link["evidence"] or {}), "noted": plain(noted), "given_back": plain(amount)}
+    noted = shown_of(unit, payment, app.id) + given_back_at(unit, payment, app.id)
+    evidence = {**(link["evidence"] or {}), "noted": plain(max(noted, amount)), "given_back": plain(amount)}
     link |= {"kind": "payment", "evidence": evidence}
     unit.links.save(link)
 
@@ -145,6 +149,25 @@ def keep(unit: Unit, app: AppHandle, payment: Row, external_id: str | None, amou
     link = unit.links.of(payment["id"], app.id)
     link |= {"kind": "payment", "external_id": external_id, "leftovers": {}, "evidence": {"noted": plain(amount)}}
     unit.links.save(link)
+
+
+def of_name(unit: Unit, row: InvoiceRow, app_id: str, external_id: str) -> Row | None:
+    """The payment that is noted in that app's books under this id, whatever became of it since."""
+    named = (
+        each
+        for each in unit.money.payments_of(row.id)
+        if unit.links.of(each["id"], app_id)["external_id"] == external_id
+    )
+    return next(named, None)
+
+
+def take_shown(unit: Unit, app_id: str, payment: Row, amount: Decimal) -> None:
+    """The books show so much of a payment that is noted there: of what stood on account something was put against the invoice since."""
+    link = unit.links.of(payment["id"], app_id)
+    noted = amount + given_back_at(unit, payment, app_id)
+    if noted_at(unit, payment, app_id) < amount and noted <= Decimal(payment["amount"]):
+        link["evidence"] = {**(link["evidence"] or {}), "noted": plain(noted)}
+        unit.links.save(link)
 
 
 def forget(unit: Unit, app: AppHandle, payment: Row) -> None:

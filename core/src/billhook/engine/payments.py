@@ -103,8 +103,8 @@ def _refunded_there(unit: Unit, row: InvoiceRow, app_id: str) -> Decimal:
 
 def _own(unit: Unit, payment: Row) -> Decimal:
     """What the app that took the payment or was told of it shows of it."""
-    is_noted = payment["origin"] != "collected" and notes.name_at(unit, payment, payment["app_id"]) is not None
-    return notes.noted_at(unit, payment, payment["app_id"]) if is_noted else Decimal(payment["amount_received"])
+    is_collected = payment["origin"] == "collected"
+    return Decimal(payment["amount_received"]) if is_collected else notes.shown_of(unit, payment, payment["app_id"])
 
 
 def open_payment(unit: Unit, row: InvoiceRow, app_id: str) -> Row:

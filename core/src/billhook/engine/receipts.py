@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from billhook.contract.results import Receipt
 from billhook.domain.payment import PaymentStatus
-from billhook.engine import given_back, payments
+from billhook.engine import given_back, notes, payments
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.money import Money
 from billhook.engine.unit import Row, Unit
@@ -18,9 +18,14 @@ _MAY_HOLD_IT = payments.OPEN | {PaymentStatus.SUCCEEDED.value}
 def take_known(
     unit: Unit, row: InvoiceRow, app_id: str, receipts: Iterable[Receipt], operation_id: str | None
 ) -> list[Receipt]:
-    """Take over what went back of payments that are known. Returns the receipts of which nothing is known here."""
+    """Take over what went back of payments that are known, and what the books show of those that were noted in them. Returns the receipts of
+    which nothing is known here."""
     unknown = []
     for receipt in receipts:
+        noted = notes.of_name(unit, row, app_id, receipt.external_id)
+        if noted is not None:
+            notes.take_shown(unit, app_id, noted, receipt.amount)
+            continue
         payment = _known(unit, row, app_id, receipt)
         if payment is None:
             unknown.append(receipt)

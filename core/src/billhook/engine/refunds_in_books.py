@@ -41,8 +41,7 @@ def end_undone(unit: Unit, row: InvoiceRow, app: AppHandle, less: Decimal) -> No
             unit.issues.report(row.id, notes.taken_back(payment), [])
             notes.forget(unit, app, payment)
         else:
-            entered = notes.given_back_at(unit, payment, app.id) + Decimal(each["amount"])
-            notes.keep_given_back(unit, app, payment, entered)
+            notes.keep_given_back(unit, app, payment, _unknown(unit, payment, app))
             note = f"{app.name} shows payment {payment['id']} less {each['amount']} {payment['currency']}."
             unit.record(row, "refund.entered", note=note)
         if row.values["amount_refunded"] != "0":
@@ -50,12 +49,12 @@ def end_undone(unit: Unit, row: InvoiceRow, app: AppHandle, less: Decimal) -> No
 
 
 def _to_be_entered(unit: Unit, row: InvoiceRow, app: AppHandle) -> Iterator[Row]:
-    """The payments that those books show without what went back of them, with that as their amount."""
+    """The payments that those books show without what went back of them, with that as their amount, as far as the invoice shows it."""
     for payment in unit.money.payments_of(row.id):
         missing = _unknown(unit, payment, app) - notes.given_back_at(unit, payment, app.id)
         is_noted = payment["origin"] != "collected" or payment["app_id"] != app.id
         if missing > 0 and is_noted and payment["state"] == "succeeded" and _shown_as(unit, payment, app):
-            yield payment | {"amount": plain(missing)}
+            yield payment | {"amount": plain(min(missing, notes.shown_of(unit, payment, app.id)))}
 
 
 def _shown_as(unit: Unit, payment: Row, app: AppHandle) -> str | None:

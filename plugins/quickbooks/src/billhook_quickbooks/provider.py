@@ -163,26 +163,17 @@ class QuickBooksProvider(QuickBooksRequests):
         payments = yield from _payments(batch, reading.linked_payments(standing.values()))
         if isinstance(payments, Reply):
             return dict.fromkeys((item.id for item in batch.items), refused(payments))
-        received = reading.received_by(payments)
         entities = ((item, standing.get(known.get(item.id, ""))) for item in batch.items)
-        return {
-            item.id: reading.read_snapshot(
-                item.invoice, entity, received.get(entity["Id"] if entity else "", Decimal(0))
-            )
-            for item, entity in entities
-        }
+        return {item.id: reading.read_snapshot(item.invoice, entity, payments) for item, entity in entities}
 
     # Money.
 
     @hookimpl
     def record_payment(self, batch: Batch[PaymentItem, QuickBooksSettings]) -> Steps[PaymentResult]:
         """Record payments on their invoices, each as far as its invoice has something open."""
-        recorded = {
-            item.id: Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, left))
-            for item in batch.items
-            if (left := item.leftovers.get("payments")) is not None
-        }
-        waiting = [item for item in batch.items if item.id not in recorded]
+        left = {item.id: id for item in batch.items if (id := item.leftovers.get("payments")) is not None}
+        recorded = yield from _recorded(batch, [item for item in batch.items if item.id in left], left)
+        waiting = [item for item in batch.items if item.id not in left]
         standing = yield from _standing(
             batch, {item.invoice_external_id for item in waiting if item.invoice_external_id}
         )
@@ -351,6 +342,22 @@ def _payments(batch: Batch[Any, QuickBooksSettings], ids: Sequence[str]) -> Read
             return reply
         found += rows_of(reply, "Payment")
     return found
+
+
+def _recorded(
+    batch: Batch[Any, QuickBooksSettings], items: Sequence[PaymentItem], ids: Mapping[str, str]
+) -> Steps[PaymentResult]:
+    """The outcomes of payments that were recorded before, under these ids. What somebody took out again since is recorded all the same."""
+    found = yield from _payments(batch, sorted(ids.values()))
+    if isinstance(found, Reply):
+        return {item.id: refused(found) for item in items}
+    standing = {each["Id"]: each for each in found}
+    return {
+        item.id: reading.read_payment(item, standing[ids[item.id]])
+        if ids[item.id] in standing
+        else Done(PaymentResult(PaymentStatus.SUCCEEDED, item.amount, ids[item.id]))
+        for item in items
+    }
 
 
 def _document_look_up(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> str:

@@ -19,6 +19,7 @@ from billhook.contract import (
     PaymentResult,
     PaymentStatus,
     ProviderTotals,
+    Receipt,
     Rejected,
     RemovalResult,
     Reply,
@@ -133,8 +134,10 @@ def amount_of(entity: Entity, name: str) -> Decimal:
 
 
 def read_payment(item: PaymentItem, entity: Entity) -> Done[PaymentResult]:
-    """The payment is recorded."""
-    return Done(PaymentResult(PaymentStatus.SUCCEEDED, amount_of(entity, "TotalAmt"), entity["Id"]))
+    """The payment is recorded, and what its invoice had no room for stands on account."""
+    amount = amount_of(entity, "TotalAmt")
+    applied = sum((receipt.amount for receipt in receipts_of(item.invoice_external_id, [entity])), Decimal(0))
+    return Done(PaymentResult(PaymentStatus.SUCCEEDED, amount, entity["Id"], on_account=amount - applied))
 
 
 def read_sent(reply: Reply, now: datetime) -> Done[SendResult] | Rejected | Retry:
@@ -153,13 +156,15 @@ def read_removal(reply: Reply, invoice_id: str) -> Done[RemovalResult] | Rejecte
     return refused(reply)
 
 
-def read_snapshot(view: InvoiceView, entity: Entity | None, received: Decimal) -> Done[Snapshot]:
-    """What the company holds of that invoice; ``received`` is the money that its payments brought to it."""
+def read_snapshot(view: InvoiceView, entity: Entity | None, payments: Iterable[Entity]) -> Done[Snapshot]:
+    """What the company holds of that invoice, and what of these payments is put against it."""
     if entity is None:
         return Done(Snapshot(found=False))
+    receipts = receipts_of(entity["Id"], payments)
+    received = sum((receipt.amount for receipt in receipts), Decimal(0))
     totals = _totals(view, entity, {})
     number = entity.get("DocNumber")
-    return Done(Snapshot(True, entity["Id"], number, status_of(entity), totals, amount_paid=received))
+    return Done(Snapshot(True, entity["Id"], number, status_of(entity), totals, received, receipts))
 
 
 def status_of(invoice: Entity) -> str:
@@ -176,14 +181,20 @@ def linked_payments(invoices: Iterable[Entity]) -> list[str]:
     return list(dict.fromkeys(link["TxnId"] for link in linked if link.get("TxnType") == "Payment"))
 
 
-def received_by(payments: Iterable[Entity]) -> dict[str, Decimal]:
-    """The money that payments brought, by invoice. A payment of nothing applies a credit memo, and brought none."""
-    received: dict[str, Decimal] = {}
-    for payment in payments:
-        if not amount_of(payment, "TotalAmt"):
-            continue
-        for line in payment.get("Line") or ():
-            for link in line.get("LinkedTxn") or ():
-                if link.get("TxnType") == "Invoice":
-                    received[link["TxnId"]] = received.get(link["TxnId"], Decimal(0)) + amount_of(line, "Amount")
-    return received
+def receipts_of(invoice_id: str | None, payments: Iterable[Entity]) -> tuple[Receipt, ...]:
+    """What each payment brought to an invoice. A payment of nothing applies a credit memo, and brought none."""
+    brought = (
+        (payment["Id"], _put_against(invoice_id, payment)) for payment in payments if amount_of(payment, "TotalAmt")
+    )
+    return tuple(Receipt(id, amount) for id, amount in brought if amount > 0)
+
+
+def _put_against(invoice_id: str | None, payment: Entity) -> Decimal:
+    """What of the payment is applied to the invoice (developer.intuit.com, "Payment": Line and LinkedTxn)."""
+    link = {"TxnId": invoice_id, "TxnType": "Invoice"}
+    lines = (
+        line
+        for line in payment.get("Line") or ()
+        if any(link.items() <= each.items() for each in line.get("LinkedTxn") or ())
+    )
+    return sum((amount_of(line, "Amount") for line in lines), Decimal(0))
