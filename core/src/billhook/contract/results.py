@@ -177,8 +177,8 @@ class Snapshot:
     amount_paid: Decimal | None = None
     """What it received for the document, less what it gave back."""
     receipts: tuple[Receipt, ...] = ()
-    """The payments that brought it, as far as the provider tells them apart: those that were noted there, too. Any other then counts under its id, can be refunded, and what is
-    given back of it later is known here; what ``amount_paid`` holds beyond them has no id."""
+    """The payments that brought it, as far as the provider tells them apart, also those that were noted there. Any other then counts under
+    its id, can be refunded, and what is given back of it later is known here; what ``amount_paid`` holds beyond them has no id."""
 
 
 @dataclass(frozen=True, slots=True)
