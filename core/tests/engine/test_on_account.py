@@ -95,6 +95,22 @@ def test_a_refund_is_in_the_books_once_the_invoice_shows_it_as_far_as_it_shows_t
     assert problems_of(shop.engine) == []
 
 
+def test_a_refund_of_what_the_books_never_took_is_nothing_to_be_entered_there(a_shop: OpenShop):
+    ledger = Ledger()
+    shop, id = a_shop_with(a_shop, ledger, bank=True)
+    pay(shop, id, "12")
+    enter(shop, ledger, id, "10")
+    (payment,) = shop.get(id).payments
+    for amount, told in (("2", []), ("1", ["refund_not_in_books"])):
+        shop.ns.refunds.record(payment.id, amount)
+        shop.run()
+        assert shop.issue_codes(id) == told
+    assert "of which 1 went back" in shop.get(id).issues[0].message
+    enter(shop, ledger, id, "-1")
+    assert shop.issue_codes(id) == []
+    assert problems_of(shop.engine) == []
+
+
 @pytest.mark.parametrize("on_account", ["-1", "11"])
 def test_more_on_account_than_there_is_is_refused(on_account: str):
     with pytest.raises(ContractViolation, match="on account"):

@@ -196,7 +196,7 @@ def test_the_books_of_another_app_are_told_of_by_a_person(a_shop: OpenShop):
     (issue,) = shop.get(id).issues
     assert issue.code == "refund_not_in_books"
     assert f"noted-{payment}" in issue.message
-    assert "of which 3 went back" in issue.message
+    assert "of which 3.00 went back" in issue.message
 
 
 @pytest.mark.parametrize(

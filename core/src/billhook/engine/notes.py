@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+_NOTHING = Decimal(0)
 MOST_COMBINED = 12
 """Every sum of so many payments is tried. Each more of them doubles the sums."""
 
@@ -83,6 +84,14 @@ def shown_of(unit: Unit, payment: Row, app_id: str) -> Decimal:
     return noted_at(unit, payment, app_id) if is_noted else Decimal(payment["amount_received"])
 
 
+def not_taken_at(unit: Unit, payment: Row, app_id: str) -> Decimal:
+    """How much of a payment that is noted there that app's books took neither on the invoice nor on account."""
+    evidence = unit.links.of(payment["id"], app_id)["evidence"] or {}
+    if "noted" not in evidence:
+        return _NOTHING
+    return max(Decimal(payment["amount_received"]) - Decimal(evidence["noted"]) - _on_account(evidence), _NOTHING)
+
+
 def given_back_at(unit: Unit, payment: Row, app_id: str) -> Decimal:
     """How much of the payment somebody took out of that app's books, because it went back to the customer."""
     return Decimal((unit.links.of(payment["id"], app_id)["evidence"] or {}).get("given_back", 0))
@@ -91,8 +100,13 @@ def given_back_at(unit: Unit, payment: Row, app_id: str) -> Decimal:
 def keep_given_back(unit: Unit, app: AppHandle, payment: Row, amount: Decimal) -> None:
     """So much of the payment stands in the books no more, because it went back to the customer."""
     link = unit.links.of(payment["id"], app.id)
-    noted = shown_of(unit, payment, app.id) + given_back_at(unit, payment, app.id)
-    evidence = {**(link["evidence"] or {}), "noted": plain(max(noted, amount)), "given_back": plain(amount)}
+    evidence, noted = link["evidence"] or {}, shown_of(unit, payment, app.id) + given_back_at(unit, payment, app.id)
+    from_account = max(amount - noted, _NOTHING)
+    evidence = {
+        **evidence,
+        "given_back": plain(amount),
+        **_noted(noted + from_account, _on_account(evidence) - from_account),
+    }
     link |= {"kind": "payment", "evidence": evidence}
     unit.links.save(link)
 
@@ -144,10 +158,12 @@ def tell_taken_back(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     unit.issues.report(row.id, taken_back(payment), [issue])
 
 
-def keep(unit: Unit, app: AppHandle, payment: Row, external_id: str | None, amount: Decimal) -> None:
-    """So much of the payment stands in the books."""
+def keep(
+    unit: Unit, app: AppHandle, payment: Row, external_id: str | None, amount: Decimal, on_account: Decimal = _NOTHING
+) -> None:
+    """So much of the payment stands in the books on its invoice, and so much beside it on account."""
     link = unit.links.of(payment["id"], app.id)
-    link |= {"kind": "payment", "external_id": external_id, "leftovers": {}, "evidence": {"noted": plain(amount)}}
+    link |= {"kind": "payment", "external_id": external_id, "leftovers": {}, "evidence": _noted(amount, on_account)}
     unit.links.save(link)
 
 
@@ -164,9 +180,10 @@ def of_name(unit: Unit, row: InvoiceRow, app_id: str, external_id: str) -> Row |
 def take_shown(unit: Unit, app_id: str, payment: Row, amount: Decimal) -> None:
     """The books show so much of a payment that is noted there: of what stood on account something was put against the invoice since."""
     link = unit.links.of(payment["id"], app_id)
-    noted = amount + given_back_at(unit, payment, app_id)
-    if noted_at(unit, payment, app_id) < amount and noted <= Decimal(payment["amount"]):
-        link["evidence"] = {**(link["evidence"] or {}), "noted": plain(noted)}
+    evidence = link["evidence"] or {}
+    more = amount - noted_at(unit, payment, app_id)
+    if 0 < more <= _on_account(evidence):
+        link["evidence"] = evidence | _noted(Decimal(evidence["noted"]) + more, _on_account(evidence) - more)
         unit.links.save(link)
 
 
@@ -175,6 +192,15 @@ def forget(unit: Unit, app: AppHandle, payment: Row) -> None:
     link = unit.links.of(payment["id"], app.id)
     link |= {"external_id": None, "evidence": None}
     unit.links.save(link)
+
+
+def _noted(on_invoice: Decimal, on_account: Decimal) -> Row:
+    """What is remembered of a note."""
+    return {"noted": plain(on_invoice), "on_account": plain(on_account)}
+
+
+def _on_account(evidence: Mapping[str, Any]) -> Decimal:
+    return Decimal(evidence.get("on_account", 0))
 
 
 def _any_of(app: AppHandle) -> str:

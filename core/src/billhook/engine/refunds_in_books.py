@@ -68,8 +68,9 @@ def _shown_as(unit: Unit, payment: Row, app: AppHandle) -> str | None:
 
 
 def _unknown(unit: Unit, payment: Row, app: AppHandle) -> Decimal:
-    """How much of the payment went back in ways that its books don't know of by themselves."""
+    """How much of what the books took of the payment went back in ways that they don't know of by themselves."""
     is_theirs = payment["app_id"] == app.id
     refunds = (each for each in unit.money.refunds_of(payment["id"]) if each["state"] == "succeeded")
     unknown = (each for each in refunds if payments.is_recorded(each) or not is_theirs)
-    return sum((Decimal(each["amount"]) for each in unknown), Decimal(0))
+    went_back = sum((Decimal(each["amount"]) for each in unknown), Decimal(0))
+    return max(went_back - notes.not_taken_at(unit, payment, app.id), Decimal(0))

@@ -93,7 +93,8 @@ class PaymentOutcomes:
     def _recorded(self, unit: Unit, settled: Settled, result: PaymentResult) -> None:
         row = unit.invoice(settled.work.subject_id)
         payment = unit.money.get("payment", settled.work.item_id)
-        notes.keep(unit, settled.app, payment, result.external_id, Decimal(payment["amount"]) - result.on_account)
+        noted = Decimal(payment["amount"]) - result.on_account
+        notes.keep(unit, settled.app, payment, result.external_id, noted, result.on_account)
         looking_again.crossed_by(unit, row, settled.app)
         unit.issues.report(row.id, notes.component(settled.app, payment), [])
         unit.record(row, "record_payment.done", operation_id=settled.work.operation_id)
