@@ -67,6 +67,7 @@ def read_snapshot(told: dict[str, Any]) -> Snapshot:
         told["status"],
         _totals(told, with_discounts=False),
         received,
+        voided=told["status"] == CANCELLED,
     )
 
 

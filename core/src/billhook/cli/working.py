@@ -30,6 +30,7 @@ COUNTED = (
     "unvoided",
     "still_in_books",
     "missing_in_books",
+    "otherwise_in_books",
     "failed_refunds",
     "given_twice",
     "failed_credit_notes",

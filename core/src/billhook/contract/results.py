@@ -174,11 +174,14 @@ class Snapshot:
     status: str | None = None
     """The provider's own word."""
     totals: ProviderTotals | None = None
+    """As ``issue`` tells them: others mean that somebody changed the document there."""
     amount_paid: Decimal | None = None
     """What it received for the document, less what it gave back."""
     receipts: tuple[Receipt, ...] = ()
     """The payments that brought it, as far as the provider tells them apart, also those that were noted there. Any other then counts under
     its id, can be refunded, and what is given back of it later is known here; what ``amount_paid`` holds beyond them has no id."""
+    voided: bool = False
+    """Whether it stands there as void or canceled, and nobody owes it any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""What the books do not show as it is here: payments and voids that they refused, money that they show no more, and money that stands in them
-and was taken or given back."""
+"""What the books do not show as it is here: payments and voids that they refused, money that they show no more, money that stands in them and
+was taken or given back, and documents that somebody changed there."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ TAKEN_BACK, GIVEN_BACK, NOT_CREDITED = "recorded_payment_taken_back", "refund_no
 
 MISSING = "less_in_books"
 """The finding that the books show less than is known of them. It ends once they show it, or something explains it."""
+
+GONE, VOIDED, CHANGED = "gone_from_books", "voided_in_books", "changed_in_books"
+"""The findings that a document stands there otherwise than it was issued. They end once it stands as it was, or a person says so."""
 
 _invoice, _issue = schema.invoice, schema.validation_issue
 
@@ -40,6 +43,11 @@ def shows_too_little() -> sa.ColumnElement[bool]:
     return has_open_issue(_issue.c.code == MISSING)
 
 
+def stands_otherwise() -> sa.ColumnElement[bool]:
+    """The invoice is void there, gone or changed, and nobody asked for that here."""
+    return has_open_issue(_issue.c.code.in_((GONE, VOIDED, CHANGED)))
+
+
 def is_not_in_books() -> sa.ColumnElement[bool]:
     """Any of these."""
-    return sa.or_(payment_refused(), void_refused(), shows_too_much(), shows_too_little())
+    return sa.or_(payment_refused(), void_refused(), shows_too_much(), shows_too_little(), stands_otherwise())

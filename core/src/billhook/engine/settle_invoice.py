@@ -26,7 +26,17 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.money import plain
 from billhook.domain.tax import TaxAmount, TaxBehavior
-from billhook.engine import less_in_books, looking_again, notes, payments, receipts, refunds_in_books, tables, totals
+from billhook.engine import (
+    drift,
+    less_in_books,
+    looking_again,
+    notes,
+    payments,
+    receipts,
+    refunds_in_books,
+    tables,
+    totals,
+)
 from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
 from billhook.engine.effects import Doubt
@@ -150,6 +160,7 @@ class InvoiceOutcomes:
             document = DocumentResult(external_id=result.external_id, number=result.number, totals=result.totals)
             self.documented(unit, replace(settled, capability=waiting), document)
             return
+        drift.tell(unit, row, settled.app, settled.item.invoice, result)
         if not self._receives(unit, settled, row, result):
             self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
 

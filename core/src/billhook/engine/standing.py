@@ -15,7 +15,13 @@ from billhook.engine.context import Context
 from billhook.engine.failed import stands_still
 from billhook.engine.failed_refunds import has_failed_refund, is_given_twice
 from billhook.engine.moments import maybe_from_micros, to_micros
-from billhook.engine.not_in_books import payment_refused, shows_too_little, shows_too_much, void_refused
+from billhook.engine.not_in_books import (
+    payment_refused,
+    shows_too_little,
+    shows_too_much,
+    stands_otherwise,
+    void_refused,
+)
 from billhook.engine.work import CLAIMED, READY
 from billhook.errors import BillhookError
 from billhook.store import schema
@@ -41,8 +47,8 @@ class HeldWork:
 class Standing:
     """How many invoices failed or are invalid, how many things are held or in doubt, how many invoices have a payment
     (``unrecorded``) or a void (``unvoided``) that the books do not take, of how many the books still show money that was
-    taken or given back (``still_in_books``) or show less than is known of them (``missing_in_books``), how many have a refund that the customer
-    does not have (``failed_refunds``), how many gave money twice (``given_twice``), and how many credit notes failed.
+    taken or given back (``still_in_books``) or show less than is known of them (``missing_in_books``), how many are void there, gone or
+    changed without being asked for (``otherwise_in_books``), how many have a refund that the customer does not have (``failed_refunds``), how many gave money twice (``given_twice``), and how many credit notes failed.
 
     ``waiting`` counts the invoices whose draft, issue or deletion goes on only when a provider or a caller says so; the one that waits
     longest does so since ``waiting_since``. Invoices that wait to be paid are not among them.
@@ -57,6 +63,7 @@ class Standing:
     unvoided: int = 0
     still_in_books: int = 0
     missing_in_books: int = 0
+    otherwise_in_books: int = 0
     failed_refunds: int = 0
     given_twice: int = 0
     failed_credit_notes: int = 0
@@ -66,10 +73,11 @@ class Standing:
     @property
     def needs_a_person(self) -> bool:
         """Whether something will not go on by itself."""
-        not_in_books = self.unrecorded or self.unvoided or self.still_in_books or self.missing_in_books
+        refused = self.unrecorded or self.unvoided
+        differs = self.still_in_books or self.missing_in_books or self.otherwise_in_books
         refunds = self.failed_refunds or self.given_twice
         failed = self.failed or self.invalid or refunds or self.failed_credit_notes
-        return bool(failed or not_in_books or self.in_doubt or self.held)
+        return bool(failed or refused or differs or self.in_doubt or self.held)
 
 
 def standing_of(context: Context, namespace: str) -> Standing:
@@ -83,6 +91,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         unvoided = _count(tx, namespace, void_refused())
         still_in_books = _count(tx, namespace, shows_too_much())
         missing_in_books = _count(tx, namespace, shows_too_little())
+        otherwise_in_books = _count(tx, namespace, stands_otherwise())
         failed_refunds = _count(tx, namespace, has_failed_refund())
         given_twice = _count(tx, namespace, is_given_twice())
         failed_credit_notes = _failed_credit_notes(tx, namespace)
@@ -96,6 +105,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         unvoided=unvoided,
         still_in_books=still_in_books,
         missing_in_books=missing_in_books,
+        otherwise_in_books=otherwise_in_books,
         failed_refunds=failed_refunds,
         given_twice=given_twice,
         failed_credit_notes=failed_credit_notes,

@@ -164,7 +164,7 @@ def read_snapshot(view: InvoiceView, entity: Entity | None, payments: Iterable[E
     received = sum((receipt.amount for receipt in receipts), Decimal(0))
     totals = _totals(view, entity, {})
     number = entity.get("DocNumber")
-    return Done(Snapshot(True, entity["Id"], number, status_of(entity), totals, received, receipts))
+    return Done(Snapshot(True, entity["Id"], number, status_of(entity), totals, received, receipts, is_void(entity)))
 
 
 def status_of(invoice: Entity) -> str:

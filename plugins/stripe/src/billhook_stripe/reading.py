@@ -177,7 +177,8 @@ def read_balance_entry(entry: Body) -> Done[DocumentResult]:
 
 def read_snapshot(invoice: Body) -> Snapshot:
     """An invoice as it stands there, without its money."""
-    return Snapshot(True, invoice["id"], invoice.get("number"), invoice["status"], totals_of(invoice))
+    status = invoice["status"]
+    return Snapshot(True, invoice["id"], invoice.get("number"), status, totals_of(invoice), voided=status == "void")
 
 
 def read_snapshot_with_money(invoice: Body, receipts: tuple[Receipt, ...]) -> Snapshot:

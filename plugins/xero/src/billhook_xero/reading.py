@@ -241,6 +241,7 @@ def read_snapshot(invoice: InvoiceView, entry: Json | None, *, rounded: bool) ->
             status=entry["Status"],
             totals=totals_of(invoice, entry, rounded=rounded),
             amount_paid=_decimal(entry["AmountPaid"]) if "AmountPaid" in entry else None,
+            voided=entry["Status"] in REMOVED,
         )
     )
 

@@ -176,7 +176,8 @@ def read_snapshot(entry: Entry | None) -> Done[Snapshot] | Pending:
         return Done(Snapshot(found=False))
     if entry["status"] in _IN_PROGRESS:
         return unfinished(entry)
-    return Done(Snapshot(True, entry["id"], entry.get("number"), entry["status"], totals_of(entry)))
+    status = entry["status"]
+    return Done(Snapshot(True, entry["id"], entry.get("number"), status, totals_of(entry), voided=status == "void"))
 
 
 def read_sent(reply: Reply) -> Done[SendResult] | Rejected:
