@@ -91,9 +91,36 @@ def _calls() -> Iterator[tuple[str, ast.Call, str]]:
         if place.parts[0] in _SKIPPED:
             continue
         module = ".".join(("billhook", *place.with_suffix("").parts)).removesuffix(".__init__")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for scope in ast.walk(tree):
+            if isinstance(scope, ast.FunctionDef):
+                _put_texts_in_place(scope)
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 yield ast.unparse(node.func).rpartition(".")[2], node, module
+
+
+def _put_texts_in_place(scope: ast.FunctionDef) -> None:
+    """A call that is given a text by the name of a variable of its function is given the text itself."""
+    calls = sorted((node for node in ast.walk(scope) if isinstance(node, ast.Call)), key=lambda call: call.lineno)
+    for call in calls:
+        for keyword in call.keywords:
+            keyword.value = _text_of(keyword.value, scope, call.lineno)
+        call.args = [_text_of(each, scope, call.lineno) for each in call.args]
+
+
+def _text_of(node: ast.expr, scope: ast.FunctionDef, before: int) -> ast.expr:
+    """The text that the variable was last given before that line; what is no such variable as it is."""
+    if not isinstance(node, ast.Name):
+        return node
+    given = [
+        each
+        for each in ast.walk(scope)
+        if isinstance(each, ast.Assign) and each.lineno <= before and ast.unparse(each.targets[0]) == node.id
+    ]
+    last = max(given, key=lambda each: each.lineno, default=None)
+    is_text = last is not None and isinstance(last.value, ast.Constant | ast.JoinedStr)
+    return last.value if last is not None and is_text else node
 
 
 def _raised() -> set[Found]:

@@ -100,7 +100,7 @@ def test_the_warning_names_both_figures_and_the_ways_out(a_shop: OpenShop):
     books = Books(a_shop)
     books.show(OTHERWISE["changed_in_books"])
     (changed,) = books.shop.get(books.id).issues
-    assert "inv-1 changed: the total is 10.00 here and 12.50 there" in changed.message
+    assert "inv-1 otherwise than it was issued: the total is 10.00 here and 12.50 there" in changed.message
     assert f"billhook invoices dismiss {books.id} changed_in_books --reason WHY" in changed.message
     books.show(RENUMBERED)
     assert "the number is INV-1 here and INV-7 there" in books.shop.get(books.id).issues[0].message

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from life import Life
 from town import Place
 
+from billhook.engine.not_in_books import CHANGED, GONE, VOIDED
 from billhook.engine.queries import InvoiceDetails
 from billhook.store import schema
 from billhook.testing.invariants import problems_of
@@ -44,6 +45,7 @@ def problems(life: Life) -> Iterator[str]:
             yield from document_problems(invoice, there[invoice.id, place.name])
             yield from note_problems(life, invoice, place, there[invoice.id, place.name])
             yield from entered_problems(life, invoice, place)
+        yield from drift_problems(invoice)
         yield from waiting_problems(life, invoice)
         yield from dismissed_problems(life, invoice)
     yield from money_problems(life, known)
@@ -88,6 +90,13 @@ def document_problems(details: InvoiceDetails, there: Sequence[Any]) -> Iterator
             yield f"{invoice.id} is {details.status} over {invoice.total} as {invoice.number}, and there stands {shown}"
     elif details.status in {"voided", "deleted"} and there and not details.issues:
         yield f"{invoice.id} is {details.status}, and there stands {shown}"
+
+
+def drift_problems(details: InvoiceDetails) -> Iterator[str]:
+    """Nobody changes documents at the places by hand."""
+    for issue in details.issues:
+        if issue.code in {GONE, VOIDED, CHANGED}:
+            yield f"{details.id} is {details.status}, and it is told: {issue.message}"
 
 
 def note_problems(life: Life, details: InvoiceDetails, place: Place, there: Sequence[Any]) -> Iterator[str]:

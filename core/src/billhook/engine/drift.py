@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import NamedTuple
 
 from billhook.contract.declaration import Capability
 from billhook.contract.results import Snapshot
@@ -26,25 +25,17 @@ _LOOK_AGAIN = timedelta(hours=1)
 """When a document is looked at again that was seen otherwise than it was issued: what changed a moment ago some show only later."""
 
 
-class _Found(NamedTuple):
-    """What is wrong with the document there, and the way out."""
-
-    code: str
-    what: str
-    way_out: str
-
-
 def tell(unit: Unit, row: InvoiceRow, app: AppHandle, document: InvoiceView, seen: Snapshot) -> None:
     """Say how the document stands otherwise there than it was issued, or that it does no longer."""
     if row.state.short not in _STANDS or app.id != row.values["invoicing_app_id"]:
         return
     link = unit.links.of(row.id, app.id)
-    found = _finding(row, link, document, seen)
+    found = _finding(row, app, link, document, seen)
     was_told = _OTHERWISE in (link["evidence"] or {})
     if found is None and not was_told:
         return
     _remember(unit, link, found)
-    unit.issues.report(row.id, _COMPONENT, [] if found is None else [_warning(row, app, found)])
+    unit.issues.report(row.id, _COMPONENT, [] if found is None else [found])
     if not was_told:
         at = to_micros(unit.now + _LOOK_AGAIN)
         unit.work.want_if_free(WorkRow(row.id, Capability.FETCH, app.id, row.id, due=at))
@@ -55,22 +46,40 @@ def end(unit: Unit, row: InvoiceRow) -> None:
     unit.issues.report(row.id, _COMPONENT, [])
 
 
-def _finding(row: InvoiceRow, link: Row, document: InvoiceView, seen: Snapshot) -> _Found | None:
-    void = f"Where that was meant, make it void here: billhook invoices void {row.id}"
+def _finding(
+    row: InvoiceRow, app: AppHandle, link: Row, document: InvoiceView, seen: Snapshot
+) -> ValidationIssue | None:
+    there = f"{app.name} shows {link['external_id']}"
     if not seen.found:
-        return _Found(
-            GONE, f"shows {link['external_id']} no more", f"{void}. Where it was not, enter it there again, then"
-        )
+        return _gone(row, there)
     if seen.voided:
-        return _Found(
-            VOIDED, f"shows {link['external_id']} as void", f"{void}. Where it was not, enter it there again, then"
-        )
-    changed = "; ".join(_changes(link, document, seen))
-    return (
-        _Found(CHANGED, f"shows {link['external_id']} changed: {changed}", "Change it back there; where that was meant")
-        if changed
-        else None
+        return _voided(row, there)
+    changes = "; ".join(_changes(link, document, seen))
+    return _changed(row, there, changes) if changes else None
+
+
+def _gone(row: InvoiceRow, there: str) -> ValidationIssue:
+    message = (
+        f"{there} no more, and nobody asked for that here, where it is {row.state.value}. Where it was meant, make it void here: billhook "
+        f"invoices void {row.id}. Where it was not, enter it there again, then: billhook invoices dismiss {row.id} {GONE} --reason WHY"
     )
+    return ValidationIssue(severity=Severity.WARNING, code=GONE, message=message)
+
+
+def _voided(row: InvoiceRow, there: str) -> ValidationIssue:
+    message = (
+        f"{there} as void, and nobody asked for that here, where it is {row.state.value}. Where it was meant, make it void here: billhook "
+        f"invoices void {row.id}. Where it was not, enter it there again, then: billhook invoices dismiss {row.id} {VOIDED} --reason WHY"
+    )
+    return ValidationIssue(severity=Severity.WARNING, code=VOIDED, message=message)
+
+
+def _changed(row: InvoiceRow, there: str, changes: str) -> ValidationIssue:
+    message = (
+        f"{there} otherwise than it was issued: {changes}. Change it back there. Where it was meant: billhook invoices dismiss {row.id} "
+        f"{CHANGED} --reason WHY"
+    )
+    return ValidationIssue(severity=Severity.WARNING, code=CHANGED, message=message)
 
 
 def _changes(link: Row, document: InvoiceView, seen: Snapshot) -> Iterator[str]:
@@ -79,15 +88,7 @@ def _changes(link: Row, document: InvoiceView, seen: Snapshot) -> Iterator[str]:
     yield from totals.differences(totals.compare(document, seen.totals))
 
 
-def _remember(unit: Unit, link: Row, found: _Found | None) -> None:
+def _remember(unit: Unit, link: Row, found: ValidationIssue | None) -> None:
     evidence = {name: value for name, value in (link["evidence"] or {}).items() if name != _OTHERWISE}
     link["evidence"] = (evidence | ({_OTHERWISE: found.code} if found else {})) or None
     unit.links.save(link)
-
-
-def _warning(row: InvoiceRow, app: AppHandle, found: _Found) -> ValidationIssue:
-    message = (
-        f"{app.name} {found.what}, and nobody asked for that here, where it is {row.state.value}. {found.way_out}: billhook invoices dismiss "
-        f"{row.id} {found.code} --reason WHY"
-    )
-    return ValidationIssue(severity=Severity.WARNING, code=found.code, message=message)

@@ -20,6 +20,7 @@ from billhook.contract import (
     PaymentResult,
     PaymentStatus,
     Pending,
+    ProviderTotals,
     Refusal,
     Rejected,
     RemovalResult,
@@ -392,6 +393,29 @@ class PaidInHundredths(SandboxProvider):
     fetch = ending("fetch", each_result(paid_in_hundredths))
 
 
+class Unmoved(SandboxProvider):
+    """It reads back as owed what is void."""
+
+    fetch = ending("fetch", each_result(lambda item, held: replace(held, voided=False)))
+
+
+class Alarming(SandboxProvider):
+    """It reads back as void what is owed."""
+
+    fetch = ending("fetch", each_result(lambda item, held: replace(held, voided=True)))
+
+
+def without_tax(item: Any, held: Any) -> Any:
+    totals = item.invoice.totals
+    return replace(held, totals=ProviderTotals(total=totals.total - totals.taxes_total))
+
+
+class Netting(SandboxProvider):
+    """The totals that it reads back are without tax."""
+
+    fetch = ending("fetch", each_result(without_tax))
+
+
 class OneCustomer(SandboxProvider):
     """All its customers have one id."""
 
@@ -505,6 +529,9 @@ FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
     ("credit_arrives_to_the_cent", TaxedOtherwise, "the tax is 0 here and 1 there"),
     ("stands_as_it_is_read_back", Optimistic, "65.18 GBP 0 is paid, and 65.18 is fetched"),
     ("stands_as_it_is_read_back", PaidInHundredths, "0 or 65.18 is paid, and 6518"),
+    ("stands_as_it_is_read_back", Alarming, "an invoice that was issued is fetched as void"),
+    ("removes_what_it_is_told_to", Unmoved, "after void it is still fetched as owed"),
+    ("discounts_and_taxes_arrive", Netting, "fetched again, the answer to an invoice of"),
     ("an_edited_customer_stays_one", Unheeding, "the customer is called Customer Renamed now"),
     ("an_edited_customer_stays_one", OneCustomer, "another customer stands there as the same, cus_1"),
     ("forged_webhooks_are_refused", Superficial, "a webhook with another signature is taken"),

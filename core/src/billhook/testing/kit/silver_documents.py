@@ -85,7 +85,17 @@ def _issued_to_the_cent(bench: Bench, item: InvoiceItem) -> str | None:
         if problem is not None:
             return problem
     final = replace(item, number="INV-1")
-    return _total_told(bench.run(C.ISSUE, final).result.totals, item) or _total_in_books(bench, item)
+    told = bench.run(C.ISSUE, final).result
+    problem = _total_told(told.totals, item) or _total_in_books(bench, item)
+    return problem or _total_fetched(bench, replace(final, external_id=told.external_id or item.external_id))
+
+
+def _total_fetched(bench: Bench, item: InvoiceItem) -> str | None:
+    """What differs in the figures that are read back: the engine would say that somebody changed the document there."""
+    if not bench.can(C.FETCH):
+        return None
+    problem = _total_told(bench.run(C.FETCH, item).result.totals, item)
+    return problem and f"fetched again, {problem}"
 
 
 def _refuse_if_told(bench: Bench, document: InvoiceView, mapped: Sequence[MappedLine]) -> None:
@@ -213,6 +223,8 @@ def _read_back(examination: Examination) -> str | None:
             return "an invoice that was issued is not found"
         if known.external_id != item.external_id:
             return f"{item.external_id} was issued, and {known.external_id} is fetched"
+        if known.voided:
+            return "an invoice that was issued is fetched as void"
         return _total_told(known.totals, item) or _paid(known.amount_paid, item, Decimal(0))
 
 
@@ -383,7 +395,16 @@ def _removed(examination: Examination, capability: Capability) -> str | None:
         before = _counted(bench, item.id)
         bench.run(capability, item)
         after = _counted(bench, item.id)
-    return None if before != after and after[1] is False else f"after {capability} it still stands there"
+        is_read = capability is not C.VOID or _is_read_as_void(bench, item)
+    if before == after or after[1]:
+        return f"after {capability} it still stands there"
+    return None if is_read else "after void it is still fetched as owed; a Snapshot says `voided`"
+
+
+def _is_read_as_void(bench: Bench, item: InvoiceItem) -> bool:
+    """Whether a look shows that nobody owes it any more, where the provider can look."""
+    known = bench.run(C.FETCH, item).result if bench.can(C.FETCH) else None
+    return known is None or known.voided or not known.found
 
 
 def _counted(bench: Bench, reference: str) -> tuple[object, bool]:
