@@ -115,9 +115,7 @@ class Findings:
     elsewhere: list[str]
 
 
-@pytest.fixture(scope="module")
-def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
-    folder = tmp_path_factory.mktemp("typing")
+def findings_in(folder: Path) -> Findings:
     source = HEAD + "".join(_class(name, body) for name, body in (RIGHT | WRONG).items())
     (folder / "acme_books.py").write_text(source)
     sources = str(Path(billhook.__file__).parents[1])
@@ -153,15 +151,13 @@ def _class_at(source: list[str], number: int) -> str:
     return next((found[1] for found in above if found), "")
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_mistake_in_an_operation_is_found(name: str, findings: Findings) -> None:
-    assert findings.by_class.get(name), f"mypy --strict accepts {name}:{WRONG[name]}"
-
-
-@pytest.mark.parametrize("name", ["", "Helping", *RIGHT])
-def test_a_right_provider_is_accepted(name: str, findings: Findings) -> None:
-    assert findings.by_class.get(name, []) == []
-
-
-def test_a_plugin_author_sees_no_errors_of_ours(findings: Findings) -> None:
-    assert findings.elsewhere == []
+def test_mistakes_are_found_and_right_providers_are_accepted(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    findings = findings_in(tmp_path)
+    for name in WRONG:
+        with subtests.test(mistake=name):
+            assert findings.by_class.get(name), f"mypy --strict accepts {name}:{WRONG[name]}"
+    for name in ("", "Helping", *RIGHT):
+        with subtests.test(accepted=name):
+            assert findings.by_class.get(name, []) == []
+    with subtests.test("a plugin author sees no errors of ours"):
+        assert findings.elsewhere == []
