@@ -153,9 +153,9 @@ def _class_at(source: list[str], number: int) -> str:
 
 def test_mistakes_are_found_and_right_providers_are_accepted(tmp_path: Path, subtests: pytest.Subtests) -> None:
     findings = findings_in(tmp_path)
-    for name in WRONG:
+    for name, body in WRONG.items():
         with subtests.test(mistake=name):
-            assert findings.by_class.get(name), f"mypy --strict accepts {name}:{WRONG[name]}"
+            assert findings.by_class.get(name), f"mypy --strict accepts {name}:{body}"
     for name in ("", "Helping", *RIGHT):
         with subtests.test(accepted=name):
             assert findings.by_class.get(name, []) == []

@@ -8,7 +8,17 @@ from decimal import Decimal
 
 import pytest
 
-from billhook.contract import Absent, Capability, CustomerLink, Done, Found, PaymentStatus, Pending, RefundStatus
+from billhook.contract import (
+    Absent,
+    Capability,
+    CustomerLink,
+    Done,
+    Found,
+    PaymentStatus,
+    Pending,
+    RefundStatus,
+    Unknown,
+)
 from billhook.domain.tax import TaxAmount, TaxBehavior
 from billhook.testing.builders import a_customer, a_line, an_id
 from billhook_stripe import StripeSettings
@@ -488,6 +498,47 @@ def test_a_report_that_was_left_behind_is_attached_and_not_made_again(counter, b
     run = counter.run(Capability.RECORD_PAYMENT, replace(part, leftovers={"report": left}))
     assert run.steps == ["invoice", "attach"]
     assert [payment.amount for payment in books.payments()] == [Decimal("10.00")]
+
+
+def in_parts(counter, item, parts):
+    """Note so many parts of an invoice, of 1.00 each."""
+    for number in range(parts):
+        counter.run(Capability.RECORD_PAYMENT, counter.payment_item(item, 600 + number, amount=Decimal("1.00")))
+
+
+def test_of_an_invoice_that_many_payments_paid_each_is_read(counter, books):
+    item = counter.issued(**SENT)
+    in_parts(counter, item, 12)
+    books.pay_on_page(item.external_id)
+    run = counter.run(Capability.FETCH, item)
+    (intent,) = books.ledger.all_of("payment_intent")
+    assert (run.steps, run.result.amount_paid) == (
+        ["invoice", "invoice_payments.1", f"refunds.{intent['id']}.1"],
+        item.invoice.total,
+    )
+    assert [(each.external_id, each.amount) for each in run.result.receipts] == [
+        (intent["id"], item.invoice.total - 12)
+    ]
+
+
+def test_of_an_invoice_with_many_parts_the_rest_is_charged_and_counted(counter):
+    item = counter.issued()
+    in_parts(counter, item, 12)
+    rest = counter.payment_item(item, amount=item.invoice.total - 12)
+    charged = counter.run(Capability.COLLECT_PAYMENT, rest)
+    looked = counter.run(Capability.CHECK_PAYMENT, replace(rest, external_id=charged.result.external_id))
+    for result in (charged.result, looked.result):
+        assert (result.status, result.amount) == (PaymentStatus.SUCCEEDED, rest.amount)
+    assert "invoice_payments.1" in looked.steps
+
+
+def test_whether_an_invoice_with_many_parts_is_being_paid_is_not_known_from_the_first_of_them(counter):
+    item = counter.issued()
+    in_parts(counter, item, 12)
+    payment = counter.payment_item(item, amount=item.invoice.total - 12)
+    steps = counter.handle.start(Capability.COLLECT_PAYMENT, counter.batch(payment))
+    pay = steps.send(counter.send(next(steps), "read"))
+    assert counter.look_up(pay) == Unknown("the list of its payments goes on")
 
 
 def test_more_than_is_open_is_not_noted(counter):

@@ -55,6 +55,13 @@ def a_note_on_what_went_back(counter):
 
 
 # The operation, what it is done to, and the step that is lost. What leads up to that step is done.
+def a_part_after_many(counter):
+    item = counter.issued()
+    for number in range(12):
+        counter.run(Capability.RECORD_PAYMENT, counter.payment_item(item, 600 + number, amount=Decimal("1.00")))
+    return counter.payment_item(item, amount=Decimal("10.00"))
+
+
 STEPS = [
     (Capability.SYNC_CUSTOMER, lambda c: c.customer_item(1), "customer"),
     (Capability.SYNC_CUSTOMER, a_customer_edit, "customer"),
@@ -77,6 +84,7 @@ STEPS = [
     (Capability.RECORD_PAYMENT, lambda c: c.payment_item(c.issued()), "pay"),
     (Capability.RECORD_PAYMENT, a_part, "report"),
     (Capability.RECORD_PAYMENT, a_part, "attach"),
+    (Capability.RECORD_PAYMENT, a_part_after_many, "attach"),
     (Capability.REFUND, lambda c: c.refund_item(c.charged()[1].result.external_id), "refund"),
 ]
 every_step = pytest.mark.parametrize(

@@ -186,7 +186,7 @@ class Collecting(Receiving):
             return reading.refused(read)
         invoice = read.json()
         if invoice["status"] != "open":
-            return paying.read_invoice_payment(invoice, item)
+            return (yield from self._paid_on(batch, invoice))
         if invoice["amount_remaining"] > to_units(item.amount, item.currency):
             return _more_is_open(item, invoice)
         if invoice["attempted"]:
@@ -195,7 +195,7 @@ class Collecting(Receiving):
                 return reading.refused(marked)
         reply = yield self._pay(batch, invoice_id, {"off_session": True, "payment_method": item.method})
         if reading.is_success(reply):
-            return paying.read_invoice_payment(reply.json(), item)
+            return (yield from self._paid_on(batch, reply.json()))
         return (yield from self._on_invoice_now(batch, invoice_id, reading.error_of(reply)))
 
     def _mark(self, batch: Payments, invoice_id: str) -> Request:
@@ -242,7 +242,11 @@ class Collecting(Receiving):
         if invoice["metadata"].get(PAYMENT_KEY) not in {None, item.id}:
             failed = PaymentResult(PaymentStatus.FAILED, NOTHING, code="superseded", message=_SUPERSEDED)
             return Done(failed)
-        return paying.read_invoice_payment(invoice, item, error)
+        return (yield from self._paid_on(batch, invoice, error))
+
+    def _paid_on(self, batch: Payments, invoice: Body, error: Body | None = None) -> Asking:
+        whole = yield from self.with_all_payments(batch, invoice)
+        return whole if isinstance(whole, Rejected) else paying.read_invoice_payment(whole, batch.only, error)
 
     def _by_itself_now(self, batch: Payments) -> Asking:
         item, known = batch.only, remote_id(batch.only)
@@ -297,7 +301,8 @@ class Collecting(Receiving):
                 return reading.refused(reply)
             known = reply.json()["id"]
         match = self.function("match_attached", item=item.id, record=known)
-        find = self.one(batch, f"/v1/invoices/{invoice_id}", match, **_WITH_PAYMENTS)
+        of_record = {"type": "payment_record", "payment_record": known}
+        find = self.one(batch, "/v1/invoice_payments", match, invoice=invoice_id, payment=of_record)
         params = {"payment_record": known}
         path = f"/v1/invoices/{invoice_id}/attach_payment"
         reply = yield self.post(batch, "attach", path, params, find, {"id": invoice_id}, makes=False)

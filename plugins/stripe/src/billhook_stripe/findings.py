@@ -49,7 +49,9 @@ def find_status(reply: Reply, item: str, statuses: Sequence[str]) -> dict[str, F
 
 def find_paid(reply: Reply, item: str) -> dict[str, Finding]:
     """An invoice that is paid, or whose payment is under way. One that is open can be paid again: it takes its amount only once."""
-    return _look(reply, item, lambda body: body.get("status") == "paid" or _is_being_paid(body))
+    found = _look(reply, item, lambda body: body.get("status") == "paid" or _is_being_paid(body))
+    goes_on = isinstance(found[item], Absent) and reply.status == 200 and has_more_payments(reply.json())
+    return {item: Unknown("the list of its payments goes on")} if goes_on else found
 
 
 def find_gone(reply: Reply, item: str) -> dict[str, Finding]:
@@ -60,8 +62,8 @@ def find_gone(reply: Reply, item: str) -> dict[str, Finding]:
 
 
 def find_attached(reply: Reply, item: str, record: str) -> dict[str, Finding]:
-    """An invoice with that payment record on it."""
-    return _look(reply, item, lambda body: any(_record(each) == record for each in payments_of(body)))
+    """That payment record among those of an invoice."""
+    return _look(reply, item, lambda page: any(_record(each) == record for each in page["data"]))
 
 
 def find_event(reply: Reply, item: str, object_id: str) -> dict[str, Finding]:
@@ -77,9 +79,14 @@ def find_event(reply: Reply, item: str, object_id: str) -> dict[str, Finding]:
 
 
 def payments_of(invoice: Mapping[str, Any]) -> list[Params]:
-    """The payments of an invoice that was read with them."""
+    """The payments that an invoice was read with."""
     payments: list[Params] = (invoice.get("payments") or {}).get("data", [])
     return payments
+
+
+def has_more_payments(invoice: Mapping[str, Any]) -> bool:
+    """Whether the invoice was read with the first of its payments only."""
+    return bool((invoice.get("payments") or {}).get("has_more"))
 
 
 def intent_of(payment: Mapping[str, Any]) -> Params:

@@ -8,7 +8,7 @@ from billhook_stripe.simulator.desk import Ask, Body, Refused, Route, made_since
 from billhook_stripe.simulator.forms import flag, needed, whole
 from billhook_stripe.simulator.invoice_money import InvoiceMoney
 from billhook_stripe.simulator.ledger import Ledger, found_in
-from billhook_stripe.simulator.sums import MOST_LINES, line_of, shown, summed
+from billhook_stripe.simulator.sums import MOST_LINES, line_of, shown, shown_payment, summed
 
 LONGEST_NUMBER = 26
 _EDITABLE_WHEN_FINAL = frozenset({"metadata", "auto_advance", "default_payment_method", "expand"})
@@ -37,6 +37,7 @@ class InvoiceDesk:
             Route("POST", f"{one}/send", self._send, "InvoiceSendInvoiceParams"),
             Route("POST", f"{one}/pay", self._pay, "InvoicePayParams"),
             Route("POST", f"{one}/attach_payment", self._attach, "InvoiceAttachPaymentParams"),
+            Route("GET", "/v1/invoice_payments", self._payments, "InvoicePaymentListParams"),
             Route("POST", f"{one}/void", self._void, "InvoiceVoidInvoiceParams"),
             Route("POST", f"{one}/mark_uncollectible", self._give_up, "InvoiceMarkUncollectibleParams"),
         ]
@@ -252,6 +253,15 @@ class InvoiceDesk:
 
     def _lines(self, ask: Ask) -> Body:
         return page(ask, self._existing(ask)["_lines"], f"/v1/invoices/{ask.path['id']}/lines")
+
+    def _payments(self, ask: Ask) -> Body:
+        """The payments of an invoice, newest first (docs.stripe.com/api/invoice-payment/list)."""
+        invoice = self._ledger.get("invoice", needed(ask.params, "invoice"))
+        wanted = ask.params.get("payment", {})
+        found = [each for each in reversed(invoice["_payments"]) if wanted.items() <= each["payment"].items()]
+        told = page(ask, found, "/v1/invoice_payments")
+        intents = self._intent if "data.payment.payment_intent" in ask.expand else None
+        return {**told, "data": [shown_payment(each, intents) for each in told["data"]]}
 
     def _existing(self, ask: Ask) -> Body:
         return self._ledger.get("invoice", ask.path["id"])

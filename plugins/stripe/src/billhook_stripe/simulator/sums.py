@@ -128,7 +128,7 @@ def total_taxes(lines: Sequence[Body]) -> list[Body]:
 
 
 def shown(invoice: Body, expand: Sequence[str], intents: Any) -> Body:
-    """An invoice as it is answered: its first ten lines, and its payments where they are asked for.
+    """An invoice as it is answered: its first ten lines, and its first ten payments where they are asked for.
 
     "the first handful" of the lines (docs.stripe.com/api/invoice-line-item); payments are expandable (docs.stripe.com/api/invoices/object).
     """
@@ -139,12 +139,15 @@ def shown(invoice: Body, expand: Sequence[str], intents: Any) -> Body:
     wanted = [each for each in expand if each.partition(".")[0] == "payments"]
     if wanted:
         whole_intents = any(each.endswith(".payment_intent") for each in wanted)
-        data = [_shown_payment(each, intents if whole_intents else None) for each in invoice["_payments"]]
-        told["payments"] = {"object": "list", "data": data, "has_more": False, "url": "/v1/invoice_payments"}
+        payments = invoice["_payments"]
+        data = [shown_payment(each, intents if whole_intents else None) for each in payments[:10]]
+        goes_on = len(payments) > len(data)
+        told["payments"] = {"object": "list", "data": data, "has_more": goes_on, "url": "/v1/invoice_payments"}
     return told
 
 
-def _shown_payment(payment: Body, intents: Any) -> Body:
+def shown_payment(payment: Body, intents: Any) -> Body:
+    """A payment of an invoice, with its payment intent whole where ``intents`` finds it."""
     inner = payment["payment"]
     if intents is None or "payment_intent" not in inner:
         return payment
