@@ -302,7 +302,7 @@ def test_a_credit_note_that_failed_is_counted_until_it_is_given_up(a_shop_anywhe
     shop.run()
     standing = standing_of(shop.engine.context, shop.namespace)
     assert (standing.failed_credit_notes, standing.needs_a_person) == (1, True)
-    assert [view.id for view in shop.ns.credit_notes.list(status="failed")] == [note.id]
+    assert [view.id for view in shop.ns.credit_notes.list(status="failed").items] == [note.id]
     with pytest.raises(InUse, match=note.id):
         shop.ns.customers.delete(customer_id)
     for _ in range(2):
@@ -460,7 +460,7 @@ def test_the_credit_notes_on_an_invoice_are_listed_the_newest_first(a_shop_anywh
         shop.ns.credit_notes.submit(a_note(shop, amount, on)).id for amount, on in (("1", id), ("2", id), ("3", None))
     ]
     shop.run()
-    listed = shop.ns.credit_notes.list(invoice_id=id)
+    listed = shop.ns.credit_notes.list(invoice_id=id).items
     assert [view.id for view in listed] == [ids[1], ids[0]]
     assert listed == tuple(shop.ns.credit_notes.get(view.id) for view in listed)
     with pytest.raises(NotFound):
@@ -479,7 +479,7 @@ def test_a_long_list_of_credit_notes_asks_the_database_no_more_than_a_short_one(
 
     def asked_for_a_list() -> int:
         asked.clear()
-        listed = shop.ns.credit_notes.list()
+        listed = shop.ns.credit_notes.list().items
         standings = shop.ns.credit_notes.standings([view.id for view in listed])
         statements = len(asked)
         for id, standing in standings.items():

@@ -207,8 +207,10 @@ def test_what_is_owed_back_is_credited_and_given_back(at_the_sandbox):
     assert first["id"] == again["id"]
     assert served.call("GET", f"{OWN}/refunds/{first['id']}", expect=200).json()["status"] == "succeeded"
     assert served.call("GET", f"{OWN}/credit-notes/{credited['id']}", expect=200).json()["status"] == "issued"
-    listed = served.call("GET", f"{OWN}/credit-notes?status=issued", expect=200).json()["data"]
-    assert [each["id"] for each in listed] == [credited["id"]]
+    listed = served.call("GET", f"{OWN}/credit-notes?status=issued&pageSize=1", expect=200).json()
+    assert [each["id"] for each in listed["data"]] == [credited["id"]]
+    assert listed["meta"] == {"page": {"number": 1, "size": 1, "total": 1}}
+    assert served.call("GET", f"{OWN}/credit-notes?page=2", expect=200).json()["data"] == []
     assert standing(served, id)["amount_refunded"] == "2.50"
 
 
@@ -238,11 +240,14 @@ def test_what_was_credited_and_given_back_of_an_invoice_is_listed(at_the_sandbox
     assert [(each["id"], each["amount_credited"]) for each in credited] == [
         (each.json()["id"], "0.50") for each in reversed(notes)
     ]
-    newest = served.call("GET", f"{OWN}/invoices/{other}/credit-notes?limit=1", expect=200).json()["data"]
+    newest = served.call("GET", f"{OWN}/invoices/{other}/credit-notes?pageSize=1", expect=200).json()["data"]
     assert newest == credited[:1]
     for of_nothing in (f"/invoices/{other}/refunds", f"/invoices/{id}/credit-notes"):
-        assert served.call("GET", OWN + of_nothing, expect=200).json() == {"data": []}
-    assert served.problem("GET", f"{OWN}/invoices/{other}/credit-notes?limit=0", 400)["extensions"]["path"] == "/limit"
+        assert served.call("GET", OWN + of_nothing, expect=200).json()["data"] == []
+    assert (
+        served.problem("GET", f"{OWN}/invoices/{other}/credit-notes?pageSize=0", 400)["extensions"]["path"]
+        == "/pageSize"
+    )
 
 
 def test_what_was_paid_back_another_way_is_noted(at_the_sandbox):

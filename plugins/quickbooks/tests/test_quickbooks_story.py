@@ -125,7 +125,7 @@ class Story:
     def _missing(self, engine):
         namespace = engine.namespace()
         held = {document.reference: document for document in self.company.documents()}
-        notes = {note.id: note for note in namespace.credit_notes.list()}
+        notes = {note.id: note for note in namespace.credit_notes.list().items}
         invoices = {found.id: found.invoice for key, *_ in INVOICES if (found := namespace.invoices.find(key))}
         for id, view in {**invoices, **notes}.items():
             document = held.get(id)

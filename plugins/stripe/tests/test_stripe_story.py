@@ -251,7 +251,7 @@ class GivenBack(Story):
         self.clock.advance(timedelta(hours=1))
         found = [f"{each.kind} {each.reference} stands there twice" for each in self.books.duplicates()]
         namespace = engine.namespace()
-        statuses = {note.key: note.status for note in namespace.credit_notes.list()}
+        statuses = {note.key: note.status for note in namespace.credit_notes.list().items}
         if statuses != {key: "issued" for key, _ in NOTES}:
             found.append(f"the credit notes are {statuses}")
         gone = [each.amount for each in self.books.refunds()]

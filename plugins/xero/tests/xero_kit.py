@@ -191,7 +191,7 @@ class XeroStory:
         standing = {each.reference: each for each in documents}
         namespace = engine.namespace()
         views = [namespace.invoices.find(draft["key"]).invoice for draft in INVOICES]
-        for view in (*views, *namespace.credit_notes.list()):
+        for view in (*views, *namespace.credit_notes.list().items):
             there = standing.get(view.id)
             if there is None or (there.total, there.number) != (view.total, view.number):
                 found.append(f"{view.id} {view.number} {view.total} stands there as {there}")

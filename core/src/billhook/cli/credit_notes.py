@@ -33,13 +33,18 @@ def list_credit_notes(
     session: Session,
     *,
     status: Annotated[str | None, typer.Option(help="Only those, such as failed.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+    page: Annotated[int, typer.Option()] = 1,
+    page_size: Annotated[int, typer.Option()] = 100,
 ) -> None:
     """Credit notes, the newest first."""
     with session.billing() as billing:
-        found = billing.credit_notes.list(status=status, limit=limit)
+        found = billing.credit_notes.list(status=status, page=page, page_size=page_size)
+    answer = {"items": [invoice_json(view) for view in found.items], "total_count": found.total_count}
     columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")
-    session.answer({"items": [invoice_json(view) for view in found]}, lambda: table(columns, map(invoice_row, found)))
+    session.answer(
+        {**answer, "page": found.page, "page_size": found.page_size},
+        lambda: table(columns, map(invoice_row, found.items)),
+    )
 
 
 @command(group, "show")

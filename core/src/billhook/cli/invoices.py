@@ -102,10 +102,13 @@ def list_invoices(
 @command(group, "show")
 def show(session: Session, invoice: Id) -> None:
     """One invoice: lines, what can be done, what stands in the way, payments, refunds, credit notes, and everything that happened."""
+    from billhook.engine.paging import LARGEST_PAGE
+
     with session.billing() as billing:
         details = found(billing, invoice)
         entries = billing.invoices.timeline(details.id)
-        refunds, notes = billing.refunds.list(details.id), billing.credit_notes.list(invoice_id=details.id)
+        refunds = billing.refunds.list(details.id)
+        notes = billing.credit_notes.list(invoice_id=details.id, page_size=LARGEST_PAGE).items
     beside = {"refunds": refunds, "credit_notes": [invoice_json(note) for note in notes], "timeline": entries}
     session.answer({**details_json(details), **beside}, lambda: invoice_page(details, entries, refunds, notes))
 

@@ -113,7 +113,7 @@ class DemoResult:
 def total_in_engine(billing: Namespace) -> Decimal:
     """What the engine says was invoiced, less what was credited."""
     invoiced = total_of(view.total for view in billing.invoices.list(page_size=EVERYTHING).items)
-    return invoiced - total_of(view.total for view in billing.credit_notes.list(limit=EVERYTHING))
+    return invoiced - total_of(view.total for view in billing.credit_notes.list(page_size=EVERYTHING).items)
 
 
 def read_books(cast: Cast, outside: Outside) -> Books:

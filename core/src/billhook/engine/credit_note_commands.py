@@ -24,8 +24,9 @@ from billhook.engine.freeze import credit_note_view
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import maybe_micros
 from billhook.engine.numbers import NumberedDocument
-from billhook.engine.paging import check_limit
+from billhook.engine.paging import PAGE_SIZE, check_page, read_page
 from billhook.engine.queries import issues_of, issues_of_each, require_invoice
+from billhook.engine.records import Page
 from billhook.engine.settle import Settler
 from billhook.engine.submitting import DRAFT_SERIES, Submitter, check_dates, draft_hash
 from billhook.engine.unit import Unit
@@ -164,12 +165,13 @@ class CreditNotes:
         return self.get(credit_note_id)
 
     def list(
-        self, *, status: str | None = None, invoice_id: str | None = None, limit: int = 1000
-    ) -> tuple[InvoiceView, ...]:
-        """Credit notes, the newest first; those of that status, and those on that invoice, where one is given. ``amount_credited`` is what
-        of each was put against its invoice. Raises InvalidInput for what can't be, NotFound for an unknown invoice.
+        self, *, status: str | None = None, invoice_id: str | None = None, page: int = 1, page_size: int = PAGE_SIZE
+    ) -> Page[InvoiceView]:
+        """A page of the credit notes, the newest first; of those of that status, and of those on that invoice, where one is given.
+        ``amount_credited`` is what of each was put against its invoice. Raises InvalidInput for what can't be, NotFound for an unknown
+        invoice.
         """
-        check_limit(limit)
+        check_page(page, page_size)
         select = sa.select(_note).where(_note.c.namespace == self._namespace)
         if status is not None:
             _check_status(status)
@@ -179,10 +181,11 @@ class CreditNotes:
         with self._context.database.read() as tx:
             if invoice_id is not None:
                 require_invoice(tx, self._namespace, invoice_id)
-            notes = [dict(row._mapping) for row in tx.all(select.order_by(_note.c.id.desc()).limit(limit))]
+            found = read_page(tx, select.order_by(_note.c.id.desc()), _as_dict, page=page, page_size=page_size)
             revisions = Unit(self._context, tx).revisions
-            revisions.load([(note["id"], 1) for note in notes])
-            return tuple(credit_note_view(note, revisions.content(note["id"], 1)) for note in notes)
+            revisions.load([(note["id"], 1) for note in found.items])
+            views = tuple(credit_note_view(note, revisions.content(note["id"], 1)) for note in found.items)
+            return Page(views, found.total_count, found.page, found.page_size)
 
     def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft]) -> Ids:
         unit = Unit(self._context, tx)
@@ -341,3 +344,7 @@ def _check_stands(invoice: InvoiceRow) -> None:
         raise NotAllowed(
             f"Invoice {invoice.id} is {invoice.state}; there is nothing to credit.", "invoice_not_creditable"
         )
+
+
+def _as_dict(row: Any) -> Row:
+    return dict(row._mapping)

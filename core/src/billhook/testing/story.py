@@ -156,7 +156,7 @@ def books_problems(engine: Engine, books: Ledger) -> list[str]:
 def _missing(engine: Engine, books: Ledger) -> Iterator[str]:
     yield from _differing("counts", _counts(books), EXPECTED)
     namespace = engine.namespace()
-    notes = {note.id: note for note in namespace.credit_notes.list()}
+    notes = {note.id: note for note in namespace.credit_notes.list().items}
     standing = {document.reference: document for document in books.documents()}
     for draft in INVOICES:
         invoice = namespace.invoices.find(draft["key"])

@@ -13,14 +13,15 @@ from billhook.domain.base import Key
 from billhook.domain.invoice import InvoiceDraft, InvoiceView
 from billhook.engine.credit_note_commands import CreditNoteStanding
 from billhook.engine.namespace import Namespace
-from billhook.engine.paging import LARGEST_PAGE, PAGE_SIZE
 from billhook.engine.queries import RefundView
+from billhook.engine.records import Page
 from billhook.server.access import Integrating, Reading
 from billhook.server.own.standing import ReportedIssue, reported
 from billhook.server.own.taken_back import TakenBack
+from billhook.server.v1.pages import Paging
 from billhook.server.v1.placing import called
 from billhook.server.v1.wire import UlidPath, reply
-from billhook.server.v3.wire import Numeric, WireModel
+from billhook.server.v3.wire import Numeric, WireModel, meta_v3
 from billhook.server.ways_out import over_http
 
 router = APIRouter(tags=["Credit notes and refunds"])
@@ -46,9 +47,10 @@ class CreditNote(WireModel):
 
 
 class CreditNotes(WireModel):
-    """Credit notes, the newest first."""
+    """A page of credit notes, the newest first. ``meta.page`` says which, and how many there are on all."""
 
     data: list[CreditNote]
+    meta: dict[str, dict[str, int]]
 
 
 class RefundOf(WireModel):
@@ -90,19 +92,19 @@ class Refunds(WireModel):
 @router.get("/credit-notes", response_model=CreditNotes)
 def list_credit_notes(
     billing: Reading,
+    paging: Paging,
     status: Annotated[str | None, Query(max_length=64, description="Only those, such as failed.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE_SIZE,
 ) -> Response:
     """Credit notes, the newest first."""
-    return reply(_listed(billing, billing.credit_notes.list(status=status, limit=limit)))
+    found = billing.credit_notes.list(status=status, page=paging.page, page_size=paging.page_size)
+    return reply(_listed(billing, found))
 
 
 @router.get("/invoices/{invoice_id}/credit-notes", response_model=CreditNotes)
-def list_credit_notes_of_invoice(
-    billing: Reading, invoice_id: UlidPath, limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = LARGEST_PAGE
-) -> Response:
+def list_credit_notes_of_invoice(billing: Reading, invoice_id: UlidPath, paging: Paging) -> Response:
     """The credit notes on an invoice, the newest first, also those that failed. ``amount_credited`` is what of each was put against it."""
-    return reply(_listed(billing, billing.credit_notes.list(invoice_id=invoice_id, limit=limit)))
+    found = billing.credit_notes.list(invoice_id=invoice_id, page=paging.page, page_size=paging.page_size)
+    return reply(_listed(billing, found))
 
 
 @router.get("/invoices/{invoice_id}/refunds", response_model=Refunds)
@@ -157,12 +159,18 @@ def get_refund(billing: Reading, refund_id: UlidPath) -> Response:
 
 
 def _shown(billing: Namespace, view: InvoiceView) -> CreditNote:
-    return _listed(billing, [view]).data[0]
+    (credit_note,) = _encoded(billing, [view])
+    return credit_note
 
 
-def _listed(billing: Namespace, views: Sequence[InvoiceView]) -> CreditNotes:
+def _listed(billing: Namespace, found: Page[InvoiceView]) -> CreditNotes:
+    meta = meta_v3(found.page, found.page_size, found.total_count)
+    return CreditNotes(data=_encoded(billing, found.items), meta=meta)
+
+
+def _encoded(billing: Namespace, views: Sequence[InvoiceView]) -> list[CreditNote]:
     standings = billing.credit_notes.standings([view.id for view in views])
-    return CreditNotes(data=[_credit_note(view, standings[view.id]) for view in views])
+    return [_credit_note(view, standings[view.id]) for view in views]
 
 
 def _credit_note(view: InvoiceView, standing: CreditNoteStanding) -> CreditNote:
