@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -13,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from billhook.clock import SystemClock
-from billhook.errors import StoreError
+from billhook.errors import StaleWrite, StoreError, StoreUnavailable
 from billhook.faults import NO_FAULTS
 from billhook.store import Database, Insert, Transaction, migrate
 
@@ -67,6 +68,11 @@ def add(tx: Transaction, item: sa.Table) -> None:
 def rows(db: Database, item: sa.Table) -> list[tuple[Any, ...]]:
     with db.read() as tx:
         return [tuple(row) for row in tx.all(sa.select(item))]
+
+
+def bind_once(db: Database, host: Any) -> None:
+    with db.bind(host):
+        pass
 
 
 @hosts
@@ -216,8 +222,61 @@ def test_an_old_read_of_the_host_is_refused_with_advice(tmp_path: Path, item: sa
         host.execute("SELECT count(*) FROM item").fetchall()
         db.write(lambda tx: add(tx, item))
 
-        with pytest.raises(StoreError, match="BEGIN IMMEDIATE"), db.bind(host):
-            pass
+        with pytest.raises(StaleWrite, match="Roll it back and run it again; one that begins with BEGIN IMMEDIATE"):
+            bind_once(db, host)
+
+
+def test_a_host_that_reads_while_somebody_else_writes_is_told_to_come_again(tmp_path: Path) -> None:
+    path = str(tmp_path / "shared.db")
+    with (
+        Database.open(path, clock=SystemClock(), faults=NO_FAULTS) as db,
+        closing(sqlite3.connect(path, isolation_level=None)) as host,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        migrate.upgrade(db)
+        host.execute("BEGIN")
+        host.execute("SELECT count(*) FROM billhook_schema_version").fetchall()
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="BEGIN IMMEDIATE"):
+            bind_once(db, host)
+
+
+def test_a_hosts_connection_that_may_not_write_is_not_taken_for_a_database_without_tables(tmp_path: Path) -> None:
+    path = str(tmp_path / "shared.db")
+    with (
+        Database.open(path, clock=SystemClock(), faults=NO_FAULTS) as db,
+        closing(sqlite3.connect(path, isolation_level=None)) as host,
+    ):
+        migrate.upgrade(db)
+        host.execute("PRAGMA query_only = ON")
+        host.execute("BEGIN")
+        with pytest.raises(StoreUnavailable, match="readonly database"):
+            bind_once(db, host)
+
+
+def test_a_closed_database_takes_part_in_no_transaction(db: Database, store_url: str) -> None:
+    db.close()
+    with driver_host(store_url) as connection, pytest.raises(StoreError, match="The database is closed"):
+        bind_once(db, connection)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # that it is dangerous is what this is about
+def test_a_forked_child_takes_part_in_no_transaction(db: Database, store_url: str) -> None:
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with driver_host(store_url) as connection:
+                bind_once(db, connection)
+            os.write(write_end, b"taken")
+        except StoreError as error:
+            os.write(write_end, str(error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert b"after the fork" in os.read(read_end, 1000)
+    os.close(read_end)
+    os.close(write_end)
 
 
 def test_a_connection_in_pipeline_mode_is_refused(postgres_server) -> None:

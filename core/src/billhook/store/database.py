@@ -96,8 +96,10 @@ class Database:
 
         Nothing is ever committed or rolled back here: the host does that, and then calls the `callbacks` that the
         transaction collected, or leaves them to the sweep. A connection to another database is refused (StoreError)
-        before anything is written. On SQLite the host holds the write lock from here until it ends its transaction.
+        before anything is written, and so is a database that is closed or was opened before this process was forked.
+        On SQLite the host holds the write lock from here until it ends its transaction.
         """
+        self._writer.check_open()
         with adopted(connection, self.backend) as own:
             tx = Transaction(own, hosts=True)
             try:
@@ -192,7 +194,7 @@ def refusing_locks() -> Iterator[None]:
 
 
 def _backend(url: str, *, create: bool, patience: timedelta) -> SqliteBackend | PostgresBackend:
-    if not re.match(r"[a-z][a-z0-9+]*:", url) or re.match(r"[A-Za-z]:[\\/]", url):
+    if not re.match(r"[a-z][a-z0-9+]*:", url) or re.match(r"[A-Za-z]:[\\/]|file:", url):
         return SqliteBackend(_file(url), create=create, patience=patience)
     parsed = _parsed(url)
     match parsed.get_backend_name():

@@ -14,10 +14,11 @@ from sqlalchemy import URL, Connection, Engine, Pool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from billhook.errors import StoreError, StoreUnavailable
+from billhook.errors import StaleWrite, StoreError, StoreUnavailable
 from billhook.store.compiled import COMPILED
 from billhook.store.driver_errors import is_disk_trouble, said
 from billhook.store.forking import apart_after_fork
+from billhook.store.unavailable import told
 
 READERS_WAIT = timedelta(seconds=10)
 WRITER_WAIT = timedelta(milliseconds=250)
@@ -59,7 +60,7 @@ class SqliteBackend:
         """Refuse (StoreError) a host's connection that is not in a transaction on this very file.
 
         The host's transaction takes the write lock here: one that first reads and then writes is refused by SQLite
-        when anybody else wrote in between.
+        when anybody else wrote in between (StaleWrite), or writes just then (StoreUnavailable).
         """
         files = connection.exec_driver_sql("PRAGMA database_list").all()
         main = next((row.file for row in files if row.name == "main"), "")
@@ -88,14 +89,20 @@ class SqliteBackend:
         try:
             connection.exec_driver_sql("UPDATE billhook_schema_version SET version_num = version_num WHERE 1 = 0")
         except DBAPIError as error:
-            if not is_busy(error.orig):
-                raise StoreError(
-                    f"{self.path} has no Billhook tables ({error.orig}). Upgrade its schema first."
-                ) from error
-            raise StoreError(
-                f"The host's transaction can't write to {self.path} now ({error.orig}). Nothing was written. Roll it "
-                "back and run it again; one that begins with BEGIN IMMEDIATE waits for its turn instead."
-            ) from error
+            raise self._why_no_lock(error) from error
+
+    def _why_no_lock(self, error: DBAPIError) -> Exception:
+        again = "Nothing was written. Roll it back and run it again; one that begins with BEGIN IMMEDIATE waits for its turn instead."
+        if is_old_read(error.orig):
+            return StaleWrite(
+                f"Somebody else wrote to {self.path} since the host's transaction read from it ({error.orig}). {again}"
+            )
+        if is_busy(error.orig):
+            return StoreUnavailable(f"The host's transaction can't write to {self.path} now ({error.orig}). {again}")
+        cause = told(error)
+        if isinstance(cause, StoreUnavailable):
+            return cause
+        return StoreError(f"{self.path} has no Billhook tables ({error.orig}). Upgrade its schema first.")
 
     def _switch_to_wal(self) -> None:
         try:
@@ -136,6 +143,11 @@ def is_busy(error: BaseException | None) -> bool:
     if not isinstance(error, sqlite3.OperationalError):
         return False
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_old_read(error: BaseException | None) -> bool:
+    """Whether SQLite refused to write because somebody else did since this transaction began to read."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY_SNAPSHOT
 
 
 def growing_pauses(patience: timedelta) -> Iterator[timedelta]:

@@ -72,8 +72,9 @@ class Writer:
     def submit(self, job: Job[T]) -> Future[T]:
         """Queue the job. The future resolves once the job's transaction is committed."""
         entry = _Entry(job)
+        self.check_open()  # before the lock, which a thread may have held when this process was forked
         with self._changed:
-            self._check_open()
+            self.check_open()
             self._waiting.append(entry)
             self._changed.notify()
         return entry.future
@@ -94,7 +95,8 @@ class Writer:
             self._changed.notify()
         self._thread.join()
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse (StoreError) what is asked of a writer that takes nothing any more: one that died, was closed, or is a forked copy."""
         if self._death is not None:
             raise StoreError(f"The writer died of {self._death!r}. Open the database again.") from self._death
         if self._closing:
