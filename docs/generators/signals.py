@@ -29,7 +29,8 @@ Instruments of OpenTelemetry's meter `billhook`.
 TRACES = """\
 ## Traces
 
-Each request to a provider is a client span of the tracer `billhook`, named `PROVIDER OPERATION`.
+Each request to a provider is a client span of the tracer `billhook`, named `PROVIDER OPERATION`. Its status is an error where no answer
+arrived (the verdict says how far it came), or one whose status is 400 or more.
 """
 
 
@@ -37,7 +38,7 @@ def page() -> str:
     """The page."""
     logs = table(("level", "message", "fields"), sorted(set(_logs())))
     metrics = table(("instrument", "unit", "", "attributes"), list(_instruments()))
-    attributes = "\n".join(f"- {code(name)}" for name in _attributes_of("sending"))
+    attributes = "\n".join(f"- {code(name)}" for name in (*_attributes_of("sending"), *_attributes_of("ended")))
     return "\n\n".join(part.strip() for part in (INTRO, LOGS, logs, METRICS, metrics, TRACES, attributes))
 
 
@@ -70,7 +71,8 @@ def _keys(fields: ast.expr, function: ast.FunctionDef) -> list[str]:
 def _instruments() -> Iterator[tuple[str, str, str, str]]:
     for node in ast.walk(tree_of(telemetry)):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and "meter.create_" in ast.unparse(node):
-            given = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.value.keywords}
+            words = [keyword for keyword in node.value.keywords if keyword.arg in ("unit", "description")]
+            given = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in words}
             name = ast.literal_eval(node.value.args[0])
             attribute = ast.unparse(node.targets[0])
             yield code(name), str(given["unit"]).strip("{}"), str(given["description"]), _attributes(attribute)

@@ -33,7 +33,17 @@ def test_a_sqlite_commit_is_on_disk_before_it_is_confirmed(tmp_path: Path) -> No
         assert (pragma("journal_mode"), pragma("synchronous"), pragma("foreign_keys")) == ("wal", 2, 1)
 
 
-@pytest.mark.parametrize("url", [":memory:", "sqlite://", "sqlite:///:memory:", "file::memory:?cache=shared", "file:memorydb_default?mode=memory&cache=shared", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        ":memory:",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "file::memory:?cache=shared",
+        "file:memorydb_default?mode=memory&cache=shared",
+        "",
+    ],
+)
 def test_a_database_in_memory_is_refused(url: str) -> None:
     with pytest.raises(StoreError, match=r"keeps nothing for the next process\. Give the path of a file"):
         opened(url)

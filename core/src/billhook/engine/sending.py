@@ -161,13 +161,13 @@ class Sender:
             return Landed(sending, NotSent("there was no time left to send it"), None)
         self._context.faults.reach("send.before")
         telemetry = self._context.telemetry
-        with telemetry.sending(held.app.type, held.app.id, sending.operation.spec.name, sending.step.step):
+        with telemetry.sending(held.app.type, held.app.id, sending.operation.spec.name, sending.step.step) as span:
             left_at = clock.now()
             came = self._transmit(sending, left_seconds)
             ended_at = clock.now()
-        telemetry.called(
-            held.app.type, sending.operation.spec.name, type(came).__name__.lower(), clock.monotonic() - began
-        )
+            verdict = type(came).__name__.lower()
+            telemetry.ended(span, verdict, came.reply.status if isinstance(came, Arrived) else None)
+        telemetry.called(held.app.type, sending.operation.spec.name, verdict, clock.monotonic() - began)
         self._context.faults.reach("send.after")
         went = isinstance(came, Arrived | Lost)
         return Landed(sending, came, Trip(left_at, ended_at, isinstance(came, Arrived)) if went else None)

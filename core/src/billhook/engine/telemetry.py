@@ -9,9 +9,14 @@ from typing import Any
 
 from opentelemetry import metrics, trace
 from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import SpanKind, TracerProvider
+from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
 
 LOGGER = logging.getLogger("billhook")
+
+ARRIVED = "arrived"
+FIRST_BAD_STATUS = 400
+CALL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0)
+"""OpenTelemetry's own bounds for requests in seconds, and two for slow providers: an SDK's default begins at 5, and is meant for milliseconds."""
 
 
 class Telemetry:
@@ -27,14 +32,17 @@ class Telemetry:
             "billhook.items.settled", unit="{item}", description="Items settled, by outcome"
         )
         self._call_seconds = meter.create_histogram(
-            "billhook.provider.call.duration", unit="s", description="Time of one request"
+            "billhook.provider.call.duration",
+            unit="s",
+            description="Time of one request",
+            explicit_bucket_boundaries_advisory=CALL_SECONDS,
         )
         self._rounds = meter.create_counter(
             "billhook.commits", unit="{commit}", description="Group commits of the worker"
         )
 
     @contextmanager
-    def sending(self, provider: str, app_id: str, operation: str, step: str) -> Iterator[None]:
+    def sending(self, provider: str, app_id: str, operation: str, step: str) -> Iterator[Span]:
         """Around one request to a provider."""
         attributes = {
             "billhook.provider": provider,
@@ -42,8 +50,16 @@ class Telemetry:
             "billhook.operation": operation,
             "billhook.step": step,
         }
-        with self._tracer.start_as_current_span(f"{provider} {operation}", kind=SpanKind.CLIENT, attributes=attributes):
-            yield
+        name = f"{provider} {operation}"
+        with self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=attributes) as span:
+            yield span
+
+    def ended(self, span: Span, verdict: str, status: int | None) -> None:
+        """What became of the request of that span, with the status of its answer. Without a good answer the span is an error."""
+        answered = {"billhook.status": status} if status is not None else {}
+        span.set_attributes({"billhook.verdict": verdict, **answered})
+        if verdict != ARRIVED or (status is not None and status >= FIRST_BAD_STATUS):
+            span.set_status(StatusCode.ERROR, verdict if status is None else f"{verdict} {status}")
 
     def called(self, provider: str, operation: str, verdict: str, seconds: float) -> None:
         """One request came to this verdict after so many seconds."""
