@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from engine_kit import Shop, a_provider, bearer, careful_draft, open_shop
 
 from billhook.contract import hookimpl
 from billhook.engine.credential_keys import VARIABLE, KeyFile, new_key
+from billhook.engine.standing import standing_of
 from billhook.errors import ConfigError, CredentialKeyError
 from billhook.store import schema
 
@@ -123,6 +125,22 @@ def test_a_wrong_key_stops_the_worker_and_says_which_credential_and_what_to_do(s
     assert "acme" in str(told.value)
     assert OLD not in str(told.value)
     assert NEW not in str(told.value)
+    shop.close()
+
+
+def test_a_worker_that_lacks_a_key_holds_the_apps_of_it_and_works_on_the_others(store_url: str):
+    shop = a_shop_with(store_url, OLD)
+    with closing(open_shop(store_url, a_tokened_provider(), ready=False, credential_keys=(NEW, OLD))) as elsewhere:
+        elsewhere.namespace = "other"
+        elsewhere.a_profile(elsewhere.an_app(credentials={"token": SECRET}))
+        elsewhere.ns.customers.create("Jane Doe", key="jane")
+        elsewhere.submit()
+        assert token_sent(shop) == f"Bearer {SECRET}"
+        assert standing_of(shop.engine.context, shop.namespace).held == 0
+        standing = standing_of(shop.engine.context, "other")
+        assert (standing.held, standing.needs_a_person) == (1, True)
+        assert "Add the key that it was encrypted with behind the first" in standing.held_work[0].reason
+        assert standing_of(elsewhere.engine.context, "other").held == 0
     shop.close()
 
 

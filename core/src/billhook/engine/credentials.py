@@ -153,10 +153,13 @@ class Credentials:
     # Keys.
 
     def check_keys(self, tx: Transaction) -> None:
-        """Raise CredentialKeyError when the secrets that were stored last can't be decrypted."""
-        row = tx.first(sa.select(_table).order_by(_table.c.updated_at.desc()).limit(1))
-        if row is not None:
-            self._unsealed(row)
+        """Raise CredentialKeyError when none of the secrets that are stored can be decrypted: the keys are those of another database. Where
+        some can, the apps of the others are held, each with the reason.
+        """
+        read = (self._read_if_it_opens(row) for row in tx.all(sa.select(_table).order_by(_table.c.updated_at.desc())))
+        last = next(read, None)
+        if isinstance(last, CredentialKeyError) and all(isinstance(each, CredentialKeyError) for each in read):
+            raise last
 
     def reseal(self, tx: Transaction) -> tuple[int, int]:
         """Encrypt with the first key whatever another one encrypted. Versions stay. Returns how many there are and how many were changed."""

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from billhook.domain.lifecycle import State
 from billhook.domain.payment import CreditNoteStatus
 from billhook.engine.context import Context
+from billhook.engine.credentials import Credentials
 from billhook.engine.failed import stands_still
 from billhook.engine.failed_refunds import has_failed_refund, is_given_twice
 from billhook.engine.moments import maybe_from_micros, to_micros
@@ -186,7 +187,9 @@ def _why_held(context: Context, tx: Transaction, row: Any) -> str | None:
     if row.app_status == "unauthorized":
         return "The app is unauthorized. Give it credentials that work."
     try:
-        context.apps.get(tx, row.id)
+        app = context.apps.get(tx, row.id)
+        if app.credential_id is not None:
+            Credentials(context.clock, context.credential_keys).load(tx, app.credential_id)
     except BillhookError as error:
         return str(error)
     return f"Its provider fails: {row.reason}" if row.faulty else None
