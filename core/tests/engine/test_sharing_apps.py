@@ -18,7 +18,7 @@ from billhook.engine.moments import to_micros
 from billhook.engine.running import LONGEST_SLEEP_SECONDS, SHORTEST_SLEEP_SECONDS, pause_seconds
 from billhook.engine.sending import ThreadSenders
 from billhook.engine.worker import Worker
-from billhook.errors import CredentialKeyError
+from billhook.errors import CredentialKeyError, StoreError
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -52,6 +52,13 @@ def test_a_worker_takes_over_what_a_dead_one_held(a_shop_anywhere: OpenShop):
     held_by(shop, "dead")
     shop.run()
     assert shop.status(id) == "payment_processing.pending"
+
+
+def test_a_worker_of_a_closed_engine_is_refused_before_it_begins(a_shop: OpenShop):
+    shop = a_shop()
+    shop.engine.close()
+    with pytest.raises(StoreError, match="The database is closed"), shop.engine.worker():
+        pytest.fail("the block was entered")
 
 
 def test_a_worker_that_can_not_begin_says_so_to_whoever_stops_it(a_shop: OpenShop, monkeypatch, caplog):

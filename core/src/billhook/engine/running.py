@@ -55,7 +55,8 @@ class Running:
         self._pauses_seconds = growing_pauses_seconds()
 
     def start(self) -> Self:
-        """Begin to work."""
+        """Begin to work. Raises StoreError where the database is closed, or was opened before this process was forked."""
+        self._context.database.check_open()
         self._thread.start()
         return self
 

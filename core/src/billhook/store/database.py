@@ -90,6 +90,10 @@ class Database:
         """Queue the job as `write` would run it, and return at once."""
         return self._writer.submit(job)
 
+    def check_open(self) -> None:
+        """Refuse (StoreError) a database that takes no writes any more: it is closed, or was opened before this process was forked."""
+        self._writer.check_open()
+
     @contextmanager
     def bind(self, connection: object) -> Iterator[Transaction]:
         """Work inside a host's own transaction, on its SQLAlchemy, sqlite3 or psycopg connection.
@@ -99,7 +103,7 @@ class Database:
         before anything is written, and so is a database that is closed or was opened before this process was forked.
         On SQLite the host holds the write lock from here until it ends its transaction.
         """
-        self._writer.check_open()
+        self.check_open()
         with adopted(connection, self.backend) as own:
             tx = Transaction(own, hosts=True)
             try:
