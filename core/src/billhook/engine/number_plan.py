@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from billhook.contract.declaration import Capability, NumberOwner
@@ -118,7 +119,8 @@ def take_claims(
 ) -> set[str]:
     """Take the numbers of operations, by operation id. Returns the operations whose numbers somebody else took first.
 
-    When an operation before them fell away, those after it on the same counter fall away too, so that no value is skipped.
+    Operations come in the order of their urgency, which is not the one in which their numbers were read ahead. When one of them fell away,
+    the others on the same counter fall away too, so that no value is skipped.
     """
     by_counter: dict[Counter, list[tuple[str, NumberClaim]]] = {}
     for operation_id, wanted in claims.items():
@@ -126,7 +128,13 @@ def take_claims(
             by_counter.setdefault(claim.counter, []).append((operation_id, claim))
     dropped: set[str] = set()
     for counter, wanted_here in by_counter.items():
-        whole = [claim.issued for operation_id, claim in wanted_here if operation_id not in stale]
-        if len(whole) < len(wanted_here) or not numbers.claim(tx, counter, whole[0].sequence, whole):
+        left = [claim.issued for operation_id, claim in wanted_here if operation_id not in stale]
+        whole = sorted(left, key=attrgetter("sequence"))
+        if len(whole) < len(wanted_here) or _skips(whole) or not numbers.claim(tx, counter, whole[0].sequence, whole):
             dropped |= {operation_id for operation_id, _ in wanted_here}
     return dropped - stale
+
+
+def _skips(numbers: Sequence[IssuedNumber]) -> bool:
+    """Whether a value is missing in between: that of an operation which a spent budget or a lost lease kept back."""
+    return numbers[-1].sequence - numbers[0].sequence >= len(numbers)
