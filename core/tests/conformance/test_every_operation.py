@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from broken_providers import subject_of
 
-from billhook.contract import Capability, Full, Unsupported
+from billhook.contract import Capability, Full, Unsupported, ValidationIssue, hookimpl
 from billhook.contract.operations import OPERATIONS
 from billhook.testing.kit import Failed, Passed, Subject, check_named, examine
 from billhook.testing.kit.examination import Examination
@@ -95,3 +95,33 @@ def test_where_nothing_can_be_authorized_an_open_payment_is_canceled(unauthorizi
 )
 def test_counts_are_told_in_words_that_fit(count: int, what: str, told: str) -> None:
     assert counted(count, what) == told
+
+
+class OfItsOwn(SandboxProvider):
+    """It collects for invoices of its own, and takes for granted that it has their id. It only authorizes for others."""
+
+    @hookimpl
+    def collect_payment(self, batch: Any) -> Any:
+        if batch.settings.capture == "automatic":
+            assert all(item.invoice_external_id.startswith("inv_") for item in batch.items)
+        return (yield from SandboxProvider.collect_payment(self, batch))
+
+
+class SayingSo(OfItsOwn):
+    """It says beforehand that it takes no other."""
+
+    @hookimpl
+    def validate_invoice(self, invoice: Any, lines: Any, settings: Any) -> Any:
+        return () if lines else (ValidationIssue.told("not_ours", "It collects for its own."),)
+
+
+def test_who_collects_only_for_its_own_is_told_where_to_say_so() -> None:
+    (finding,) = examine(Subject.of(OfItsOwn, simulator), checks=[STRIKES]).findings
+    assert isinstance(finding.verdict, Failed)
+    assert "`invoice_external_id` is None" in finding.verdict.happened
+    assert "`validate_invoice`" in finding.verdict.happened
+
+
+def test_who_refuses_other_invoices_beforehand_need_not_stand_them_later() -> None:
+    (finding,) = examine(Subject.of(SayingSo, simulator), checks=[STRIKES]).findings
+    assert isinstance(finding.verdict, Passed), finding.verdict

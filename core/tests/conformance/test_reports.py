@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 from broken_providers import BROKEN, PERFECT, subject_of
+from rich.console import Console
 
 from billhook.errors import InvalidInput, ProviderLoadError
 from billhook.testing.kit import Failed, ProviderConformance, Subject, Tier, check_named, examine
-from billhook.testing.kit.report import as_page, headline
+from billhook.testing.kit.report import as_page, as_text, headline
 
 EXPLAINS = check_named("explains_its_settings")
 
@@ -73,3 +75,13 @@ class TestThePerfectOne(ProviderConformance):
     provider = PERFECT
     simulator = staticmethod(subject_of(PERFECT).simulator)
     tier = Tier.BRONZE
+
+
+def test_a_provider_that_does_not_load_is_told_by_its_one_cause():
+    report = examine(subject_of(BROKEN["loads"]), tier=Tier.SILVER)
+    console = Console(width=300, record=True, file=io.StringIO())
+    console.print(as_text(report))
+    told = console.export_text()
+    assert len(report.failures) == len(report.findings) > 20
+    assert told.count("FAILED") == 1
+    assert f"{len(report.findings) - 1} other checks can't be tried before it loads." in told

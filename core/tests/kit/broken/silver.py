@@ -287,6 +287,16 @@ class Ours(SandboxProvider):
         return tuple(replace(event, external_id=event.details["reference"]) for event in read)
 
 
+def by_another_name(item: Any, result: PaymentResult) -> PaymentResult:
+    return replace(result, external_id=f"receipt of {result.external_id}")
+
+
+class Aliasing(SandboxProvider):
+    """Rule EVENTS: its events name a payment as the books do, and its results by another id, by which the engine knows it."""
+
+    collect_payment = ending("collect_payment", each_result(by_another_name))
+
+
 class Unsampled(SandboxProvider):
     """Rule PREVIEW: one of its requests has no sample, so its preview ends there."""
 
@@ -516,6 +526,7 @@ class Expired(RenewingSandbox):
 
 
 FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
+    ("a_webhook_names_what_changed", Aliasing, ", which no outcome named. They named "),
     ("collects_what_is_due", YenInHundredths, "435 is due, and the books show 43500"),
     ("collects_what_is_due", InOneCurrency, "is due, and the books show a payment in GBP"),
     ("arrives_to_the_cent", BillingInOneCurrency, "EUR stands there in GBP"),

@@ -6,7 +6,7 @@ What the engine would commit is written down and read again as its store does; a
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -141,6 +141,8 @@ class Bench(Desk):
         currency = currency or subject.currency
         self.books: SimulatorProtocol = subject.new_simulator(clock, currency)
         self.turned = clock
+        self.named: set[str] = set()
+        """The ids by which outcomes named things, and by which the engine would know them."""
         self._dice = random.Random(seed)
         self._url = url
         connection = self.books.connection(url)
@@ -222,6 +224,7 @@ class Bench(Desk):
             settled = _Round(self, capability, self.batch(*left), worked, blow).settle()
             worked.outcomes.update(settled.outcomes)
             worked.leftovers.update({id: dict(remote) for id, remote in settled.leftovers.items()})
+            self.named.update(_named(settled))
             left = [self._again(item, settled) for item in left if _goes_again(settled.outcomes[item.id])]
             if not left:
                 return worked
@@ -255,6 +258,14 @@ class Bench(Desk):
     def random_bytes(self, length: int) -> bytes:
         """The same for the same seed."""
         return self._dice.randbytes(length)
+
+
+def _named(settled: Settle) -> Iterator[str]:
+    """The ids under which things stand there, as outcomes tell them."""
+    for outcome in settled.outcomes.values():
+        said = outcome.result if isinstance(outcome, Done) else outcome
+        receipts = said.receipts if isinstance(said, Snapshot) else ()
+        yield from filter(None, (getattr(one, "external_id", None) for one in (said, *receipts)))
 
 
 _NO_BLOW = Blow(at=0)

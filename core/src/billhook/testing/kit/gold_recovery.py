@@ -130,9 +130,17 @@ def every_operation_can_be_struck(examination: Examination) -> Verdict:
 def _comes_to_an_end(examination: Examination, scene: Scene) -> str | None:
     played = examination.alone(scene)
     wrong = (played.problem, *played.worked.doubts, *played.worked.refusals)
-    if played.worked.refusals and scene.of_elsewhere:
-        _raise_where_it_is_said_before(examination, scene)
-    return next((f"{scene.name} comes to: {each}" for each in wrong if each), None)
+    told = next((f"{scene.name} comes to: {each}" for each in wrong if each), None)
+    if told is None or not scene.of_elsewhere:
+        return told
+    _raise_where_it_is_said_before(examination, scene)
+    return f"{told.rstrip('.')}. {_OF_ELSEWHERE}"
+
+
+_OF_ELSEWHERE = (
+    "Its invoice lives elsewhere, so `invoice_external_id` is None. Collect it, or refuse it in `validate_invoice`, "
+    "which is asked of such an invoice without lines"
+)
 
 
 def _raise_where_it_is_said_before(examination: Examination, scene: Scene) -> None:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+LOADING = "loads"
+"""The check without which no other one is tried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One check and how it ended. ``again`` is the command that tries it alone, where it failed."""
@@ -159,11 +163,20 @@ def as_text(report: Report) -> RenderableType:
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("tier", "check", "", "what"):
         drawn.add_column(column, overflow="fold")
-    for finding in report.findings:
+    for finding in told_of(report):
         verdict = finding.verdict
         drawn.add_row(finding.check.tier.value, finding.check.name, marks[verdict.kind], Text(sentence(finding)))
+    untried = len(report.findings) - len(told_of(report))
     unstruck = [Text(f"{operation} is not struck: {reason}.") for operation, reason in report.unstruck.items()]
+    if untried:
+        unstruck.append(Text(f"{counted(untried, 'other check')} can't be tried before it loads."))
     return Group(drawn, *unstruck, Text(headline(report), "bold"))
+
+
+def told_of(report: Report) -> Sequence[Finding]:
+    """What a person reads: the one check that tells why a provider does not load, in place of all that were not tried for that."""
+    loads = [finding for finding in report.failures if finding.check.name == LOADING]
+    return loads or report.findings
 
 
 _STYLE = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -320,12 +320,11 @@ def a_webhook_names_what_changed(examination: Examination) -> Verdict:
     """The id in a webhook's event is one by which the thing is known here."""
     with examination.bench() as bench:
         told = told_by(examination, bench)
-        known = _known_ids(bench)
         events = [event for headers, body in told for event in _events(_read(bench, headers, body, bench.credentials))]
     ours = [event for event in events if event.kind in {"document", "payment"}]
     if not ours:
         return Exempt("its simulator tells of no document and no payment")
-    attempts = (partial(_is_known, event, known) for event in ours)
+    attempts = (partial(_is_known, event, bench.named) for event in ours)
     return tried("an event names the remote id", "event", attempts)
 
 
@@ -333,14 +332,12 @@ def _events(read: tuple[WebhookEvent, ...] | Refusal) -> tuple[WebhookEvent, ...
     return () if isinstance(read, Refusal) else read
 
 
-def _known_ids(bench: Bench) -> set[str]:
-    things: list[Any] = [*bench.books.documents(), *bench.books.payments()]
-    return {str(each.id) for each in things}
-
-
-def _is_known(event: WebhookEvent, known: set[str]) -> str | None:
+def _is_known(event: WebhookEvent, named: Set[str]) -> str | None:
+    if event.external_id in named:
+        return None
     return (
-        None if event.external_id in known else f"the event {event.type} names {event.external_id}, which nobody knows"
+        f"the event {event.type} names {event.external_id}, which no outcome named. They named {', '.join(sorted(named))}. "
+        "The engine finds a thing by the `external_id` of its result"
     )
 
 
