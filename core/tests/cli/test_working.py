@@ -154,6 +154,18 @@ def test_a_provider_that_fails_holds_its_work_and_a_person_is_called(cli, invoic
     assert "waits because" in cli("invoices", "show", "i-1").out
 
 
+def test_an_app_that_can_not_be_reached_is_told_of_and_named_by_what_waits_for_it(cli, invoice, app_id, sandbox):
+    cli("apps", "update", app_id, "--set", "base_url=http://127.0.0.1:9")
+    invoice("i-1")
+    worked = cli("worker", "--once", "--json")
+    assert worked.json["silent_apps"] == [{"app_id": app_id, "app": "Sandbox", "failures": 1}]
+    assert f"See why: billhook apps check {app_id}" in cli("invoices", "show", "i-1", "--json").json["waiting_for"]
+    assert "no answer to" in cli("worker", "--once").out
+    cli("apps", "update", app_id, "--set", f"base_url={sandbox.url}")
+    cli("worker", "--once")
+    assert cli("worker", "--once", "--json").json["silent_apps"] == []
+
+
 def test_the_log_of_a_fault_is_one_line_with_its_fields(cli, invoice, app_id, monkeypatch):
     def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("the adapter\nis broken")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from billhook.engine.standing import Standing
 
 THREADS = 16
+_SILENT = "It is asked again, less and less often. See why: billhook apps check"
 COUNTED = (
     "failed",
     "invalid",
@@ -88,6 +89,7 @@ def _work_until_idle(session: Session, engine: Engine, threads: int) -> None:
         **counted,
         **waiting,
         "held_work": standing.held_work,
+        "silent_apps": standing.silent_apps,
         "next_due": engine.next_due(),
     }
     session.answer(answer, lambda: _page(answer, standing))
@@ -98,8 +100,11 @@ def _work_until_idle(session: Session, engine: Engine, threads: int) -> None:
 def _page(answer: Mapping[str, object], standing: Standing) -> RenderableType:
     from rich.console import Group
 
-    numbers = fields({name: value for name, value in answer.items() if name != "held_work"})
-    if not standing.held_work:
-        return numbers
-    rows = [(entry.app_id, entry.app, entry.items, entry.reason) for entry in standing.held_work]
-    return Group(numbers, table(("app", "name", "held>", "because"), rows))
+    numbers = fields({name: value for name, value in answer.items() if name not in {"held_work", "silent_apps"}})
+    held = [(entry.app_id, entry.app, entry.items, entry.reason) for entry in standing.held_work]
+    silent = [(entry.app_id, entry.app, entry.failures, _SILENT) for entry in standing.silent_apps]
+    below = (
+        *((table(("app", "name", "held>", "because"), held),) if held else ()),
+        *((table(("app", "name", "no answer to>", "what now"), silent),) if silent else ()),
+    )
+    return Group(numbers, *below)

@@ -45,6 +45,16 @@ class HeldWork:
 
 
 @dataclass(frozen=True, slots=True)
+class SilentApp:
+    """So many requests in a row to which an app gave no answer. It is asked again, less and less often, and needs nobody where it is away
+    for a while."""
+
+    app_id: str
+    app: str
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How many invoices failed or are invalid, how many things are held or in doubt, how many invoices have a payment
     (``unrecorded``) or a void (``unvoided``) that the books do not take, of how many the books still show money that was
@@ -52,7 +62,8 @@ class Standing:
     changed without being asked for (``otherwise_in_books``), how many have a refund that the customer does not have (``failed_refunds``), how many gave money twice (``given_twice``), and how many credit notes failed.
 
     ``waiting`` counts the invoices whose draft, issue or deletion goes on only when a provider or a caller says so; the one that waits
-    longest does so since ``waiting_since``. Invoices that wait to be paid are not among them.
+    longest does so since ``waiting_since``. Invoices that wait to be paid are not among them. ``silent_apps`` gave no answer the last time,
+    and have something to do.
     """
 
     failed: int
@@ -70,6 +81,7 @@ class Standing:
     failed_credit_notes: int = 0
     waiting: int = 0
     waiting_since: datetime | None = None
+    silent_apps: tuple[SilentApp, ...] = ()
 
     @property
     def needs_a_person(self) -> bool:
@@ -96,6 +108,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         failed_refunds = _count(tx, namespace, has_failed_refund())
         given_twice = _count(tx, namespace, is_given_twice())
         failed_credit_notes = _failed_credit_notes(tx, namespace)
+        silent_apps = tuple(_silent(tx, namespace))
     return Standing(
         failed=sum(count for state, count in states.items() if state is not State.DRAFT_INVALID),
         invalid=states.get(State.DRAFT_INVALID, 0),
@@ -112,6 +125,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         failed_credit_notes=failed_credit_notes,
         waiting=waiting.invoices,
         waiting_since=maybe_from_micros(waiting.since),
+        silent_apps=silent_apps,
     )
 
 
@@ -131,6 +145,19 @@ def _count(tx: Transaction, namespace: str, wanted: sa.ColumnElement[bool]) -> i
 def _failed_credit_notes(tx: Transaction, namespace: str) -> int:
     failed = sa.and_(_note.c.namespace == namespace, _note.c.state == CreditNoteStatus.FAILED.value)
     return int(tx.scalar(sa.select(sa.func.count()).where(failed)))
+
+
+def _silent(tx: Transaction, namespace: str) -> Iterator[SilentApp]:
+    lease = schema.app_lease
+    has_work = sa.exists().where(_work.c.app_id == _app.c.id)
+    select = (
+        sa.select(_app.c.id, _app.c.name, lease.c.failures)
+        .join(lease, lease.c.app_id == _app.c.id)
+        .where(_app.c.namespace == namespace, _app.c.enabled == 1, lease.c.failures > 0, has_work)
+        .order_by(_app.c.id)
+    )
+    for row in tx.all(select):
+        yield SilentApp(row.id, row.name, int(row.failures))
 
 
 def _waiting(tx: Transaction, namespace: str) -> Any:

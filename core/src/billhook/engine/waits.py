@@ -34,6 +34,7 @@ class Waits:
         self._held = held_by_apps(tx, ids)
         self._doubted_customers = doubted_customers(tx, ids)
         self._books_to_tell = _books_to_tell(tx, ids)
+        self._silent = _silent_apps(tx, ids)
         self._pauses = _pauses(tx, ids)
         self._given_up_at = _given_up_at(tx, self._pauses)
 
@@ -50,6 +51,7 @@ class Waits:
             or self._doubted_customers.get(row.id)
             or self._books_to_tell.get(row.id)
             or (pause.note if pause else _money_from_outside(unit, row))
+            or self._silent.get(row.id)
         )
 
     def since(self, id: str) -> datetime | None:
@@ -88,6 +90,23 @@ def _why_held(app: Any) -> str:
     if not app.enabled:
         return f"{app.name} is disabled. Let it work again: billhook apps enable {app.id}"
     return f"{app.name} is unauthorized. See why: billhook apps check {app.id}"
+
+
+def _silent_apps(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    """Why a document waits for which an app has something to do that gave no answer the last time."""
+    app, lease = schema.app, schema.app_lease
+    rows = tx.all(
+        sa.select(_work.c.subject_id, app.c.id, app.c.name, lease.c.failures)
+        .join(app, app.c.id == _work.c.app_id)
+        .join(lease, lease.c.app_id == app.c.id)
+        .where(_work.c.subject_id.in_(ids), lease.c.failures > 0)
+    )
+    return {row.subject_id: _why_silent(row) for row in rows}
+
+
+def _why_silent(app: Any) -> str:
+    failed = "the last request" if app.failures == 1 else f"the last {app.failures} requests"
+    return f"{app.name} gave no answer to {failed}, and is asked again. See why: billhook apps check {app.id}"
 
 
 def doubted_customers(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
