@@ -40,6 +40,30 @@ def test_the_page_of_an_invoice_shows_where_the_odd_penny_of_its_tax_went(cli, s
     assert ["Milk", "1", "0.52", "0.10", "0.62"] in said
 
 
+def test_causes_are_told_once_with_how_many_invoices_have_them(cli, shop, write):
+    assert (cli("invoices", "issues", "--json").code, cli("invoices", "issues", "--json").json) == (0, {"items": []})
+    cli("profiles", "update", shop, "--workflow", "tax_enabled=true")
+    line = {"name": "Tea", "price": {"type": "flat", "amount": "1"}}
+    unknown, other = ({**line, "tax_config": {"code": "NOPE"}}, line)
+    drafts = [{"lines": [unknown]}, {"lines": [unknown]}, {"lines": [other], "expected_totals": {"total": "9"}}]
+    drafts = [
+        {"key": f"i-{place}", "customer_key": "jane", "currency": "GBP", **draft} for place, draft in enumerate(drafts)
+    ]
+    cli("invoices", "create", write("i.json", drafts))
+    cli("worker", "--once")
+    told = cli("invoices", "issues", "--json")
+    assert told.code == 3
+    assert [(one["invoices"], one["severity"], one["code"]) for one in told.json["items"]] == [
+        (2, "critical", "tax_code_unknown"),
+        (1, "critical", "totals_unexpected"),
+    ]
+    assert "NOPE" in told.json["items"][0]["message"]
+    example = cli("invoices", "show", told.json["items"][0]["example"], "--json").json
+    assert example["key"] in {"i-0", "i-1"}
+    cli("invoices", "delete", "i-2")
+    assert [one["invoices"] for one in cli("invoices", "issues", "--json").json["items"]] == [2]
+
+
 def test_amounts_are_decimal_strings_in_json(cli, invoice):
     invoice("i-1")
     content = cli("invoices", "show", "i-1", "--json").json["content"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from billhook.cli.command import command
-from billhook.cli.exits import REFUSED
+from billhook.cli.exits import NEEDS_A_PERSON, REFUSED
 from billhook.cli.invoice_text import invoice_json, invoice_page, invoice_row, preview_page
 from billhook.cli.options import repeatable
 from billhook.cli.output import table
@@ -97,6 +97,18 @@ def list_invoices(
         {**answer, "page": found.page, "page_size": found.page_size},
         lambda: table(columns, map(invoice_row, found.items)),
     )
+
+
+@command(group, "issues")
+def issues(session: Session) -> None:
+    """Why invoices stand still or warn: each cause once, with how many have it and one of them. Exit code 3 when there are any."""
+    with session.billing() as billing:
+        causes = billing.invoices.open_issues()
+    columns = ("invoices>", "severity", "code", "from", "such as", "of")
+    rows = [(one.invoices, one.severity, one.code, one.component, one.message, one.example) for one in causes]
+    session.answer({"items": causes}, lambda: table(columns, rows))
+    if causes:
+        raise typer.Exit(NEEDS_A_PERSON)
 
 
 @command(group, "show")

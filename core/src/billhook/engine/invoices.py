@@ -27,8 +27,9 @@ from billhook.engine.commands import Commands, payment_arguments
 from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
 from billhook.engine.dismissing import dismiss
-from billhook.engine.invoice_filter import InvoiceFilter
+from billhook.engine.invoice_filter import InvoiceFilter, invoices_where
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.open_issues import OpenIssue, open_issues
 from billhook.engine.pending_lines import find_gathering
 from billhook.engine.preview import Preview, Previewer
 from billhook.engine.queries import InvoiceDetails
@@ -146,6 +147,11 @@ class Invoices:
         """Invoices, the newest first."""
         with self._read() as tx:
             return queries.page_of(Unit(self._context, tx), self._namespace, filter or InvoiceFilter(), page, page_size)
+
+    def open_issues(self) -> tuple[OpenIssue, ...]:
+        """Why invoices stand still or warn, each cause once with how many have it: what stops invoices first."""
+        with self._read() as tx:
+            return open_issues(tx, invoices_where(self._namespace, InvoiceFilter()))
 
     def timeline(self, invoice_id: str) -> tuple[TimelineEntry, ...]:
         """Everything that happened to an invoice, in order: transitions, requests and their answers, payments, notes."""
