@@ -65,6 +65,41 @@ def test_its_own_tests_pass_up_to_gold(acme):
     assert " passed" in done.stdout
 
 
+RETRIED = """
+from billhook import Engine, ProviderCatalog
+from billhook.testing.simulator import SimReply
+from billhook_acme.provider import AcmeProvider
+from billhook_acme.simulator import AcmeSimulator
+
+
+class Misreckoning(AcmeSimulator):
+    def answer(self, request, now):
+        reply = super().answer(request, now)
+        return SimReply.of(201, {**reply.json(), "total": "7.66"}) if request.method == "POST" else reply
+
+
+books, catalog = Misreckoning(), ProviderCatalog.from_objects([AcmeProvider])
+with books.serve() as served, Engine.open("retried.db", catalog=catalog) as engine:
+    billing, known = engine.namespace(), books.connection(served.url)
+    app = billing.apps.install("acme", settings=known.settings, credentials=known.credentials)
+    apps = dict.fromkeys(("tax_app_id", "invoicing_app_id", "payment_app_id"), app.id)
+    billing.profiles.create("Acme", supplier={"name": "Acme"}, is_default=True, **apps)
+    billing.customers.create("Jane Doe", key="jane")
+    line = {"name": "Seats", "price": {"type": "flat", "amount": "7.65"}}
+    id = billing.invoices.submit({"customer_key": "jane", "currency": "GBP", "lines": [line]}).id
+    engine.run_until_idle()
+    print(billing.invoices.get(id).issues[0].code)
+    billing.invoices.retry(id)
+    engine.run_until_idle()
+    print(billing.invoices.get(id).status, len(books.documents()))
+"""
+
+
+def test_a_retry_takes_up_what_was_issued_with_other_amounts_and_makes_no_second(acme):
+    done = acme("-c", RETRIED)
+    assert done.stdout.split() == ["totals_differ", "payment_processing.pending", "1"], done.stderr
+
+
 def test_ruff_and_mypy_find_nothing(acme):
     for tool, *arguments in (
         ("ruff", "check", "."),
