@@ -12,7 +12,7 @@ from typing import Any
 from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import CANNOT_ADVANCE, TIMED_STATES, Refused, State, Trigger
-from billhook.engine import credit_notes, open_payments, payments, rests, unsent_payments
+from billhook.engine import credit_notes, issued_otherwise, open_payments, payments, rests, unsent_payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.freeze import needs_customer
 from billhook.engine.invoice_row import InvoiceRow
@@ -157,6 +157,15 @@ class Advancer:
                 return
             unit.revisions.keep_mapping(row.id, row.revision, app.id, lines)
         self.operate(Capability.CALCULATE_TAX, "tax_app_id", _pass("taxed_revision"))(unit, row)
+
+    def issue(self, unit: Unit, row: InvoiceRow) -> None:
+        """Have the invoice issued; where it stands there already with other amounts, have it looked at."""
+        app = unit.app(row.values["invoicing_app_id"])
+        if issued_otherwise.is_to_be_looked_at(unit, row, app):
+            work = WorkRow(row.id, Capability.FETCH, app.id, row.id, version=row.values["version"])
+            self.want(unit, app, Capability.FETCH, work, row.values["customer_id"])
+            return
+        self.operate(Capability.ISSUE, "invoicing_app_id", _pass("issued_revision"))(unit, row)
 
     def operate(
         self, capability: Capability, app_column: str, passed: Callable[[Unit, InvoiceRow], None]
@@ -336,7 +345,7 @@ _NEEDS: dict[str, Callable[[Advancer, Unit, InvoiceRow], None]] = {
     "validate": Advancer.validate,
     "calculate_tax": Advancer.ask_tax,
     "sync_draft": _operation(Capability.SYNC_DRAFT, "invoicing_app_id", "synced_revision"),
-    "issue": _operation(Capability.ISSUE, "invoicing_app_id", "issued_revision"),
+    "issue": Advancer.issue,
     "send": _operation(Capability.SEND, "invoicing_app_id", "sent_revision"),
     "delete": _remove(Capability.DELETE, "delete_confirmed"),
     "void": _remove(Capability.VOID, "void_confirmed"),

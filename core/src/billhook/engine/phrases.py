@@ -32,6 +32,7 @@ _WHOLE: Mapping[str, str] = {
     "owed_again": "Something is owed again",
     "refund.requested": "A refund was asked for",
     "refund.outside": "Money was given back at the provider",
+    "issue.gone": "What was issued there with other amounts is gone, so it is issued anew",
     "refund.came_back": "Money that was given back at the provider came back",
     "refund.recorded": "Money that was paid back another way was noted",
     "refund.entered": "Its books show money given back that they had not known of",

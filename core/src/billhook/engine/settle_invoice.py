@@ -28,6 +28,7 @@ from billhook.domain.money import plain
 from billhook.domain.tax import TaxAmount, TaxBehavior
 from billhook.engine import (
     drift,
+    issued_otherwise,
     less_in_books,
     looking_again,
     notes,
@@ -80,9 +81,12 @@ class InvoiceOutcomes:
         row = unit.invoice(settled.work.subject_id)
         compared = totals.compare(settled.item.invoice, result.totals)
         differences = totals.differences(compared)
-        self._keep_document(unit, settled, result, compared)
+        link = self._keep_document(unit, settled, result, compared)
         if differences:
-            self._fail_invoice(unit, settled, row, [totals.differing(settled.app.name, differences)])
+            issued_as = (
+                issued_otherwise.remember(link, settled.item) if settled.capability is Capability.ISSUE else None
+            )
+            self._fail_invoice(unit, settled, row, [totals.differing(settled.app.name, differences, issued_as)])
             return
         row.values["critical_issues"] = 0
         unit.issues.report(row.id, settled.component, _strangers(settled, result))
@@ -151,6 +155,10 @@ class InvoiceOutcomes:
             work = take_back(unit, link, told, settled.work, doubt.reason)
             self._doubt(unit, replace(settled, capability=waiting, work=work, outcome=doubt))
             return
+        if waiting is not None and issued_otherwise.is_gone(link, settled.app, result):
+            unit.record(row, "issue.gone", operation_id=settled.work.operation_id)
+            self._advancer.issue(unit, row)
+            return
         if waiting is not None and not result.found:
             not_yet = Pending("the provider does not show it yet", check_after=_NOT_SHOWN_YET)
             self._look_again(unit, replace(settled, outcome=not_yet))
@@ -202,7 +210,7 @@ class InvoiceOutcomes:
 
     def _keep_document(
         self, unit: Unit, settled: Settled, result: DocumentResult, compared: Sequence[Compared]
-    ) -> None:
+    ) -> dict[str, Any]:
         link = unit.links.of(settled.work.item_id, settled.app.id)
         link["external_id"] = result.external_id or link["external_id"]
         link["payment_external_id"] = result.payment_external_id or link["payment_external_id"]
@@ -216,6 +224,7 @@ class InvoiceOutcomes:
         if result.totals is not None:
             link["evidence"] = (link["evidence"] or {}) | {"totals": totals.evidence(compared)}
         unit.links.save(link)
+        return link
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The document waits: at the provider, or for a caller to confirm it."""

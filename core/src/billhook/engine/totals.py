@@ -32,14 +32,14 @@ def differences(compared: Iterable[Compared]) -> list[str]:
     ]
 
 
-def differing(app_name: str, found: Sequence[str]) -> ValidationIssue:
-    """The finding that stops a document whose amounts differ, with both figures of each."""
-    return ValidationIssue(
-        severity=Severity.CRITICAL,
-        code="totals_differ",
-        message=f"{app_name} holds other amounts than this invoice: {'; '.join(found)}. Find the cause, then retry.",
-        path="/totals/total",
-    )
+def differing(app_name: str, found: Sequence[str], issued_as: str | None = None) -> ValidationIssue:
+    """The finding that stops a document whose amounts differ, with both figures of each. ``issued_as`` says that it is final there all the
+    same."""
+    way_out = "Find the cause, then retry."
+    if issued_as is not None:
+        way_out = f"It is issued there, as {issued_as}. Put that right or make it void there, then retry."
+    message = f"{app_name} holds other amounts than this invoice: {'; '.join(found)}. {way_out}"
+    return ValidationIssue(severity=Severity.CRITICAL, code="totals_differ", message=message, path="/totals/total")
 
 
 def evidence(compared: Iterable[Compared]) -> dict[str, Any]:

@@ -184,6 +184,17 @@ class Unvoiding(SandboxProvider):
         return {batch.only.id: Done(RemovalResult(batch.only.external_id))}
 
 
+class CreditingAgain(SandboxProvider):
+    """Rule EXACT: what it credited it credits again, under whatever number comes."""
+
+    @hookimpl
+    def credit(self, batch: Any) -> Any:
+        items = tuple(
+            replace(item, external_id=None, number=f"{item.number}/{batch.operation_id}") for item in batch.items
+        )
+        return (yield from SandboxProvider.credit(self, replace(batch, items=items)))
+
+
 class Strict(SandboxProvider):
     """Rule EXACT: what is gone already it refuses to delete."""
 
@@ -561,6 +572,7 @@ BROKEN: Mapping[str, type[SandboxProvider]] = {
     "stands_as_it_is_read_back": Forgetful,
     "keeps_the_given_number": Renumbering,
     "a_second_push_changes_nothing": Renaming,
+    "asked_again_it_makes_no_second": CreditingAgain,
     "an_edit_replaces_what_stood": Unediting,
     "an_edited_customer_stays_one": Doubling,
     "credit_arrives_to_the_cent": Uncredited,

@@ -8,7 +8,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from billhook.contract import Capability, Done, InvoiceItem, InvoiceView, MappedLine, PaymentItem
+from billhook.contract import Capability, CreditNoteItem, Done, InvoiceItem, InvoiceView, MappedLine, PaymentItem
+from billhook.contract.version import ContractVersion
 from billhook.domain.invoice import InvoiceDraft
 from billhook.domain.issue import Severity
 from billhook.engine.totals import compare, differences
@@ -20,6 +21,7 @@ from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.rules import Rule
 from billhook.testing.kit.scenes import (
     ONE_AT_A_TIME,
+    a_credit_note,
     an_edited_customer,
     issued,
     removable,
@@ -46,6 +48,7 @@ OTHER = 2
 """A customer who is not there yet."""
 WORDS = ("Worded", "Reworded")
 VAT = {"rates": [{"name": "VAT", "percentage": "20"}]}
+_SAYS_VOID = ContractVersion(1, 1)
 INCLUDED = {"behavior": "inclusive", **VAT}
 PERCENT_OFF = ({"type": "percentage", "percentage": "12.5"},)
 MONEY_OFF = ({"type": "amount", "amount": "1"},)
@@ -285,6 +288,35 @@ def _only_one(bench: Bench, reference: str) -> str | None:
     return None if count == 1 else f"the draft stands there {count} times"
 
 
+def asked_again_it_makes_no_second(examination: Examination) -> Verdict:
+    """Asked again for what stands there already, as by a retry after other totals, it makes no second one."""
+    attempts = (partial(_asked_again, examination, capability) for capability in (C.ISSUE, C.CREDIT))
+    return tried("what stands there is taken", "operation", attempts)
+
+
+def _asked_again(examination: Examination, capability: Capability) -> str | None:
+    if not examination.subject.can(capability):
+        raise Refused(f"it has no {capability}")
+    if capability is C.ISSUE and examination.subject.can(C.FETCH):
+        raise Refused("a retry looks at what stands there, and asks again only where it is gone")
+    with examination.bench() as bench:
+        item = _once(bench, capability)
+        told = bench.run(capability, item).result
+        known = replace(item, external_id=told.external_id or item.external_id)
+        again = bench.run(capability, known).outcome
+        count = sum(each.reference == item.id for each in bench.books.documents())
+    if count != 1:
+        return f"{capability} was asked again with the id that it told, {known.external_id}, and {count} stand there"
+    named = again.result.external_id if isinstance(again, Done) else None
+    return None if named in {None, known.external_id} else f"{known.external_id} became {named}"
+
+
+def _once(bench: Bench, capability: Capability) -> InvoiceItem | CreditNoteItem:
+    found: InvoiceItem | CreditNoteItem
+    (found,) = to_be_issued(bench) if capability is C.ISSUE else a_credit_note(bench)
+    return found
+
+
 def an_edit_replaces_what_stood(examination: Examination) -> Verdict:
     """An edited draft has its new total there; new words are sent where the total stays."""
     attempts = (partial(attempt, examination) for attempt in (_edited, _reworded))
@@ -395,16 +427,21 @@ def _removed(examination: Examination, capability: Capability) -> str | None:
         before = _counted(bench, item.id)
         bench.run(capability, item)
         after = _counted(bench, item.id)
-        is_read = capability is not C.VOID or _is_read_as_void(bench, item)
+        is_read = capability is not C.VOID or not _can_say_void(bench) or _is_read_as_void(bench, item)
     if before == after or after[1]:
         return f"after {capability} it still stands there"
     return None if is_read else "after void it is still fetched as owed; a Snapshot says `voided`"
 
 
+def _can_say_void(bench: Bench) -> bool:
+    """Whether the provider can look, and its contract has a word for what is void."""
+    return bench.can(C.FETCH) and ContractVersion.parse(bench.subject.declaration.contract) >= _SAYS_VOID
+
+
 def _is_read_as_void(bench: Bench, item: InvoiceItem) -> bool:
-    """Whether a look shows that nobody owes it any more, where the provider can look."""
-    known = bench.run(C.FETCH, item).result if bench.can(C.FETCH) else None
-    return known is None or known.voided or not known.found
+    """Whether a look shows that nobody owes it any more."""
+    known = bench.run(C.FETCH, item).result
+    return bool(known.voided or not known.found)
 
 
 def _counted(bench: Bench, reference: str) -> tuple[object, bool]:
@@ -444,6 +481,7 @@ CHECKS: tuple[Check, ...] = (
     _check(stands_as_it_is_read_back, Rule.EXACT, C.FETCH),
     _check(keeps_the_given_number, Rule.EXACT, C.ISSUE),
     _check(a_second_push_changes_nothing, Rule.EXACT, C.SYNC_DRAFT),
+    _check(asked_again_it_makes_no_second, Rule.EXACT, C.ISSUE, C.CREDIT),
     _check(an_edit_replaces_what_stood, Rule.EXACT, C.SYNC_DRAFT),
     _check(an_edited_customer_stays_one, Rule.EXACT, C.SYNC_CUSTOMER),
     _check(credit_arrives_to_the_cent, Rule.EXACT, C.CREDIT),
