@@ -25,4 +25,4 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     server: PostgresServer = request.getfixturevalue("postgres_server")
     url = server.create()
     yield url
-    server.drop(url)
+    server.retire(url)

@@ -113,8 +113,9 @@ def test_a_call_too_early_is_counted():
     assert Run(calls, BIG, 0).over_budget == 2  # one second of its own app, and the twenty-first call of the second
 
 
+LONG_PARTS = {"callbacks", "fanout", "growth"}
 EACH_PART = [
-    pytest.param(part, marks=[pytest.mark.long] if part == "callbacks" else []) for part in PARTS if part != "fairness"
+    pytest.param(part, marks=[pytest.mark.long] if part in LONG_PARTS else []) for part in PARTS if part != "fairness"
 ]
 
 
@@ -154,6 +155,7 @@ def test_without_postgresql_the_rest_is_measured(capsys, monkeypatch, tmp_path):
     assert "PostgreSQL" in printed["skipped"][0]
 
 
+@pytest.mark.long
 def test_callbacks_are_measured_against_a_handler_that_makes_the_same_commits(postgres_server):
     # On a database file they are a part whose figures are printed.
     figures = {figure.name: figure for figure in measure_callbacks(PostgresStore(postgres_server), 4, 1)}

@@ -48,7 +48,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     server: PostgresServer = request.getfixturevalue("postgres_server")
     url = server.create(request.getfixturevalue("database_template"))
     yield url
-    server.drop(url)
+    server.retire(url)
 
 
 @pytest.fixture

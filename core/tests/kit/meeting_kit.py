@@ -225,7 +225,7 @@ class Meetings:
         yield shops[0], shops[1], statements
         for shop in shops:
             shop.close()
-        self._server.drop(url)
+        self._server.retire(url)
 
     def _opened(self, scene: Scene, url: str, clock: TurnedClock, wire: Wire) -> Shop:
         shop = open_shop(url, scene.provider, ready=False, randomness=dice)

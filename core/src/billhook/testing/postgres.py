@@ -37,6 +37,7 @@ class PostgresServer:
         self._claim = self._owners.claim(self.folder.name)
         self._server = get_server(self.folder / "data", cleanup_mode=None)
         self._numbers = itertools.count(1)
+        self._retired: str | None = None
 
     def create(self, template: str = "template1") -> str:
         """The URL of a fresh database, a copy of `template`, which nobody may be connected to meanwhile."""
@@ -48,6 +49,14 @@ class PostgresServer:
     def drop(self, url: str) -> None:
         """Remove the database at `url`, whoever is still connected."""
         self._command(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)"), database_name(url))
+
+    def retire(self, url: str) -> None:
+        """Remove the database at `url` when the next one is retired, or with the server. Its last sessions have ended by then: PostgreSQL
+        waits a tenth of a second for one that is just ending.
+        """
+        retired, self._retired = self._retired, url
+        if retired is not None:
+            self.drop(retired)
 
     def url(self, database: str = "postgres") -> str:
         """Where that database is."""
