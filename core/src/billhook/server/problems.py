@@ -38,7 +38,7 @@ STATUSES: Mapping[type[BillhookError], int] = {
     errors.ConfigError: 400,
     errors.ProviderLoadError: 404,
     errors.ContractViolation: 500,
-    errors.CredentialKeyError: 500,
+    errors.CredentialKeyError: 503,
     errors.WebhookRefused: 401,
     errors.StoreError: 503,
     BillhookError: 500,
@@ -122,16 +122,23 @@ def validation_problem(scope: Scope, error: RequestValidationError) -> Response:
     return problem(scope, HTTPStatus.BAD_REQUEST, detail, problems, sources=sources)
 
 
+def key_problem(scope: Scope, error: errors.CredentialKeyError) -> Response:
+    """The answer where credentials can't be read: which key is missing is for who runs this server, and stands in the log."""
+    log.error("Credentials can't be read.", exc_info=error, extra=_of_request(scope))
+    detail = "Credentials that are stored here can't be read for want of a key. Name the request's id to who runs this server."
+    return problem(scope, status_of(error), detail, [Problem(error.code, detail)])
+
+
 def unexpected_problem(scope: Scope, error: Exception) -> Response:
     """The answer where something broke here. The log has the rest, under the same request id: never a header or a body."""
-    fields = {"request_id": request_id_of(scope), "method": scope["method"], "path": route_path(scope)}
-    log.error(
-        "A request broke the server.",
-        exc_info=error,
-        extra={f"billhook_{name}": value for name, value in fields.items()},
-    )
+    log.error("A request broke the server.", exc_info=error, extra=_of_request(scope))
     detail = "Something went wrong here. Name the request's id to who runs this server."
     return problem(scope, HTTPStatus.INTERNAL_SERVER_ERROR, detail, ())
+
+
+def _of_request(scope: Scope) -> dict[str, Any]:
+    fields = {"request_id": request_id_of(scope), "method": scope["method"], "path": route_path(scope)}
+    return {f"billhook_{name}": value for name, value in fields.items()}
 
 
 def problem(
@@ -267,6 +274,7 @@ def _said(found: Mapping[str, Any]) -> str:
 
 
 _ANSWERS: Mapping[type[BaseException], Callable[[Scope, Any], Response]] = {
+    errors.CredentialKeyError: key_problem,
     BillhookError: billhook_problem,
     HTTPException: http_problem,
     RequestValidationError: validation_problem,
