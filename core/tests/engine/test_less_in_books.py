@@ -22,10 +22,11 @@ NOTHING = Decimal(0)
 SENDING = "issuing.syncing"
 
 
-@pytest.fixture(params=[True, False], ids=["at a bank", "at the books' app"])
-def books(request: pytest.FixtureRequest, a_shop_anywhere: OpenShop) -> tuple[Shop, str, Ledger]:
+@pytest.fixture
+def books(shop_where_money_comes: tuple[OpenShop, bool]) -> tuple[Shop, str, Ledger]:
     ledger = Ledger()
-    shop, id = a_shop_with(a_shop_anywhere, ledger, bank=request.param)
+    open_shop, bank = shop_where_money_comes
+    shop, id = a_shop_with(open_shop, ledger, bank=bank)
     ledger.is_locked = False
     return shop, id, ledger
 

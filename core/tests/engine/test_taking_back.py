@@ -208,10 +208,11 @@ def test_a_reason_is_stated(a_shop: OpenShop, reason: str):
 # What the books know of it.
 
 
-@pytest.fixture(params=[True, False], ids=["at a bank", "at the books' app"])
-def open_books(request: pytest.FixtureRequest, a_shop_anywhere: OpenShop) -> tuple[Shop, str, Ledger]:
+@pytest.fixture
+def open_books(shop_where_money_comes: tuple[OpenShop, bool]) -> tuple[Shop, str, Ledger]:
     ledger = Ledger()
-    shop, id = a_shop_with(a_shop_anywhere, ledger, bank=request.param)
+    open_shop, bank = shop_where_money_comes
+    shop, id = a_shop_with(open_shop, ledger, bank=bank)
     ledger.is_locked = False
     return shop, id, ledger
 

@@ -15,7 +15,16 @@ from billhook.store import migrate
 from billhook.store.database import Database
 from billhook.testing.postgres import PostgresServer, database_name
 
-__all__ = ["a_shop", "a_shop_anywhere", "database_template", "file_template", "file_url", "shop_on", "store_url"]
+__all__ = [
+    "a_shop",
+    "a_shop_anywhere",
+    "database_template",
+    "file_template",
+    "file_url",
+    "shop_on",
+    "shop_where_money_comes",
+    "store_url",
+]
 
 
 def _upgrade(url: str) -> None:
@@ -81,3 +90,19 @@ def a_shop(shop_on: Callable[..., Shop], file_url: str) -> Callable[..., Shop]:
 def a_shop_anywhere(shop_on: Callable[..., Shop], store_url: str) -> Callable[..., Shop]:
     """Opens a shop with these providers, on both stores."""
     return lambda *providers, **options: shop_on(store_url, *providers, **options)
+
+
+@pytest.fixture(params=["at a bank, on PostgreSQL", "at the books' app, on SQLite"])
+def shop_where_money_comes(
+    request: pytest.FixtureRequest, shop_on: Callable[..., Shop]
+) -> Iterator[tuple[Callable[..., Shop], bool]]:
+    """Opens a shop with these providers, and whether money comes at an app that keeps no books. Each place on a store of its own: what the
+    stores do differently has nothing to do with it."""
+    if request.param.endswith("SQLite"):
+        file_url = request.getfixturevalue("file_url")
+        yield lambda *providers, **options: shop_on(file_url, *providers, **options), False
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create(request.getfixturevalue("database_template"))
+    yield lambda *providers, **options: shop_on(url, *providers, **options), True
+    server.retire(url)
