@@ -14,7 +14,13 @@ from generators.members import provider_names
 from billhook.testing.kit import Failed, Subject, Tier, examine
 
 
-@pytest.mark.parametrize("name", provider_names())
+# Those with numbers of their own differ from the others in nothing else.
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.long] if name.endswith("_own_numbers") else []) for name in provider_names()
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_provider_is_silver(name):
     report = examine(Subject.named(name), tier=Tier.SILVER)
     assert [finding for finding in report.findings if isinstance(finding.verdict, Failed)] == []
