@@ -13,7 +13,6 @@ from generators.members import provider_names
 
 from billhook.testing.kit import Failed, Subject, Tier, examine
 
-
 # Those with numbers of their own differ from the others in nothing else.
 NAMES = [
     pytest.param(name, marks=[pytest.mark.long] if name.endswith("_own_numbers") else []) for name in provider_names()
