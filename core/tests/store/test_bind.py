@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -261,22 +260,12 @@ def test_a_closed_database_takes_part_in_no_transaction(db: Database, store_url:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # that it is dangerous is what this is about
-def test_a_forked_child_takes_part_in_no_transaction(db: Database, store_url: str) -> None:
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            with driver_host(store_url) as connection:
-                bind_once(db, connection)
-            os.write(write_end, b"taken")
-        except StoreError as error:
-            os.write(write_end, str(error).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
+def test_a_forked_child_takes_part_in_no_transaction(db: Database, store_url: str, said_in_a_fork) -> None:
+    def bind_in_a_host() -> None:
+        with driver_host(store_url) as connection:
+            bind_once(db, connection)
 
-    assert b"after the fork" in os.read(read_end, 1000)
-    os.close(read_end)
-    os.close(write_end)
+    assert "after the fork" in said_in_a_fork(bind_in_a_host)
 
 
 def test_a_connection_in_pipeline_mode_is_refused(postgres_server) -> None:

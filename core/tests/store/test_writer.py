@@ -286,21 +286,8 @@ def test_closing_writes_what_was_submitted(db: Database, item: sa.Table, store_u
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # that it is dangerous is what this is about
-def test_a_forked_child_is_told_to_open_the_database_itself(db: Database, item: sa.Table) -> None:
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            db.submit(add(item, "a"))
-            os.write(write_end, b"taken")
-        except StoreError as error:
-            os.write(write_end, str(error).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-
-    assert b"after the fork" in os.read(read_end, 1000)
-    os.close(read_end)
-    os.close(write_end)
+def test_a_forked_child_is_told_to_open_the_database_itself(db: Database, item: sa.Table, said_in_a_fork) -> None:
+    assert "after the fork" in said_in_a_fork(lambda: db.submit(add(item, "a")))
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

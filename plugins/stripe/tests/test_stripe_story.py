@@ -739,16 +739,23 @@ def _give_good_card(books: StripeSimulator) -> None:
         books.ledger.save({**method, "_token": "pm_card_visa"})
 
 
+def given_back_from_here_and_in_the_dashboard(engine, story):
+    """A paid invoice and its payment, of which 1.00 went back from here and 2.50 in the dashboard."""
+    namespace = engine.namespace()
+    id = submit(engine)["chair"]
+    work_until_quiet(engine, story.clock)
+    (payment,) = namespace.invoices.get(id).payments
+    namespace.refunds.refund(payment.id, Decimal("1.00"), key="from here")
+    work_until_quiet(engine, story.clock)
+    story.books.refund_in_dashboard(payment.external_id, 250)
+    return id, payment
+
+
 def test_money_given_back_in_the_dashboard_is_noted_here_once(new_story):
     story = new_story()
     with story.open() as engine:
         namespace = engine.namespace()
-        id = submit(engine)["chair"]
-        work_until_quiet(engine, story.clock)
-        (payment,) = namespace.invoices.get(id).payments
-        namespace.refunds.refund(payment.id, Decimal("1.00"), key="from here")
-        work_until_quiet(engine, story.clock)
-        story.books.refund_in_dashboard(payment.external_id, 250)
+        id, payment = given_back_from_here_and_in_the_dashboard(engine, story)
         for _ in range(2):
             for headers, body in story.books.pending_webhooks():
                 engine.receive_webhook(payment.app_id, dict(headers), body)
@@ -765,12 +772,7 @@ def test_money_given_back_in_the_dashboard_that_a_bank_sends_back_counts_no_more
     story = new_story()
     with story.open() as engine:
         namespace = engine.namespace()
-        id = submit(engine)["chair"]
-        work_until_quiet(engine, story.clock)
-        (payment,) = namespace.invoices.get(id).payments
-        namespace.refunds.refund(payment.id, Decimal("1.00"), key="from here")
-        work_until_quiet(engine, story.clock)
-        story.books.refund_in_dashboard(payment.external_id, 250)
+        id, _ = given_back_from_here_and_in_the_dashboard(engine, story)
         deliver(engine, story.books)
         work_until_quiet(engine, story.clock)
         (made_there,) = [refund for refund in story.books.refunds() if refund.amount == Decimal("2.50")]

@@ -47,7 +47,7 @@ def note(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None) ->
 
 def _is_sure(unit: Unit, payment: Row, refunded: Decimal) -> bool:
     """Whether a look long enough ago said the same. After the first one another is made."""
-    shown = (unit.links.of(payment["id"], payment["app_id"])["evidence"] or {}).get(_SHOWN)
+    shown = unit.links.remembered(payment["id"], payment["app_id"], _SHOWN)
     if shown is None or Decimal(shown["refunded"]) != refunded:
         shown = {"refunded": plain(refunded), "at": unit.now_micros}
         _remember(unit, payment, shown)
@@ -59,13 +59,8 @@ def _is_sure(unit: Unit, payment: Row, refunded: Decimal) -> bool:
 
 
 def _remember(unit: Unit, payment: Row, shown: dict[str, str | int] | None) -> None:
-    link = unit.links.of(payment["id"], payment["app_id"])
-    evidence = link["evidence"] or {}
-    kept = {name: value for name, value in evidence.items() if name != _SHOWN}
-    changed = kept | {_SHOWN: shown} if shown else kept
-    if changed != evidence:
-        link |= {"kind": "payment", "evidence": changed or None}
-        unit.links.save(link)
+    unit.links.of(payment["id"], payment["app_id"])["kind"] = "payment"
+    unit.links.remember(payment["id"], payment["app_id"], _SHOWN, shown)
 
 
 def _making_up(unit: Unit, by_others: list[Row], less: Decimal) -> Iterator[Row]:

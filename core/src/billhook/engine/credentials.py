@@ -156,10 +156,15 @@ class Credentials:
         """Raise CredentialKeyError when none of the secrets that are stored can be decrypted: the keys are those of another database. Where
         some can, the apps of the others are held, each with the reason.
         """
-        read = (self._read_if_it_opens(row) for row in tx.all(sa.select(_table).order_by(_table.c.updated_at.desc())))
-        last = next(read, None)
-        if isinstance(last, CredentialKeyError) and all(isinstance(each, CredentialKeyError) for each in read):
-            raise last
+        latest = tx.first(sa.select(_table).order_by(_table.c.updated_at.desc()).limit(1))
+        if latest is None:
+            return
+        refused = self._read_if_it_opens(latest)
+        if not isinstance(refused, CredentialKeyError):
+            return
+        others = (self._read_if_it_opens(row) for row in tx.all(sa.select(_table).where(_table.c.id != latest.id)))
+        if all(isinstance(each, CredentialKeyError) for each in others):
+            raise refused
 
     def reseal(self, tx: Transaction) -> tuple[int, int]:
         """Encrypt with the first key whatever another one encrypted. Versions stay. Returns how many there are and how many were changed."""

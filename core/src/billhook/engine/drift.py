@@ -4,25 +4,20 @@ it as it was or the invoice is made void here."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
-from billhook.contract.declaration import Capability
 from billhook.contract.results import Snapshot
 from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.engine import totals
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.moments import to_micros
+from billhook.engine.looking_at_books import look_once_more
 from billhook.engine.not_in_books import CHANGED, GONE, VOIDED
 from billhook.engine.unit import Row, Unit
-from billhook.engine.work import WorkRow
 
 _STANDS = frozenset({"issued", "payment_processing", "overdue", "paid", "uncollectible"})
 _COMPONENT = "books.document"
 _OTHERWISE = "otherwise"
-_LOOK_AGAIN = timedelta(hours=1)
-"""When a document is looked at again that was seen otherwise than it was issued: what changed a moment ago some show only later."""
 
 
 def tell(unit: Unit, row: InvoiceRow, app: AppHandle, document: InvoiceView, seen: Snapshot) -> None:
@@ -31,14 +26,13 @@ def tell(unit: Unit, row: InvoiceRow, app: AppHandle, document: InvoiceView, see
         return
     link = unit.links.of(row.id, app.id)
     found = _finding(row, app, link, document, seen)
-    was_told = _OTHERWISE in (link["evidence"] or {})
+    was_told = unit.links.remembered(row.id, app.id, _OTHERWISE) is not None
     if found is None and not was_told:
         return
-    _remember(unit, link, found)
+    unit.links.remember(row.id, app.id, _OTHERWISE, None if found is None else found.code)
     unit.issues.report(row.id, _COMPONENT, [] if found is None else [found])
     if not was_told:
-        at = to_micros(unit.now + _LOOK_AGAIN)
-        unit.work.want_if_free(WorkRow(row.id, Capability.FETCH, app.id, row.id, due=at))
+        look_once_more(unit, row, app)
 
 
 def end(unit: Unit, row: InvoiceRow) -> None:
@@ -86,9 +80,3 @@ def _changes(link: Row, document: InvoiceView, seen: Snapshot) -> Iterator[str]:
     if None not in {seen.number, link["number"]} and seen.number != link["number"]:
         yield f"the number is {link['number']} here and {seen.number} there"
     yield from totals.differences(totals.compare(document, seen.totals))
-
-
-def _remember(unit: Unit, link: Row, found: ValidationIssue | None) -> None:
-    evidence = {name: value for name, value in (link["evidence"] or {}).items() if name != _OTHERWISE}
-    link["evidence"] = (evidence | ({_OTHERWISE: found.code} if found else {})) or None
-    unit.links.save(link)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from decimal import Decimal
 
-from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.moments import to_micros
+from billhook.engine.looking_at_books import look, look_once_more
 from billhook.engine.not_in_books import MISSING
 from billhook.engine.unit import Unit
-from billhook.engine.work import WorkRow
 
 _COMPONENT = "books.less"
 _LESS = "less"
-_NOT_SHOWN_YET = timedelta(hours=1)
-"""When books are looked at again that show less than before: what was noted a moment ago some show only later."""
 
 
 def tell(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Decimal, known: Decimal) -> None:
@@ -26,10 +21,10 @@ def tell(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Decimal, known: Deci
     was_told = _is_told(unit, row, app)
     if seen >= known and not was_told:
         return
-    _remember(unit, row, app, known - seen)
+    unit.links.remember(row.id, app.id, _LESS, plain(known - seen) if seen < known else None)
     unit.issues.report(row.id, _COMPONENT, [_warning(row, app, seen, known)] if seen < known else [])
     if not was_told:
-        _look(unit, row, app, unit.now + _NOT_SHOWN_YET)
+        look_once_more(unit, row, app)
 
 
 def look_again(unit: Unit, row: InvoiceRow) -> None:
@@ -39,27 +34,8 @@ def look_again(unit: Unit, row: InvoiceRow) -> None:
         look(unit, row, app)
 
 
-def look(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
-    """Look at the books now: they may show less than what is known by now."""
-    if not app.deleted:
-        _look(unit, row, app, unit.now)
-
-
 def _is_told(unit: Unit, row: InvoiceRow, app: AppHandle) -> bool:
-    return _LESS in (unit.links.of(row.id, app.id)["evidence"] or {})
-
-
-def _remember(unit: Unit, row: InvoiceRow, app: AppHandle, less: Decimal) -> None:
-    link = unit.links.of(row.id, app.id)
-    evidence = {name: value for name, value in (link["evidence"] or {}).items() if name != _LESS}
-    link["evidence"] = (evidence | {_LESS: plain(less)} if less > 0 else evidence) or None
-    unit.links.save(link)
-
-
-def _look(unit: Unit, row: InvoiceRow, app: AppHandle, at: datetime) -> None:
-    work = WorkRow(row.id, Capability.FETCH, app.id, row.id, due=to_micros(at))
-    if unit.work.pending(*work.key) is None:
-        unit.work.want_if_free(work)
+    return unit.links.remembered(row.id, app.id, _LESS) is not None
 
 
 def _warning(row: InvoiceRow, app: AppHandle, seen: Decimal, known: Decimal) -> ValidationIssue:

@@ -48,6 +48,20 @@ class LinkChanges:
         """Keep what an app said of a document."""
         self._saved.add((link["document_id"], link["app_id"]))
 
+    def remembered(self, document_id: str, app_id: str, name: str) -> Any:
+        """What is remembered of a document at an app under that name; None where nothing is."""
+        return (self.of(document_id, app_id)["evidence"] or {}).get(name)
+
+    def remember(self, document_id: str, app_id: str, name: str, value: Any) -> None:
+        """Remember that of a document at an app; None forgets what was remembered."""
+        link = self.of(document_id, app_id)
+        before = link["evidence"] or {}
+        others = {known: kept for known, kept in before.items() if known != name}
+        after = others if value is None else others | {name: value}
+        if after != before:
+            link["evidence"] = after or None
+            self.save(link)
+
     def take_names(self) -> Iterator[Named]:
         """What apps call by ids that were not known before."""
         for key in sorted(self._saved):

@@ -19,39 +19,30 @@ _UNSURE, _CROSSED = "unsure", "crossed"
 def crossed_by(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
     """What the app shows of the invoice changed just now. A look that is under way may not have seen that."""
     if unit.work.is_claimed(_look(row, app)):
-        link = unit.links.of(row.id, app.id)
-        link["evidence"] = (link["evidence"] or {}) | {_CROSSED: True}
-        unit.links.save(link)
+        unit.links.remember(row.id, app.id, _CROSSED, True)
 
 
 def was_crossed(unit: Unit, row: InvoiceRow, app: AppHandle) -> bool:
     """Whether the look that ends now may be older than what is known. Then another one is made."""
-    link = unit.links.of(row.id, app.id)
-    evidence = dict(link["evidence"] or {})
-    if evidence.pop(_CROSSED, None) is None:
+    if unit.links.remembered(row.id, app.id, _CROSSED) is None:
         return False
-    link["evidence"] = evidence or None
-    unit.links.save(link)
+    unit.links.remember(row.id, app.id, _CROSSED, None)
     unit.work.want(_look(row, app)._replace(due=unit.now_micros))
     return True
 
 
 def once_it_is_sure(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
     """The app shows money that may be what is on its way to it, or may be somebody else's."""
-    link = unit.links.of(row.id, app.id)
-    link["evidence"] = (link["evidence"] or {}) | {_UNSURE: True}
-    unit.links.save(link)
+    unit.links.remember(row.id, app.id, _UNSURE, True)
 
 
 def if_it_is_sure(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
     """Money that was on its way to the books is there, or never will be: what else they show can be told now."""
     app = unit.app(row.values["invoicing_app_id"])
-    link = unit.links.of(row.id, app.id)
-    evidence = dict(link["evidence"] or {})
-    if app.deleted or evidence.pop(_UNSURE, None) is None or payments.is_under_way_to(unit, row, app.id):
+    is_unsure = unit.links.remembered(row.id, app.id, _UNSURE) is not None
+    if app.deleted or not is_unsure or payments.is_under_way_to(unit, row, app.id):
         return
-    link["evidence"] = evidence or None
-    unit.links.save(link)
+    unit.links.remember(row.id, app.id, _UNSURE, None)
     advancer.want(unit, app, Capability.FETCH, _look(row, app), row.values["customer_id"])
 
 

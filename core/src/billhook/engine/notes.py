@@ -169,11 +169,9 @@ def keep(
 
 def of_name(unit: Unit, row: InvoiceRow, app_id: str, external_id: str) -> Row | None:
     """The payment that is noted in that app's books under this id, whatever became of it since."""
-    named = (
-        each
-        for each in unit.money.payments_of(row.id)
-        if unit.links.of(each["id"], app_id)["external_id"] == external_id
-    )
+    known = unit.money.payments_of(row.id)
+    unit.links.load((each["id"], app_id) for each in known)
+    named = (each for each in known if unit.links.of(each["id"], app_id)["external_id"] == external_id)
     return next(named, None)
 
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
-from billhook.engine import less_in_books, notes, payments
+from billhook.engine import notes, payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.looking_at_books import look
 from billhook.engine.not_in_books import GIVEN_BACK
 from billhook.engine.unit import Row, Unit
 
@@ -21,7 +22,7 @@ def tell(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     unknown = _unknown(unit, payment, app)
     if notes.given_back_at(unit, payment, app.id) > unknown:
         notes.keep_given_back(unit, app, payment, unknown)  # a refund that was entered there was a mistake
-        less_in_books.look(unit, row, app)
+        look(unit, row, app)
     refunded = unknown - notes.given_back_at(unit, payment, app.id)
     message = (
         f"{app.name} still shows {shown} over {payment['amount']} {payment['currency']}, of which {plain(refunded)} went back to "

@@ -44,9 +44,7 @@ class CreditNoteOutcomes:
         differences = totals.differences(totals.compare(settled.item.credit_note, result.totals))
         self._keep(unit, settled, result)
         if differences:
-            credit_notes.fail(
-                unit, record, settled.component, [totals.differing(settled.app.name, differences, result.external_id)]
-            )
+            credit_notes.fail(unit, record, settled.component, [totals.differing(settled.app.name, differences)])
             return
         for component in (settled.component, OWN):
             unit.issues.report(record["id"], component, [])

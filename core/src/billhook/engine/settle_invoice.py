@@ -81,12 +81,13 @@ class InvoiceOutcomes:
         row = unit.invoice(settled.work.subject_id)
         compared = totals.compare(settled.item.invoice, result.totals)
         differences = totals.differences(compared)
-        link = self._keep_document(unit, settled, result, compared)
+        external_id = self._keep_document(unit, settled, result, compared)
+        if differences and settled.capability is Capability.ISSUE:
+            issued_otherwise.remember(unit, row, settled.app, settled.item.invoice.revision)
+            self._fail_invoice(unit, settled, row, [totals.differing(settled.app.name, differences, external_id)])
+            return
         if differences:
-            issued_as = (
-                issued_otherwise.remember(link, settled.item) if settled.capability is Capability.ISSUE else None
-            )
-            self._fail_invoice(unit, settled, row, [totals.differing(settled.app.name, differences, issued_as)])
+            self._fail_invoice(unit, settled, row, [totals.differing(settled.app.name, differences)])
             return
         row.values["critical_issues"] = 0
         unit.issues.report(row.id, settled.component, _strangers(settled, result))
@@ -155,7 +156,8 @@ class InvoiceOutcomes:
             work = take_back(unit, link, told, settled.work, doubt.reason)
             self._doubt(unit, replace(settled, capability=waiting, work=work, outcome=doubt))
             return
-        if waiting is not None and issued_otherwise.is_gone(link, settled.app, result):
+        if waiting is not None and issued_otherwise.is_gone(unit, row, settled.app, result):
+            issued_otherwise.forget(unit, row, settled.app)
             unit.record(row, "issue.gone", operation_id=settled.work.operation_id)
             self._advancer.issue(unit, row)
             return
@@ -210,7 +212,8 @@ class InvoiceOutcomes:
 
     def _keep_document(
         self, unit: Unit, settled: Settled, result: DocumentResult, compared: Sequence[Compared]
-    ) -> dict[str, Any]:
+    ) -> str | None:
+        """Keep what the provider told of the document. Returns its id there."""
         link = unit.links.of(settled.work.item_id, settled.app.id)
         link["external_id"] = result.external_id or link["external_id"]
         link["payment_external_id"] = result.payment_external_id or link["payment_external_id"]
@@ -224,7 +227,8 @@ class InvoiceOutcomes:
         if result.totals is not None:
             link["evidence"] = (link["evidence"] or {}) | {"totals": totals.evidence(compared)}
         unit.links.save(link)
-        return link
+        external_id: str | None = link["external_id"]
+        return external_id
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The document waits: at the provider, or for a caller to confirm it."""

@@ -13,7 +13,6 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
 
 LOGGER = logging.getLogger("billhook")
 
-ARRIVED = "arrived"
 FIRST_BAD_STATUS = 400
 CALL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0)
 """OpenTelemetry's own bounds for requests in seconds, and two for slow providers: an SDK's default begins at 5, and is meant for milliseconds."""
@@ -55,10 +54,10 @@ class Telemetry:
             yield span
 
     def ended(self, span: Span, verdict: str, status: int | None) -> None:
-        """What became of the request of that span, with the status of its answer. Without a good answer the span is an error."""
+        """What became of the request of that span, with the status of its answer, None without one. Without a good answer the span is an error."""
         answered = {"billhook.status": status} if status is not None else {}
         span.set_attributes({"billhook.verdict": verdict, **answered})
-        if verdict != ARRIVED or (status is not None and status >= FIRST_BAD_STATUS):
+        if status is None or status >= FIRST_BAD_STATUS:
             span.set_status(StatusCode.ERROR, verdict if status is None else f"{verdict} {status}")
 
     def called(self, provider: str, operation: str, verdict: str, seconds: float) -> None:

@@ -49,6 +49,7 @@ OTHER = 2
 WORDS = ("Worded", "Reworded")
 VAT = {"rates": [{"name": "VAT", "percentage": "20"}]}
 _SAYS_VOID = ContractVersion(1, 1)
+"""The first contract in which a look can say that something is void."""
 INCLUDED = {"behavior": "inclusive", **VAT}
 PERCENT_OFF = ({"type": "percentage", "percentage": "12.5"},)
 MONEY_OFF = ({"type": "amount", "amount": "1"},)
