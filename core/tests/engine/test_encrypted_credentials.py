@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,8 @@ def test_a_worker_that_lacks_a_key_holds_the_apps_of_it_and_works_on_the_others(
     shop = a_shop_with(store_url, OLD)
     with closing(open_shop(store_url, a_tokened_provider(), ready=False, credential_keys=(NEW, OLD))) as elsewhere:
         elsewhere.namespace = "other"
+        for clock in (shop.clock, elsewhere.clock):
+            clock.advance(timedelta(minutes=1))  # what this process lacks is what was stored last
         elsewhere.a_profile(elsewhere.an_app(credentials={"token": SECRET}))
         elsewhere.ns.customers.create("Jane Doe", key="jane")
         elsewhere.submit()

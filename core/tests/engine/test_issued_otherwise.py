@@ -22,14 +22,18 @@ STANDS = Snapshot(True, "inv-1", "INV-1", totals=THEIRS)
 class Books:
     """They issue over a cent less, until somebody ``mends`` them, and show what somebody set."""
 
-    def __init__(self, open_shop: OpenShop, *, can_look: bool = True, drafts: bool = False) -> None:
+    def __init__(
+        self, open_shop: OpenShop, *, can_look: bool = True, drafts: bool = False, mirrored: bool = False
+    ) -> None:
         self.totals, self.shows = THEIRS, STANDS
         self.told: list[str | None] = []
         hooks = {"issue": self._issue()} | ({"fetch": self._fetch()} if can_look else {})
         hooks |= {"sync_draft": careful_draft} if drafts else {}
         self.shop = open_shop(a_provider(**hooks))
-        self.id = self.shop.submit()
+        self.id = self.shop.ns.invoices.submit(self.shop.draft(), mirrored=mirrored).id
         self.shop.run()
+        if mirrored:
+            self.approve()
         assert (self.shop.status(self.id), self.shop.issue_codes(self.id)) == (FAILED, ["totals_differ"])
 
     def _issue(self) -> Any:
@@ -46,6 +50,10 @@ class Books:
             return {batch.only.id: Done(self.shows)}
 
         return fetch
+
+    def approve(self) -> None:
+        self.shop.ns.invoices.approve(self.id)
+        self.shop.run()
 
     def retry(self) -> str:
         self.shop.ns.invoices.retry(self.id)
@@ -66,6 +74,30 @@ def test_what_stands_there_is_looked_at_and_not_issued_again(a_shop_anywhere: Op
     books.totals = OURS
     assert [books.retry() for _ in range(2)] == [FAILED, FAILED]
     assert (books.issued, books.shop.issue_codes(books.id)) == (1, ["totals_differ"])
+    assert problems_of(books.shop.engine) == []
+
+
+def test_what_changed_here_meanwhile_makes_no_second_there(a_shop_anywhere: OpenShop):
+    books = Books(a_shop_anywhere)
+    books.totals = OURS
+    (jane,) = books.shop.ns.customers.list().items
+    books.shop.ns.customers.update(jane.id, name="Jane Roe")
+    assert (books.retry(), books.issued) == (FAILED, 1)
+    assert books.shop.get(books.id).invoice.revision > 1
+    books.shows = replace(STANDS, totals=OURS)
+    assert (books.retry(), books.issued) == (PENDING, 1)
+
+
+@pytest.mark.parametrize("drafts, ends, issued", [(True, PENDING, 2), (False, FAILED, 1)])
+def test_what_upstream_changed_is_issued_anew_where_its_draft_was_taken(
+    a_shop: OpenShop, drafts: bool, ends: str, issued: int
+):
+    books = Books(a_shop, drafts=drafts, mirrored=True)
+    books.totals = OURS
+    books.shop.ns.invoices.update(books.id, {"description": "as agreed"})
+    books.shop.run()
+    books.approve()
+    assert (books.shop.status(books.id), books.issued) == (ends, issued)
     assert problems_of(books.shop.engine) == []
 
 

@@ -11,15 +11,20 @@ from billhook.engine.unit import Unit
 _OTHERWISE = "issued_otherwise"
 
 
-def remember(unit: Unit, row: InvoiceRow, app: AppHandle, revision: int) -> None:
-    """That revision of the invoice stands issued there."""
-    unit.links.remember(row.id, app.id, _OTHERWISE, revision)
+def remember(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
+    """The invoice stands issued there. That holds whatever becomes of it here meanwhile."""
+    unit.links.remember(row.id, app.id, _OTHERWISE, True)
+
+
+def end(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
+    """What stands there is right: a draft, or issued as it is here."""
+    unit.links.remember(row.id, app.id, _OTHERWISE, None)
 
 
 def is_to_be_looked_at(unit: Unit, row: InvoiceRow, app: AppHandle) -> bool:
-    """Whether this revision stands issued there already, as far as is known, and the app can be looked at."""
+    """Whether the invoice stands issued there already, as far as is known, and the app can be looked at."""
     declaration = app.handle.declaration
-    stands = unit.links.remembered(row.id, app.id, _OTHERWISE) == row.revision
+    stands = unit.links.remembered(row.id, app.id, _OTHERWISE) is not None
     return stands and declaration.can(Capability.FETCH) and not declaration.rules(Capability.FETCH).local
 
 
@@ -34,5 +39,5 @@ def forget(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
     link = unit.links.of(row.id, app.id)
     makes_drafts = app.handle.declaration.can(Capability.SYNC_DRAFT)
     link |= {"leftovers": {}, "external_id": link["external_id"] if makes_drafts else None}
-    unit.links.remember(row.id, app.id, _OTHERWISE, None)
     unit.links.save(link)
+    end(unit, row, app)

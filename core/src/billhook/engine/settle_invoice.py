@@ -83,12 +83,13 @@ class InvoiceOutcomes:
         differences = totals.differences(compared)
         external_id = self._keep_document(unit, settled, result, compared)
         if differences and settled.capability is Capability.ISSUE:
-            issued_otherwise.remember(unit, row, settled.app, settled.item.invoice.revision)
+            issued_otherwise.remember(unit, row, settled.app)
             self._fail_invoice(unit, settled, row, [totals.differing(settled.app.name, differences, external_id)])
             return
         if differences:
             self._fail_invoice(unit, settled, row, [totals.differing(settled.app.name, differences)])
             return
+        issued_otherwise.end(unit, row, settled.app)
         row.values["critical_issues"] = 0
         unit.issues.report(row.id, settled.component, _strangers(settled, result))
         passed, cause = _PASSED[settled.capability]
