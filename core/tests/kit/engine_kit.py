@@ -216,7 +216,7 @@ class Wire:
         self._plan.extend((to, behaviour) for behaviour in behaviours)
 
     def send(self, request: Outgoing, timeout_seconds: float) -> Transmission:
-        self._let_arrive()
+        self.let_arrive()
         self.sent.append(request)
         self.sent_at.append(self.clock.now())
         if self.before_each is not None:
@@ -232,7 +232,8 @@ class Wire:
                 return behaviour
         return self.otherwise
 
-    def _let_arrive(self) -> None:
+    def let_arrive(self) -> None:
+        """What was late is there by now."""
         due = [(at, request) for at, request in self.arriving if at <= self.clock.now()]
         self.arriving = [each for each in self.arriving if each not in due]
         for at, request in due:
