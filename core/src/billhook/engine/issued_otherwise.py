@@ -34,10 +34,10 @@ def is_gone(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Snapshot) -> bool
     return stood and (seen.voided or not seen.found)
 
 
-def forget(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
-    """It is to be issued anew. Where drafts are issued the id stays: it is the draft's, and its app says what becomes of one that is gone."""
+def forget(unit: Unit, row: InvoiceRow, app: AppHandle, operation: Capability = Capability.ISSUE) -> None:
+    """It is to be done anew. Where drafts are issued the id stays: it is the draft's, and its app says what becomes of one that is gone."""
     link = unit.links.of(row.id, app.id)
-    makes_drafts = app.handle.declaration.can(Capability.SYNC_DRAFT)
-    link |= {"leftovers": {}, "external_id": link["external_id"] if makes_drafts else None}
+    issues_a_draft = operation is Capability.ISSUE and app.handle.declaration.can(Capability.SYNC_DRAFT)
+    link |= {"leftovers": {}, "external_id": link["external_id"] if issues_a_draft else None}
     unit.links.save(link)
     end(unit, row, app)

@@ -44,6 +44,7 @@ from billhook.engine.effects import Doubt
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import to_micros
 from billhook.engine.money import Money
+from billhook.engine.not_in_books import VOIDED
 from billhook.engine.number_plan import INVOICE, numbered_document, profile_names
 from billhook.engine.numbers import Numbers
 from billhook.engine.settled import Settled
@@ -152,8 +153,10 @@ class InvoiceOutcomes:
         link["evidence"] = (link["evidence"] or {}) | {"seen": {"status": result.status, "at": unit.now_micros}}
         unit.links.save(link)
         waiting = self._pending_document(unit, settled, row)
-        if waiting is not None and not result.found and told is not None:
-            doubt = Doubt(f"{settled.app.name} does not show {given}, which was given as its id")
+        stands = result.found and not result.voided
+        if waiting is not None and not stands and told is not None:
+            seen = f"shows {given} as void" if result.found else f"does not show {given}"
+            doubt = Doubt(f"{settled.app.name} {seen}, which was given as its id")
             work = take_back(unit, link, told, settled.work, doubt.reason)
             self._doubt(unit, replace(settled, capability=waiting, work=work, outcome=doubt))
             return
@@ -161,6 +164,10 @@ class InvoiceOutcomes:
             issued_otherwise.forget(unit, row, settled.app)
             unit.record(row, "issue.gone", operation_id=settled.work.operation_id)
             self._advancer.issue(unit, row)
+            return
+        if waiting is not None and result.voided:
+            issued_otherwise.forget(unit, row, settled.app, waiting)
+            self._fail_invoice(unit, replace(settled, capability=waiting), row, [_void_already(settled.app, given)])
             return
         if waiting is not None and not result.found:
             not_yet = Pending("the provider does not show it yet", check_after=_NOT_SHOWN_YET)
@@ -281,6 +288,14 @@ def unknown_ids(invoice: Any, result: DocumentResult) -> set[str]:
     known |= {detail.id for line in invoice.lines for detail in details_of(line)}
     known |= {discount.id for line in invoice.lines for discount in discounts_of(line)}
     return told - known
+
+
+def _void_already(app: AppHandle, external_id: str | None) -> ValidationIssue:
+    return ValidationIssue(
+        severity=Severity.CRITICAL,
+        code=VOIDED,
+        message=f"{app.name} shows {external_id} as void, before it was done with it here. A retry has it made anew.",
+    )
 
 
 def _strangers(settled: Settled, result: DocumentResult) -> list[ValidationIssue]:
