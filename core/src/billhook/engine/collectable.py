@@ -9,7 +9,6 @@ from billhook.contract.operations import Family
 from billhook.contract.version import ContractVersion
 from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import ValidationIssue
-from billhook.domain.workflow import CollectionMethod
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.limits import collection_problems
@@ -39,7 +38,7 @@ def component_of(app: AppHandle) -> str:
 
 def collector_of(unit: Unit, row: InvoiceRow) -> AppHandle | None:
     """The app that is to collect the invoice by itself, where it is not the one that issues it."""
-    if row.values["collection_method"] != CollectionMethod.CHARGE_AUTOMATICALLY.value or row.total <= 0:
+    if not row.is_charged or row.total <= 0:
         return None
     if row.values["payment_app_id"] == row.values["invoicing_app_id"]:
         return None  # it was asked already, as the app that issues

@@ -12,6 +12,7 @@ from billhook.domain.facts import InvoiceFacts
 from billhook.domain.invoice import InvoiceContent, InvoiceView
 from billhook.domain.period import Duration, parse_duration
 from billhook.domain.states import State
+from billhook.domain.workflow import CollectionMethod
 from billhook.engine.moments import from_micros, maybe_from_micros, maybe_micros
 from billhook.store import schema
 from billhook.store.statements import column_names
@@ -99,6 +100,11 @@ class InvoiceRow:
     def is_fully_paid(self) -> bool:
         """Nothing is left to pay."""
         return self.amount_due <= 0
+
+    @property
+    def is_charged(self) -> bool:
+        """It is collected without asking the customer."""
+        return bool(self.values["collection_method"] == CollectionMethod.CHARGE_AUTOMATICALLY.value)
 
     @property
     def holds_money(self) -> bool:

@@ -6,6 +6,7 @@ from billhook.contract.declaration import Capability
 from billhook.contract.results import Snapshot
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.looking_at_books import can_be_read
 from billhook.engine.unit import Unit
 
 _OTHERWISE = "issued_otherwise"
@@ -23,9 +24,7 @@ def end(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
 
 def is_to_be_looked_at(unit: Unit, row: InvoiceRow, app: AppHandle) -> bool:
     """Whether the invoice stands issued there already, as far as is known, and the app can be looked at."""
-    declaration = app.handle.declaration
-    stands = unit.links.remembered(row.id, app.id, _OTHERWISE) is not None
-    return stands and declaration.can(Capability.FETCH) and not declaration.rules(Capability.FETCH).local
+    return can_be_read(app) and unit.links.remembered(row.id, app.id, _OTHERWISE) is not None
 
 
 def is_gone(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Snapshot) -> bool:

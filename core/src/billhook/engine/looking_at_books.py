@@ -15,6 +15,12 @@ _SHOWN_BY_THEN = timedelta(hours=1)
 """When books are looked at once more that showed something odd: what changed a moment ago some show only later."""
 
 
+def can_be_read(app: AppHandle) -> bool:
+    """Whether the app keeps books that can be looked at. One that answers by itself asks nobody outside, and knows no more than we do."""
+    declaration = app.handle.declaration
+    return declaration.can(Capability.FETCH) and not declaration.rules(Capability.FETCH).local
+
+
 def look(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
     """Look at the books now."""
     _look_at(unit, row, app, unit.now)

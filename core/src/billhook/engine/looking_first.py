@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import State
-from billhook.domain.workflow import CollectionMethod
 from billhook.engine import notes
-from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.looking_at_books import can_be_read
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
 from billhook.errors import NotAllowed
@@ -32,11 +31,6 @@ def look(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
     advancer.want(unit, app, Capability.FETCH, work, row.values["customer_id"])
 
 
-def is_charged(row: InvoiceRow) -> bool:
-    """Whether the invoice is collected without asking the customer."""
-    return bool(row.values["collection_method"] == CollectionMethod.CHARGE_AUTOMATICALLY.value)
-
-
 def _would_read_as_paid(unit: Unit, row: InvoiceRow, *, is_looked_at: bool) -> bool:
     """Whether the app that is to collect keeps the books, and may still show in them what was taken back: it would count it as paid again.
 
@@ -44,9 +38,9 @@ def _would_read_as_paid(unit: Unit, row: InvoiceRow, *, is_looked_at: bool) -> b
     """
     app = unit.app(row.values["invoicing_app_id"])
     shown = notes.still_shown(unit, row, app) if row.values["payment_app_id"] == app.id else []
-    if not shown or not is_charged(row):
+    if not shown or not row.is_charged:
         return False
-    if _can_be_looked_at(app) and not is_looked_at:
+    if can_be_read(app) and not is_looked_at:
         return True
     names = ", ".join(str(notes.name_at(unit, payment, app.id)) for payment in shown)
     raise NotAllowed(
@@ -62,11 +56,5 @@ def _may_be_paid_there(unit: Unit, row: InvoiceRow) -> bool:
     if row.state is not State.PAYMENT_FAILED or row.values["payment_app_id"] == row.values["invoicing_app_id"]:
         return False
     books, collector = unit.app(row.values["invoicing_app_id"]), unit.app(row.values["payment_app_id"])
-    collects = collector.handle.declaration.can(Capability.COLLECT_PAYMENT) and is_charged(row)
-    return bool(collects and _can_be_looked_at(books) and not books.deleted)
-
-
-def _can_be_looked_at(books: AppHandle) -> bool:
-    """An app that answers by itself asks nobody outside, and knows no more than we do."""
-    declaration = books.handle.declaration
-    return declaration.can(Capability.FETCH) and not declaration.rules(Capability.FETCH).local
+    collects = collector.handle.declaration.can(Capability.COLLECT_PAYMENT) and row.is_charged
+    return bool(collects and can_be_read(books) and not books.deleted)

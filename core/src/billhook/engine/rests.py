@@ -9,7 +9,6 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State
 from billhook.engine import payments
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.looking_first import is_charged
 from billhook.engine.unit import Unit
 
 Row = dict[str, Any]
@@ -25,7 +24,7 @@ def is_left(unit: Unit, row: InvoiceRow) -> bool:
         return False
     if row.state is State.PAYMENT_PENDING and row.amount_due <= unit.money.open_credits(row.id):
         return False  # where the credit note fails, that rest is collected
-    return row.state is State.PAYMENT_AUTHORIZED or (row.state in _WAITS_FOR_WHAT_IS_TAKEN and is_charged(row))
+    return row.state is State.PAYMENT_AUTHORIZED or (row.state in _WAITS_FOR_WHAT_IS_TAKEN and row.is_charged)
 
 
 def tell(unit: Unit, row: InvoiceRow, payment: Row) -> None:

@@ -11,7 +11,6 @@ from billhook.domain.payment import PAYMENT_TRANSITIONS, PaymentStatus, PaymentT
 from billhook.engine import looking_again, notes, payments, unsent_payments
 from billhook.engine.advance import Advancer
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.looking_first import is_charged
 from billhook.engine.unit import Unit
 from billhook.errors import NotAllowed, NotFound
 
@@ -71,5 +70,5 @@ def _refuse_paid_back(unit: Unit, payment: Row) -> None:
 def _owe_again(advancer: Advancer, unit: Unit, row: InvoiceRow) -> None:
     """What counted as paid waits for money again. Whether a customer is charged again by itself is for a person to say."""
     was_paid = row.state is State.PAID
-    if was_paid and advancer.fire_if_possible(unit, row, Trigger.FAILED, "owed_again", None) and not is_charged(row):
+    if was_paid and advancer.fire_if_possible(unit, row, Trigger.FAILED, "owed_again", None) and not row.is_charged:
         advancer.fire(unit, row, Trigger.RETRY, "owed_again")
