@@ -12,7 +12,7 @@ from billhook.domain.lifecycle import State, is_final
 from billhook.domain.payment import CreditNoteStatus
 from billhook.engine.moments import to_micros
 from billhook.engine.namespace import Namespace
-from billhook.engine.work import ADVANCE, CLAIMED, READY
+from billhook.engine.work import ADVANCE, CLAIMED, READY, Lane
 from billhook.store import schema
 
 ISSUED = frozenset({CreditNoteStatus.ISSUED.value})
@@ -22,7 +22,11 @@ _OPEN_WORK = (
     sa.select(sa.func.count(), sa.func.count().filter(sa.or_(_work.c.state == CLAIMED, _IS_DUE)))
     .select_from(_work)
     .join(schema.app, schema.app.c.id == _work.c.app_id)
-    .where(schema.app.c.namespace == sa.bindparam("namespace"), _work.c.operation != ADVANCE)
+    .where(
+        schema.app.c.namespace == sa.bindparam("namespace"),
+        _work.c.operation != ADVANCE,
+        _work.c.lane != Lane.UNASKED,
+    )
 )
 
 
@@ -34,7 +38,7 @@ class Standing:
     credit_notes: Mapping[str, int] = field(default_factory=dict)
     amount_paid: Decimal = Decimal(0)
     open_work: int = 0
-    """What some app is still to be asked for."""
+    """What some app is still to be asked for, looks that nobody asked for left out."""
     work_now: int = 0
     """What of that is due now, or being done."""
 

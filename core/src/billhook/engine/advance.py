@@ -12,7 +12,15 @@ from typing import Any
 from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import CANNOT_ADVANCE, TIMED_STATES, Refused, State, Trigger
-from billhook.engine import credit_notes, issued_otherwise, open_payments, payments, rests, unsent_payments
+from billhook.engine import (
+    credit_notes,
+    issued_otherwise,
+    looking_at_books,
+    open_payments,
+    payments,
+    rests,
+    unsent_payments,
+)
 from billhook.engine.apps import AppHandle
 from billhook.engine.freeze import needs_customer
 from billhook.engine.invoice_row import InvoiceRow
@@ -104,6 +112,7 @@ class Advancer:
             open_payments.let_go(self, unit, row)
         if ends_at in _OWES_NOTHING:
             open_payments.end_findings(unit, row)
+        looking_at_books.look_while_owed(unit, row)
         self.ask(unit, row, way.outlook, entered=True)
 
     def ask(self, unit: Unit, row: InvoiceRow, ahead: Outlook, *, entered: bool) -> None:

@@ -66,6 +66,10 @@ class Policy:
     """How often an item is tried again before it fails visibly."""
     look_ups: NonNegativeInt = 12
     """How often a look-up is tried before the item stops in doubt."""
+    first_look: timedelta = timedelta(days=1)
+    """How long after it was issued an invoice that its customer owes is looked at in the books of its app without being told of anything."""
+    longest_unseen: timedelta = timedelta(days=7)
+    """Each such look comes after twice the time, and at least so often, until the invoice is paid, void or uncollectible."""
     longest_wait: timedelta = timedelta(days=30)
     """For how long a provider may leave an item pending that it gave no time to give up; then it fails visibly. Money is waited for
     without end, and so is a caller who confirms."""

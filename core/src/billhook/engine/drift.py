@@ -11,18 +11,17 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.engine import totals
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.looking_at_books import look_once_more
+from billhook.engine.looking_at_books import ISSUED, look_once_more
 from billhook.engine.not_in_books import CHANGED, GONE, VOIDED
 from billhook.engine.unit import Row, Unit
 
-_STANDS = frozenset({"issued", "payment_processing", "overdue", "paid", "uncollectible"})
 _COMPONENT = "books.document"
 _OTHERWISE = "otherwise"
 
 
 def tell(unit: Unit, row: InvoiceRow, app: AppHandle, document: InvoiceView, seen: Snapshot) -> None:
     """Say how the document stands otherwise there than it was issued, or that it does no longer."""
-    if row.state.short not in _STANDS or app.id != row.values["invoicing_app_id"]:
+    if row.state.short not in ISSUED or app.id != row.values["invoicing_app_id"]:
         return
     link = unit.links.of(row.id, app.id)
     found = _finding(row, app, link, document, seen)

@@ -257,12 +257,13 @@ class Engine:
         return rounds
 
     def next_due(self, owner: str | None = None) -> datetime | None:
-        """When something is due next in this database, None when nothing is. What nobody may call now is not due.
+        """When something is due next in this database, None when nothing is. What nobody may call now is not due; nor is what nobody asked
+        for, such as a look at an invoice that is owed: that is done by whoever works then.
 
         For the worker ``owner`` what another worker holds is not due either.
         """
         with self.database.read() as tx:
-            return leases.next_due_of_any(tx, owner)
+            return leases.next_due_of_any(tx, owner, unasked=False)
 
     def new_worker(self, senders: Senders[Landing]) -> Worker:
         """A worker that sends by these, for whoever drives it round by round, in one thread, while its owner is claimed to be alive."""

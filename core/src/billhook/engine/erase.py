@@ -21,7 +21,7 @@ from billhook.engine.open_documents import needs_customer
 from billhook.engine.prune import drop_bodies, drop_frozen
 from billhook.engine.scrub import MARKER, Scrub, scrub_mappings, scrub_texts
 from billhook.engine.unit import Unit
-from billhook.engine.work import ADVANCE, CLAIMED
+from billhook.engine.work import ADVANCE, CLAIMED, Lane
 from billhook.errors import InUse, NotFound
 from billhook.store import schema
 from billhook.store.statements import Update
@@ -188,8 +188,11 @@ def _delete(tx: Transaction, customer_id: str, now: int) -> None:
 
 
 def _wait_no_more(tx: Transaction, customer_id: str) -> None:
-    """Look no more whether the customer acts on a payment: as long as that matters, the invoice is open."""
+    """Look no more whether the customer pays or acts on a payment: as long as that matters, the invoice is open."""
     work, payment = schema.work, schema.payment
+    mine = sa.select(_invoice.c.id).where(_invoice.c.customer_id == customer_id)
+    is_unasked = sa.and_(work.c.lane == Lane.UNASKED, work.c.state != CLAIMED)
+    tx.execute(sa.delete(work).where(is_unasked, work.c.subject_id.in_(mine)))
     awaited = (
         sa.select(payment.c.id)
         .join(_invoice, payment.c.invoice_id == _invoice.c.id)

@@ -5,18 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.contract.declaration import Capability
+from billhook.contract.operations import OPERATIONS
 from billhook.engine.moments import maybe_from_micros, maybe_micros, to_micros
+from billhook.engine.work import ADVANCE, READY, Lane
 from billhook.store import schema
 from billhook.store.liveness import Liveness
-from billhook.store.statements import Update
+from billhook.store.statements import Query, Update
 from billhook.store.transaction import Transaction
 
 _lease, _app, _work, _operation = schema.app_lease, schema.app, schema.work, schema.operation
 
 RENEW = Update(_lease, key=("app_id", "owner", "fence"), set=("expires_at",))
+
+_MINE = sa.and_(_work.c.app_id == sa.bindparam("app"), _work.c.state == sa.literal_column(f"{READY:d}"))
+_EARLIEST = sa.select(sa.func.min(_work.c.due))
+# Looks that nobody asked for are as many as unpaid invoices: an index that begins with the operation and the lane finds the first without them.
+_ASKED = _EARLIEST.where(
+    _MINE,
+    _work.c.operation.in_([sa.literal_column(f"'{name}'") for name in (ADVANCE, *OPERATIONS)]),
+    _work.c.lane.in_([sa.literal_column(f"{lane:d}") for lane in Lane if lane is not Lane.UNASKED]),
+)
+_UNASKED = _EARLIEST.where(
+    _MINE,
+    _work.c.operation == sa.literal_column(f"'{Capability.FETCH}'"),
+    _work.c.lane == sa.literal_column(f"{Lane.UNASKED:d}"),
+)
+_PARKED = sa.select(sa.func.min(_operation.c.due)).where(
+    _operation.c.app_id == sa.bindparam("app"), _operation.c.status == "open"
+)
+_NEXT_DUE = Query(sa.select(_ASKED.scalar_subquery(), _PARKED.scalar_subquery(), _UNASKED.scalar_subquery()))
 
 
 @dataclass(slots=True)
@@ -39,15 +61,23 @@ class Lease:
 def claim(
     tx: Transaction, owner: str, liveness: Liveness, now: datetime, lifetime: timedelta, at_most: int
 ) -> list[Lease]:
-    """Take apps that have something due and no living holder, the longest waiting first."""
-    rows = tx.all(_claimable(_dead_owners(tx, owner, liveness), to_micros(now), at_most))
+    """Take apps that have something due and no living holder, the longest waiting first; last those where nobody asked for it."""
+    dead = _dead_owners(tx, owner, liveness)
+    is_due = sa.or_(_lease.c.next_due <= to_micros(now), _lease.c.owner.in_(dead))
+    rows = tx.all(_claimable(is_due, dead, to_micros(now)).order_by(_lease.c.next_due).limit(at_most))
+    if len(rows) < at_most:
+        is_unasked = sa.and_(
+            _lease.c.next_unasked <= to_micros(now), _lease.c.app_id.not_in([row.app_id for row in rows])
+        )
+        others = _claimable(is_unasked, dead, to_micros(now)).order_by(_lease.c.next_unasked)
+        rows = [*rows, *tx.all(others.limit(at_most - len(rows)))]
     expires_at = to_micros(now + lifetime)
     leases = []
     for row in rows:
         taken = tx.execute(
             sa.update(_lease)
             .where(_lease.c.app_id == row.app_id, _lease.c.fence == row.fence)
-            .values(owner=owner, fence=row.fence + 1, expires_at=expires_at, next_due=expires_at)
+            .values(owner=owner, fence=row.fence + 1, expires_at=expires_at, next_due=expires_at, next_unasked=None)
         )
         if taken.rowcount:
             leases.append(
@@ -63,15 +93,13 @@ def claim(
     return leases
 
 
-def _claimable(dead: Sequence[str], now: int, at_most: int) -> sa.Select[tuple[str, int, int | None, int, int | None]]:
-    free = sa.or_(_lease.c.owner.is_(None), _lease.c.owner.in_(list(dead)), _lease.c.expires_at <= now)
+def _claimable(is_due: sa.ColumnElement[bool], dead: Sequence[str], now: int) -> sa.Select[Any]:
+    free = sa.or_(_lease.c.owner.is_(None), _lease.c.owner.in_(dead), _lease.c.expires_at <= now)
     usable = sa.and_(_app.c.enabled == 1, _app.c.status == "ready")
     return (
         sa.select(_lease.c.app_id, _lease.c.fence, _lease.c.throttled_until, _lease.c.failures, _lease.c.circuit_until)
         .join(_app, _app.c.id == _lease.c.app_id)
-        .where(sa.or_(_lease.c.next_due <= now, _lease.c.owner.in_(list(dead))), free, usable)
-        .order_by(_lease.c.next_due)
-        .limit(at_most)
+        .where(is_due, free, usable)
     )
 
 
@@ -100,18 +128,18 @@ def release(
     mine = sa.and_(_lease.c.app_id == lease.app_id, _lease.c.owner == lease.owner, _lease.c.fence == lease.fence)
     # Locked first: what a transaction that is just being committed makes due must be seen by the next statement.
     tx.first(sa.select(_lease.c.app_id).where(mine).with_for_update())
-    due = min((at for at in (next_due(tx, lease.app_id), maybe_micros(at_latest)) if at is not None), default=None)
+    asked, unasked = next_due(tx, lease.app_id)
+    asked = min((at for at in (asked, maybe_micros(at_latest)) if at is not None), default=None)
     # Never earlier than now: it had its turn, and goes behind those that wait for theirs.
-    for earliest in (now, lease.blocked_until(now), not_before):
-        if due is not None and earliest is not None:
-            due = max(due, to_micros(earliest))
+    not_earlier = [to_micros(at) for at in (now, lease.blocked_until(now), not_before) if at is not None]
     tx.execute(
         sa.update(_lease)
         .where(mine)
         .values(
             owner=None,
             expires_at=None,
-            next_due=due,
+            next_due=None if asked is None else max(asked, *not_earlier),
+            next_unasked=None if unasked is None else max(unasked, *not_earlier),
             throttled_until=maybe_micros(lease.throttled_until),
             failures=lease.failures,
             circuit_until=maybe_micros(lease.circuit_until),
@@ -121,25 +149,30 @@ def release(
 
 def next_free(tx: Transaction, now: datetime) -> datetime | None:
     """When an app that nobody holds has something due next, later than now."""
-    later = sa.and_(_lease.c.owner.is_(None), _lease.c.next_due > to_micros(now))
-    return maybe_from_micros(tx.scalar(sa.select(sa.func.min(_lease.c.next_due)).where(later)))
+    return _earliest(
+        tx.scalar(sa.select(sa.func.min(column)).where(_lease.c.owner.is_(None), column > to_micros(now)))
+        for column in (_lease.c.next_due, _lease.c.next_unasked)
+    )
 
 
-def next_due_of_any(tx: Transaction, owner: str | None = None) -> datetime | None:
-    """When something is due next in any app that may be called; for that owner, in none that somebody else holds."""
+def next_due_of_any(tx: Transaction, owner: str | None = None, *, unasked: bool) -> datetime | None:
+    """When something is due next in any app that may be called; for that owner, in none that somebody else holds. ``unasked``: also what nobody
+    asked for."""
     callable_apps = _lease.join(
         _app, sa.and_(_app.c.id == _lease.c.app_id, _app.c.enabled == 1, _app.c.status == "ready")
     )
-    earliest = sa.select(sa.func.min(_lease.c.next_due)).select_from(callable_apps)
-    if owner is not None:
-        earliest = earliest.where(sa.or_(_lease.c.owner.is_(None), _lease.c.owner == owner))
-    return maybe_from_micros(tx.scalar(earliest))
-
-
-def next_due(tx: Transaction, app_id: str) -> int | None:
-    """When the app next has something to do, None when never."""
-    work = tx.scalar(sa.select(sa.func.min(_work.c.due)).where(_work.c.app_id == app_id, _work.c.state == 0))
-    parked = tx.scalar(
-        sa.select(sa.func.min(_operation.c.due)).where(_operation.c.app_id == app_id, _operation.c.status == "open")
+    mine = sa.true() if owner is None else sa.or_(_lease.c.owner.is_(None), _lease.c.owner == owner)
+    columns = (_lease.c.next_due, _lease.c.next_unasked) if unasked else (_lease.c.next_due,)
+    return _earliest(
+        tx.scalar(sa.select(sa.func.min(column)).select_from(callable_apps).where(mine)) for column in columns
     )
-    return min((due for due in (work, parked) if due is not None), default=None)
+
+
+def _earliest(times: Iterable[int | None]) -> datetime | None:
+    return maybe_from_micros(min((at for at in times if at is not None), default=None))
+
+
+def next_due(tx: Transaction, app_id: str) -> tuple[int | None, int | None]:
+    """When the app next has something to do that somebody waits for, and when what nobody asked for; None when never."""
+    ((asked, parked, unasked),) = tx.fetch(_NEXT_DUE, {"app": app_id})
+    return min((at for at in (asked, parked) if at is not None), default=None), unasked

@@ -264,8 +264,8 @@ class Round:
         preload(unit, settled)
         unit.awaited = awaited(tx, (one.work.subject_id for one in settled))
         for one in settled:
-            # What follows from it is as urgent as it was.
-            unit.lane = Lane(one.work.lane)
+            # What follows from it is as urgent as it was; what nobody asked for may have found what is.
+            unit.lane = min(Lane(one.work.lane), Lane.BULK)
             self._settler.settle(unit, one)
         unit.lane, unit.awaited = Lane.BULK, set()
 

@@ -31,6 +31,7 @@ from billhook.engine import (
     issued_otherwise,
     less_in_books,
     looking_again,
+    looking_at_books,
     notes,
     payments,
     receipts,
@@ -181,6 +182,7 @@ class InvoiceOutcomes:
         drift.tell(unit, row, settled.app, settled.item.invoice, result)
         if not self._receives(unit, settled, row, result):
             self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
+        looking_at_books.look_while_owed(unit, row)
 
     def _receives(self, unit: Unit, settled: Settled, row: InvoiceRow, seen: Snapshot) -> bool:
         """Whether money came there that is not known here; it is taken over, and so is what went back of what is known.
@@ -250,7 +252,10 @@ class InvoiceOutcomes:
         """The provider refuses the document."""
         row = unit.invoice(settled.work.subject_id)
         settled.remember(unit, external_id)
-        waited_for = self._pending_document(unit, settled, row) if settled.capability is Capability.FETCH else None
+        waited_for = None
+        if settled.capability is Capability.FETCH:
+            waited_for = self._pending_document(unit, settled, row)
+            looking_at_books.look_while_owed(unit, row)
         self._fail_invoice(unit, replace(settled, capability=waited_for or settled.capability), row, issues)
 
     def _fail_invoice(self, unit: Unit, settled: Settled, row: InvoiceRow, issues: Sequence[ValidationIssue]) -> None:

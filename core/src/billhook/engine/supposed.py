@@ -19,7 +19,7 @@ from billhook.engine.freeze import TOLD_COLUMNS, Freezer, Thawer
 from billhook.engine.invoice_row import InvoiceRow, invoice_view
 from billhook.engine.settle_customer import remembered
 from billhook.engine.unit import Unit
-from billhook.engine.work import WorkRow
+from billhook.engine.work import Lane, WorkRow
 
 PLACEHOLDER_PAYMENT = "{payment}"
 
@@ -30,7 +30,7 @@ class Supposed:
     def __init__(self, unit: Unit, row: InvoiceRow) -> None:
         self.unit = unit
         self.row = row
-        self.works = tables.read_subject_work(unit.tx, row.id)
+        self.works = [work for work in tables.read_subject_work(unit.tx, row.id) if work.lane != Lane.UNASKED]
         self._documents: dict[str, InvoiceItem] = {}
         self._customers: dict[str, CustomerLink] = {}
         self._mapped: dict[str, tuple[MappedLine, ...]] = {}

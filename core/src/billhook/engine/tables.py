@@ -10,7 +10,7 @@ from pydantic_core import from_json, to_json
 
 from billhook.domain.mapping import MappedLine
 from billhook.engine.invoice_row import COLUMNS, MUTABLE
-from billhook.engine.work import WAITING, WorkRow
+from billhook.engine.work import WAITING, Lane, WorkRow
 from billhook.store import schema
 from billhook.store.statements import Delete, Insert, Update, Upsert, column_names
 from billhook.store.transaction import Transaction
@@ -48,6 +48,13 @@ DELETE_WORK = Delete(schema.work, key=("item_id", "operation", "app_id"))
 UPSERT_FREE_WORK = Upsert(
     schema.work, key=("item_id", "operation", "app_id"), columns=WORK_COLUMNS, where="{row}.state <> 1"
 )
+# What nobody asked for takes the place of nothing but its like.
+UPSERT_UNASKED_WORK = Upsert(
+    schema.work,
+    key=("item_id", "operation", "app_id"),
+    columns=WORK_COLUMNS,
+    where=f"{{row}}.state = 0 AND {{row}}.lane = {Lane.UNASKED:d}",
+)
 DELETE_FREE_WORK = Delete(schema.work, key=("item_id", "operation", "app_id"), where="state <> 1")
 CLAIM_WORK = Update(
     schema.work,
@@ -61,6 +68,12 @@ WAKE_APP = Update(
     key=("app_id",),
     set=("next_due",),
     where="owner IS NOT NULL OR next_due IS NULL OR next_due > {next_due}",
+)
+WAKE_APP_UNASKED = Update(
+    schema.app_lease,
+    key=("app_id",),
+    set=("next_unasked",),
+    where="owner IS NOT NULL OR next_unasked IS NULL OR next_unasked > {next_unasked}",
 )
 
 INSERT_ALLOCATION = Insert(

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import State
-from billhook.domain.workflow import CollectionMethod
 from billhook.engine.doubted import IN_DOUBT
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros
@@ -18,7 +17,7 @@ from billhook.engine.money_changes import OPEN_CREDIT_STATES
 from billhook.engine.payments import has_open
 from billhook.engine.records import AppStatus
 from billhook.engine.unit import Unit
-from billhook.engine.work import until_customer_of, until_told
+from billhook.engine.work import Lane, until_customer_of, until_told
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -81,9 +80,13 @@ def held_by_apps(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
     rows = tx.all(
         sa.select(_work.c.subject_id, app.c.id, app.c.name, app.c.enabled)
         .join(app, app.c.id == _work.c.app_id)
-        .where(_work.c.subject_id.in_(ids), held)
+        .where(_work.c.subject_id.in_(ids), _is_waited_for(), held)
     )
     return {row.subject_id: _why_held(row) for row in rows}
+
+
+def _is_waited_for() -> sa.ColumnElement[bool]:
+    return _work.c.lane != Lane.UNASKED
 
 
 def _why_held(app: Any) -> str:
@@ -99,7 +102,7 @@ def _silent_apps(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
         sa.select(_work.c.subject_id, app.c.id, app.c.name, lease.c.failures)
         .join(app, app.c.id == _work.c.app_id)
         .join(lease, lease.c.app_id == app.c.id)
-        .where(_work.c.subject_id.in_(ids), lease.c.failures > 0)
+        .where(_work.c.subject_id.in_(ids), _is_waited_for(), lease.c.failures > 0)
     )
     return {row.subject_id: _why_silent(row) for row in rows}
 
@@ -199,8 +202,7 @@ def _given_up_at(tx: Transaction, ids: Iterable[str]) -> dict[str, datetime]:
 
 def _money_from_outside(unit: Unit, row: InvoiceRow) -> str | None:
     """That an invoice is due and nobody collects it from here, though it is to be charged automatically."""
-    is_charged = row.values["collection_method"] == CollectionMethod.CHARGE_AUTOMATICALLY.value
-    if row.state is not State.PAYMENT_PENDING or not is_charged or has_open(unit, row):
+    if row.state is not State.PAYMENT_PENDING or not row.is_charged or has_open(unit, row):
         return None
     app = unit.app_if_loaded(row.values["payment_app_id"])
     if app is None or app.handle.declaration.can(Capability.COLLECT_PAYMENT):

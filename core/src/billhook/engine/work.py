@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from billhook.contract.declaration import Capability
+
 ADVANCE = "advance"
 """Not a provider's operation: time has come for an invoice to go on by itself."""
 EVERYTHING = "*"
@@ -36,11 +38,12 @@ def until_told(document_id: str, app_id: str) -> str:
 
 
 class Lane(IntEnum):
-    """Who goes first at an app."""
+    """Who goes first at an app. ``UNASKED`` are looks at invoices that nobody asked for."""
 
     INTERACTIVE = 0
     WEBHOOK = 1
     BULK = 2
+    UNASKED = 3
 
 
 class WorkRow(NamedTuple):
@@ -63,6 +66,11 @@ class WorkRow(NamedTuple):
     waits_for: str | None = None
     operation_id: str | None = None
     give_up_at: int | None = None
+
+    @classmethod
+    def unasked_look(cls, invoice_id: str, app_id: str, due: int) -> WorkRow:
+        """A look at an invoice that nobody asked for."""
+        return cls(invoice_id, Capability.FETCH, app_id, invoice_id, lane=Lane.UNASKED, due=due)
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -12,6 +12,7 @@ from billhook.engine.moments import to_micros
 from billhook.engine.work import ADVANCE, CLAIMED, EVERYTHING, READY, Lane, WorkRow
 from billhook.errors import StaleWrite
 from billhook.store import schema
+from billhook.store.statements import Upsert
 from billhook.store.transaction import Transaction
 
 WorkKey = tuple[str, str, str]
@@ -25,26 +26,38 @@ class WorkChanges:
         self._tx = tx
         self._now_micros = now_micros
         self._work: dict[WorkKey, WorkRow | None] = {}
-        self._guarded: set[WorkKey] = set()
+        self._ways: dict[WorkKey, Upsert] = {}
         self._freed: set[WorkKey] = set()
         self._wakes: dict[str, int] = {}
+        self._unasked_wakes: dict[str, int] = {}
         self._stirred: set[tuple[str, str]] = set()
         self._released: list[tuple[str, int, int, None]] = []
         self._claimed: dict[str, bool] = {}
 
     def want(self, work: WorkRow) -> None:
         """Something is to be done; one row per item, operation and app."""
-        self._guarded.discard(work.key)
+        self._ways.pop(work.key, None)
         self._work[work.key] = work
         if work.is_ready:
-            self._wake_at(work.app_id, work.due)
+            wakes = self._unasked_wakes if work.lane == Lane.UNASKED else self._wakes
+            wakes[work.app_id] = min(work.due, wakes.get(work.app_id, work.due))
 
     def want_if_free(self, work: WorkRow) -> None:
         """As ``want``, unless an operation holds that very work: then it is being done."""
-        guarded = work.key not in self._work or work.key in self._guarded
+        guarded = work.key not in self._work or work.key in self._ways
         self.want(work)
         if guarded:
-            self._guarded.add(work.key)
+            self._ways[work.key] = tables.UPSERT_FREE_WORK
+
+    def want_unasked_look(self, invoice_id: str, app_id: str, due: int) -> None:
+        """Nobody asks to look at the invoice, and it is to be looked at then, unless somebody asked: then it is done as they did."""
+        work = WorkRow.unasked_look(invoice_id, app_id, due)
+        if self._work.get(work.key) is not None:
+            return
+        guarded = work.key not in self._work
+        self.want(work)
+        if guarded:
+            self._ways[work.key] = tables.UPSERT_UNASKED_WORK
 
     def prepare_again(self, work: WorkRow) -> None:
         """What waits is done as things stand now, also where somebody prepared it a moment ago."""
@@ -53,7 +66,7 @@ class WorkChanges:
 
     def drop(self, item_id: str, operation: str, app_id: str) -> None:
         """It is no longer to be done."""
-        self._guarded.discard((item_id, operation, app_id))
+        self._ways.pop((item_id, operation, app_id), None)
         self._work[item_id, operation, app_id] = None
 
     def drop_if_free(self, item_id: str, operation: str, app_id: str) -> None:
@@ -129,9 +142,9 @@ class WorkChanges:
         self.want(WorkRow(row.id, ADVANCE, app_id, row.id, lane=Lane.BULK, due=due, version=row.values["version"]))
 
     def wanted(self) -> set[tuple[str, str]]:
-        """The apps and operations for which there is new work; ``*`` where it may be of any kind."""
-        ready = {(work.app_id, work.operation) for work in self._work.values() if work is not None and work.is_ready}
-        return ready | self._stirred
+        """The apps and operations for which there is new work; ``*`` where it may be of any kind. What nobody asked for is not for now."""
+        asked = (work for work in self._work.values() if work is not None and work.lane != Lane.UNASKED)
+        return {(work.app_id, work.operation) for work in asked if work.is_ready} | self._stirred
 
     # Writing.
 
@@ -141,15 +154,16 @@ class WorkChanges:
         gone = [key for key, work in self._work.items() if work is None]
         wanted = [work for work in self._work.values() if work is not None]
         self._tx.delete_many(tables.DELETE_WORK, gone)
-        self._tx.upsert_many(tables.UPSERT_WORK, [work for work in wanted if work.key not in self._guarded])
-        self._tx.upsert_many(tables.UPSERT_FREE_WORK, [work for work in wanted if work.key in self._guarded])
+        for way in (tables.UPSERT_WORK, tables.UPSERT_FREE_WORK, tables.UPSERT_UNASKED_WORK):
+            written = [work for work in wanted if self._ways.get(work.key, tables.UPSERT_WORK) is way]
+            self._tx.upsert_many(way, written)
         if self._released:
             self._tx.update_many(tables.RELEASE_WAITING, self._released)
-        if self._wakes:
-            self._tx.update_many(tables.WAKE_APP, [(app_id, due) for app_id, due in sorted(self._wakes.items())])
+        for statement, wakes in ((tables.WAKE_APP, self._wakes), (tables.WAKE_APP_UNASKED, self._unasked_wakes)):
+            self._tx.update_many(statement, sorted(wakes.items()))
         is_awake = bool(self._wakes)
-        self._work, self._wakes, self._released = {}, {}, []
-        self._guarded = set()
+        self._work, self._wakes, self._unasked_wakes, self._released = {}, {}, {}, []
+        self._ways = {}
         return is_awake
 
     def _flush_freed(self) -> None:

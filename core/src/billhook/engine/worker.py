@@ -95,7 +95,7 @@ class Worker:
     def next_due(self) -> datetime | None:
         """When something is due next that this worker may do."""
         with self._context.database.read() as tx:
-            return leases.next_due_of_any(tx, self.owner)
+            return leases.next_due_of_any(tx, self.owner, unasked=True)
 
     def give_back(self) -> None:
         """Let every app go. What is in flight must have landed."""

@@ -33,11 +33,12 @@ app = table(
     sa.Index("billhook_app_namespace", "namespace", "id"),
 )
 
-# Who is calling an app, and when it wants to be called next. Hot, so apart from the app itself.
+# Who is calling an app, when it wants to be called next, and when for what nobody asked for. Hot, so apart from the app itself.
 app_lease = table(
     "app_lease",
     text("app_id"),
     whole("next_due", null=True),
+    whole("next_unasked", null=True),
     text("owner", null=True),
     whole("fence", default=0),
     whole("expires_at", null=True),
@@ -46,6 +47,7 @@ app_lease = table(
     whole("circuit_until", null=True),
     sa.PrimaryKeyConstraint("app_id"),
     sa.Index("billhook_app_lease_due", "next_due"),
+    sa.Index("billhook_app_lease_unasked", "next_unasked"),
     clustered=True,
 )
 

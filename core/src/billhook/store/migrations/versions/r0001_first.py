@@ -61,6 +61,7 @@ def upgrade(op: Operations) -> None:
         "billhook_app_lease",
         sa.Column("app_id", sa.Text(), nullable=False),
         sa.Column("next_due", sa.BigInteger(), nullable=True),
+        sa.Column("next_unasked", sa.BigInteger(), nullable=True),
         sa.Column("owner", sa.Text(), nullable=True),
         sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
@@ -71,6 +72,7 @@ def upgrade(op: Operations) -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("billhook_app_lease_due", "billhook_app_lease", ["next_due"], unique=False)
+    op.create_index("billhook_app_lease_unasked", "billhook_app_lease", ["next_unasked"], unique=False)
     op.create_table(
         "billhook_attempt",
         sa.Column("id", sa.Text(), nullable=False),
