@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from billhook.cli.output import print_json
@@ -384,6 +385,42 @@ def test_a_retry_reports_each_invoice(cli, invoice):
     assert answer.code == 1
     assert [entry["code"] for entry in answer.json["items"]] == ["invoice_action_not_available", "not_found"]
     assert cli("invoices", "retry").code == 2
+
+
+def test_a_look_finds_what_somebody_did_there_and_nobody_told(cli, shop, invoice, sandbox):
+    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
+    for key in ("i-1", "i-2"):
+        invoice(key)
+    cli("worker", "--once")
+    for document in sandbox.simulator.documents():
+        there, token = f"{sandbox.url}/v1/invoices/{document.id}/void", {"authorization": "Bearer sandbox-token"}
+        httpx.post(there, headers=token).raise_for_status()
+    asked = cli("invoices", "look", "i-1", "nobody", "--json")
+    assert (asked.code, asked.json["asked"], asked.json["left"]) == (1, 1, 1)
+    assert [entry.get("code") for entry in asked.json["items"]] == [None, "not_found"]
+    assert "1 to be looked at, 0 left." in cli("invoices", "look", "i-1").out
+    cli("worker", "--once")
+    (found,) = cli("invoices", "issues", "--json").json["items"]
+    assert (found["code"], found["invoices"]) == ("voided_in_books", 1)
+
+
+def test_all_invoices_or_those_of_a_customer_or_a_time_are_looked_at(cli, invoice):
+    for key in ("i-1", "i-2"):
+        invoice(key)
+    cli("worker", "--once")
+    assert cli("invoices", "look", "--all", "--json").json == {"asked": 2, "unreadable": 0}
+    assert cli("invoices", "look", "--all", "--customer", "jane").out.startswith("2 to be looked at, 0 at apps")
+    assert cli("invoices", "look", "--all", "--issued-from", "2020-01-01", "--json").json["asked"] == 2
+    assert cli("invoices", "look", "--all", "--issued-before", "2020-01-01", "--json").json["asked"] == 0
+    assert cli("invoices", "look", "--all", "--customer", "nobody", "--json").error["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("i-1", "--all"), ("i-1", "--customer", "jane"), ("i-1", "--issued-from", "2020-01-01")]
+)
+def test_a_look_is_at_named_invoices_or_at_all_and_not_at_both(cli, shop, arguments):
+    answer = cli("invoices", "look", *arguments)
+    assert (answer.code, "--all" in answer.err) == (2, True)
 
 
 def test_a_preview_shows_the_bytes_and_sends_none(cli, invoice, sandbox):

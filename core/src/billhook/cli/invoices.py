@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -281,12 +283,44 @@ def retry(
         if all_failed:
             results = [_shown(each) for each in billing.retry_failed()]
         else:
-            results = [_retried(billing, invoice) for invoice in invoices]
-    left = sum("reason" in result for result in results)
-    counted = {"retried": len(results) - left, "left": left}
-    session.answer({"items": results, **counted}, lambda: _retried_page(results, counted))
-    if left:
-        raise typer.Exit(REFUSED)
+            results = [_asked(billing, invoice, billing.invoices.retry, waits="retry") for invoice in invoices]
+    _answer_each(session, results, "retried", "tried again")
+
+
+@command(group, "look")
+def look(
+    session: Session,
+    *,
+    invoices: Annotated[
+        list[str], typer.Argument(metavar="[INVOICE]...", help="Ids or keys.", show_default=False, default_factory=list)
+    ],
+    everything: Annotated[bool, typer.Option("--all", help="Every issued invoice, or those of the options.")] = False,
+    customer: Annotated[str | None, typer.Option(help="With --all: the customer's id or key.")] = None,
+    issued_from: Annotated[datetime | None, typer.Option(help="With --all: issued then or later, in UTC.")] = None,
+    issued_before: Annotated[datetime | None, typer.Option(help="With --all: issued before that, in UTC.")] = None,
+) -> None:
+    """Have apps asked what they show of issued invoices: one, several, or all. The next `worker` does it.
+
+    Money that came there counts then. What is void, gone or changed there, or paid less than is known here, becomes a warning: `invoices issues`.
+    """
+    from billhook.engine.invoice_filter import InvoiceFilter
+
+    if bool(invoices) == everything:
+        raise typer.BadParameter("Name invoices, or say --all.", param_hint="INVOICE")
+    if invoices and any((customer, issued_from, issued_before)):
+        raise typer.BadParameter(
+            "--customer and the dates narrow --all; a named invoice needs none.", param_hint="--all"
+        )
+    with session.billing() as billing:
+        if not everything:
+            results = [_asked(billing, invoice, billing.invoices.look) for invoice in invoices]
+            _answer_each(session, results, "asked", "to be looked at")
+            return
+        customers = (billing.customers.get(customer).id,) if customer else ()
+        wanted = InvoiceFilter((), customers, issued_from=_in_utc(issued_from), issued_before=_in_utc(issued_before))
+        looks = billing.invoices.look_at_all(wanted)
+    told = f"{looks.asked} to be looked at, {looks.unreadable} at apps that can't be asked."
+    session.answer({"asked": looks.asked, "unreadable": looks.unreadable}, lambda: told)
 
 
 @command(group, "preview")
@@ -336,13 +370,14 @@ def _check_counts(details: InvoiceDetails, key: str | None) -> None:
         )
 
 
-def _retried(billing: Namespace, invoice: str) -> dict[str, Any]:
+def _asked(billing: Namespace, invoice: str, ask: Callable[[str], InvoiceDetails], waits: str = "") -> dict[str, Any]:
+    """What became of one invoice of several: one that refuses stops no other. ``waits`` names the command that may have to wait."""
     try:
-        details = billing.invoices.retry(found(billing, invoice).id)
+        details = ask(found(billing, invoice).id)
     except BillhookError as error:
         return {"invoice": invoice, "code": error.code, "reason": str(error)}
-    waits = details.pending_command == "retry"
-    return {"invoice": invoice, "id": details.id, "status": details.status, "waits": waits}
+    told = {"waits": details.pending_command == waits} if waits else {}
+    return {"invoice": invoice, "id": details.id, "status": details.status, **told}
 
 
 def _shown(retried: Retried) -> dict[str, Any]:
@@ -351,14 +386,27 @@ def _shown(retried: Retried) -> dict[str, Any]:
     return {retried.kind: retried.id, "id": retried.id, "key": retried.key, "status": retried.status, **ended}
 
 
-def _retried_page(results: Sequence[Mapping[str, Any]], counted: Mapping[str, int]) -> RenderableType:
+def _answer_each(session: Session, results: Sequence[Mapping[str, Any]], counted_as: str, told_as: str) -> None:
+    """Answer with what became of each, and exit with 1 where any was left as it was."""
+    left = sum("reason" in result for result in results)
+    asked = len(results) - left
+    page = partial(_each_page, results, f"{asked} {told_as}, {left} left.")
+    session.answer({"items": results, counted_as: asked, "left": left}, page)
+    if left:
+        raise typer.Exit(REFUSED)
+
+
+def _each_page(results: Sequence[Mapping[str, Any]], told: str) -> RenderableType:
     from rich.console import Group
 
     if not results:
         return "Nothing had failed."
     rows = [(_named(each), each.get("status"), each.get("reason") or _waits(each)) for each in results]
-    told = f"{counted['retried']} tried again, {counted['left']} left."
     return Group(table(("document", "status now", "because"), rows), told)
+
+
+def _in_utc(time: datetime | None) -> datetime | None:
+    return None if time is None else time.replace(tzinfo=UTC)
 
 
 def _named(result: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from pydantic import ConfigDict
 
 from billhook.contract.declaration import Capability
@@ -29,6 +30,7 @@ from billhook.engine.context import Context
 from billhook.engine.dismissing import dismiss
 from billhook.engine.invoice_filter import InvoiceFilter, invoices_where
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.looking_when_asked import Looks, is_issued, look, look_at_each
 from billhook.engine.open_issues import OpenIssue, open_issues
 from billhook.engine.pending_lines import find_gathering
 from billhook.engine.preview import Preview, Previewer
@@ -41,6 +43,7 @@ from billhook.engine.unit import Unit
 from billhook.engine.usage import UsageSnapshots
 from billhook.engine.work import Lane
 from billhook.errors import InvalidInput, KeyReused, NotAllowed, NotFound
+from billhook.store import schema
 from billhook.store.database import refusing_texts
 from billhook.store.transaction import Transaction
 
@@ -48,7 +51,7 @@ Draft = InvoiceDraft | Mapping[str, Any] | bytes
 Ids = list[str]
 T = TypeVar("T")
 INTAKE = 500
-"""How many drafts one transaction takes in."""
+"""How many invoices one transaction takes."""
 
 
 @checked
@@ -164,6 +167,38 @@ class Invoices:
             return Previewer(self._context, self._settler.numbers).preview(tx, self._namespace, invoice_id)
 
     # Asking.
+
+    def look(self, invoice_id: str) -> InvoiceDetails:
+        """Have its app asked now what it shows of an issued invoice: money that came there counts, and what differs from here is warned of.
+
+        Nobody need do so: webhooks lead to a look, and what is owed is looked at by itself (``Policy.first_look``). Raises NotFound,
+        NotAllowed for an invoice that is not issued, Unsupported where the app can't be asked.
+        """
+
+        def act(tx: Transaction) -> InvoiceDetails:
+            unit = self._unit(tx, Lane.INTERACTIVE)
+            look(unit, self._row(unit, invoice_id))
+            unit.flush()
+            return queries.details(unit, self._namespace, invoice_id)
+
+        return self._write(act)
+
+    def look_at_all(self, filter: InvoiceFilter | None = None) -> Looks:
+        """As ``look``, for every issued invoice of the filter, some hundreds per transaction. ``open_issues`` tells what was found."""
+        wanted = sa.and_(invoices_where(self._namespace, filter or InvoiceFilter()), is_issued())
+        with self._read() as tx:
+            ids = [row.id for row in tx.all(sa.select(schema.invoice.c.id).where(wanted).order_by(schema.invoice.c.id))]
+        parts = [self._look_at(ids[start : start + INTAKE]) for start in range(0, len(ids), INTAKE)]
+        return Looks(sum(part.asked for part in parts), sum(part.unreadable for part in parts))
+
+    def _look_at(self, ids: Ids) -> Looks:
+        def act(tx: Transaction) -> Looks:
+            unit = self._unit(tx, Lane.BULK)
+            looks = look_at_each(unit, ids)
+            unit.flush()
+            return looks
+
+        return self._write(act)
 
     def update(self, invoice_id: str, edit: InvoiceEdit | Mapping[str, Any]) -> InvoiceDetails:
         """A new revision. Only what is stated changes; lines are the whole new list.
