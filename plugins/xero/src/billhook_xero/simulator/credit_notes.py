@@ -107,6 +107,8 @@ class CreditNoteDesk:
         note["RemainingCredit"] -= amount
         note["AppliedAmount"] += amount
         note["Status"] = "AUTHORISED" if note["RemainingCredit"] else "PAID"
+        shown_note = {name: note[name] for name in ("CreditNoteID", "CreditNoteNumber", "Date", "Total")}
+        invoice["CreditNotes"].append({**shown_note, "AppliedAmount": amount})
         invoice["AmountCredited"] += amount
         invoice["AmountDue"] -= amount
         invoice["Status"] = "AUTHORISED" if invoice["AmountDue"] else "PAID"

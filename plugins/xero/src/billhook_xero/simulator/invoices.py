@@ -21,6 +21,8 @@ _NEXT: Mapping[str, frozenset[str]] = {
 _NOT_MODIFIABLE = "Invoice not of valid status for modification"
 _CAN_BE_SENT = frozenset({"SUBMITTED", "AUTHORISED", "PAID"})
 _LOCKING = frozenset({"AUTHORISED", "VOIDED"})
+# What an invoice shows of the money and credit on it, in a list too (spec, example of getInvoices).
+_APPLIED = ("Payments", "CreditNotes", "Prepayments", "Overpayments")
 ZERO = Decimal("0.00")
 
 
@@ -101,6 +103,7 @@ class InvoiceDesk:
         paid, credited = before.get("AmountPaid", ZERO), before.get("AmountCredited", ZERO)
         content |= {"AmountPaid": paid, "AmountCredited": credited, "AmountDue": sums.total - paid - credited}
         content |= {"TotalDiscount": sums.discount, "SentToContact": before.get("SentToContact", False)}
+        content |= {name: before.get(name, []) for name in _APPLIED}
         content["InvoiceID"] = before.get("InvoiceID") or self._ledger.new_id(tenant, INVOICE)
         content["InvoiceNumber"] = told.get("InvoiceNumber") or before.get("InvoiceNumber") or self._next_number(tenant)
         check_number(

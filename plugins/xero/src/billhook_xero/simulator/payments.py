@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from billhook.testing.simulator import SimReply
 from billhook_xero.simulator.desk import Ask, Route, answer_items, answer_list, refuse_locked
-from billhook_xero.simulator.invoices import InvoiceDesk
+from billhook_xero.simulator.invoices import ZERO, InvoiceDesk
 from billhook_xero.simulator.ledger import INVOICE, PAYMENT, Ledger
 from billhook_xero.simulator.wire import (
     Invalid,
@@ -83,12 +83,14 @@ class PaymentDesk:
             "UpdatedDateUTC": shown_moment(ask.now),
         }
         self._ledger.save(tenant, PAYMENT, content["PaymentID"], content, None, content["Reference"])
-        self._paid(ask, invoice, amount)
+        self._paid(ask, invoice, [*invoice["Payments"], _on_invoice(content, invoice)])
         return content
 
-    def _paid(self, ask: Ask, invoice: Json, amount: object) -> None:
-        invoice["AmountPaid"] += amount
-        invoice["AmountDue"] -= amount
+    def _paid(self, ask: Ask, invoice: Json, payments: list[Json]) -> None:
+        """These payments stand on the invoice, and no others."""
+        paid = sum((each["Amount"] for each in payments), ZERO)
+        invoice |= {"Payments": payments, "AmountPaid": paid}
+        invoice["AmountDue"] = invoice["Total"] - paid - invoice["AmountCredited"]
         invoice["Status"] = "AUTHORISED" if invoice["AmountDue"] else "PAID"
         self._invoices.store(ask, invoice, "INVOICE.UPDATE")
 
@@ -102,8 +104,19 @@ class PaymentDesk:
         with self._ledger.transaction():
             undone = {**content, "Status": "DELETED"}
             self._ledger.save(ask.org.tenant, PAYMENT, content["PaymentID"], undone, None, content["Reference"])
-            self._paid(ask, invoice, -content["Amount"])
+            standing = [each for each in invoice["Payments"] if each["PaymentID"] != content["PaymentID"]]
+            self._paid(ask, invoice, standing)
         return answered({"Payments": [undone]})
+
+
+def _on_invoice(payment: Json, invoice: Json) -> Json:
+    """What the invoice shows of a payment, in a list as by itself (spec, examples of getInvoices and getInvoice)."""
+    return {
+        **{name: payment[name] for name in ("PaymentID", "Date", "Amount", "Reference") if payment[name]},
+        "CurrencyRate": invoice["CurrencyRate"],
+        "HasAccount": False,
+        "HasValidationErrors": False,
+    }
 
 
 def _account(ask: Ask, told: Json) -> str:

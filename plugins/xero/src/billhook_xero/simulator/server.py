@@ -109,10 +109,11 @@ class XeroSimulator(Simulator):
 
     # -- as a person at the office would ---------------------------------------------------------------------------
 
-    def do(self, method: str, place: str, body: Json) -> Json:
-        """Do something by hand at the first organisation, as in ``do("PUT", "/Payments", ...)``; limits do not count it."""
+    def do(self, method: str, place: str, body: Json | None = None) -> Json:
+        """Do something by hand at the first organisation, as in ``do("PUT", "/Payments", ...)``; limits do not count it. What is answered
+        with nothing, as an e-mail is, is told as an empty one."""
         request = SimRequest(method, f"{API}{place}")
-        done: Json = read_json(self._routed(request, place, body, self.clock.now()).body)
+        done: Json = read_json(self._routed(request, place, body, self.clock.now()).body or b"{}")
         return done
 
     # -- as a simulator --------------------------------------------------------------------------------------------
