@@ -26,6 +26,7 @@ from billhook.contract import (
     PaymentStatus,
     Pending,
     ProviderTotals,
+    Receipt,
     Rejected,
     RemovalResult,
     Reply,
@@ -230,7 +231,7 @@ def read_recorded(_item: Item, entry: Json) -> Done[PaymentResult] | Pending:
 
 
 def read_snapshot(invoice: InvoiceView, entry: Json | None, *, rounded: bool) -> Done[Snapshot]:
-    """What Xero holds now."""
+    """What Xero holds now. AmountPaid is what its payments come to; what is credited is no money (spec, Invoice.AmountCredited)."""
     if entry is None:
         return Done(Snapshot(found=False))
     return Done(
@@ -241,9 +242,21 @@ def read_snapshot(invoice: InvoiceView, entry: Json | None, *, rounded: bool) ->
             status=entry["Status"],
             totals=totals_of(invoice, entry, rounded=rounded),
             amount_paid=_decimal(entry["AmountPaid"]) if "AmountPaid" in entry else None,
+            receipts=receipts_of(entry),
             voided=entry["Status"] in REMOVED,
         )
     )
+
+
+def receipts_of(invoice: Json) -> tuple[Receipt, ...]:
+    """The payments that stand on the invoice, under the ids by which they were recorded.
+
+    A list shows them as the invoice by itself does (spec, examples of getInvoices and getInvoice), unless it is asked for a summary. Money that
+    went back is never one of them: Xero pays it out of a credit note, or the payment is deleted and shown no more.
+    """
+    standing = (each for each in invoice.get("Payments") or () if each.get("Status") != "DELETED")
+    told = ((each.get("PaymentID"), _decimal(each.get("Amount") or 0)) for each in standing)
+    return tuple(Receipt(id, amount) for id, amount in told if id and amount > 0)
 
 
 def read_organisation_name(reply: Reply, account: str) -> Done[ConnectionResult] | Rejected:
