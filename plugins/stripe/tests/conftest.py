@@ -1,8 +1,11 @@
-"""Drives the provider by hand against the simulator over HTTP: one operation, one request at a time."""
+"""Fixtures of the Stripe tests: a counter at which the provider is driven by hand over HTTP, and shops for the whole engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import shutil
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stripe_kit import BEGINS_AT, CATALOG, URL, Shop
 
 from billhook.clock import TurnedClock
 from billhook.contract import (
@@ -22,8 +29,18 @@ from billhook.contract import (
     Request,
 )
 from billhook.domain.invoice import DocumentType
+from billhook.engine.engine import Engine
 from billhook.engine.transport import HttpTransport
-from billhook.testing.builders import a_content, a_customer, a_line, a_view, a_workflow, an_id, an_invoice
+from billhook.testing.builders import (
+    CREDENTIAL_KEYS,
+    a_content,
+    a_customer,
+    a_line,
+    a_view,
+    a_workflow,
+    an_id,
+    an_invoice,
+)
 from billhook.testing.desk import Desk
 from billhook_stripe import StripeCredentials, StripeSettings, provider
 from billhook_stripe.simulator import simulator
@@ -121,3 +138,30 @@ def client() -> Iterator[httpx.Client]:
 def counter(books: StripeSimulator, clock: TurnedClock, client: httpx.Client) -> Iterator[Counter]:
     with books.serve() as served:
         yield Counter(books, clock, StripeSettings(base_url=served.url), client)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stripe") / "prepared.db"
+    with Engine.open(
+        str(path), catalog=CATALOG, clock=TurnedClock(BEGINS_AT), credential_keys=CREDENTIAL_KEYS
+    ) as engine:
+        namespace = engine.namespace()
+        credentials = {"api_key": "sk_test_simulator", "webhook_secret": "whsec_simulator"}
+        app = namespace.apps.install("stripe", settings={"base_url": URL}, credentials=credentials)
+        roles = dict.fromkeys(("tax_app_id", "invoicing_app_id", "payment_app_id"), app.id)
+        namespace.profiles.create(name="Usual", is_default=True, supplier={"name": "Acme"}, workflow={}, **roles)
+    return path
+
+
+@pytest.fixture
+def new_shop(prepared: Path, tmp_path: Path) -> Callable[..., Shop]:
+    """Make a shop, of that kind where one is given."""
+    numbers = itertools.count(1)
+
+    def make(kind: type[Shop] = Shop) -> Shop:
+        clock = TurnedClock(BEGINS_AT)
+        copied = shutil.copy(prepared, tmp_path / f"{next(numbers)}.db")
+        return kind(str(copied), clock, simulator(clock=clock))
+
+    return make
