@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from billhook.engine import telemetry
-from generators.source import CORE, code, table, tree_of
+from generators.log_calls import logged_in
+from generators.source import ROOT, cell, code, table, tree_of
 
 INTRO = """\
 # Logs, metrics and traces
@@ -17,7 +18,12 @@ Made from the code. [Operate](../how-to/operate.md#logs-metrics-and-traces) says
 LOGS = """\
 ## Logs
 
-Records of the logger `billhook`. Fields are attributes of the record.
+Records of the logger `billhook` and of those below it, so a handler of `billhook` gets them all. Fields are attributes of the record; `exc_info`
+is what was raised. What a message has `%s` for stands in the record's `args`.
+"""
+
+PLUGIN_LOGS = """\
+The other distributions log under their own names:
 """
 
 METRICS = """\
@@ -36,36 +42,21 @@ arrived (the verdict says how far it came), or one whose status is 400 or more.
 
 def page() -> str:
     """The page."""
-    logs = table(("level", "message", "fields"), sorted(set(_logs())))
+    columns = ("logger", "level", "message", "fields")
+    logs, plugin_logs = table(columns, _logs(["core"])), table(columns, _logs(["plugins", "contrib"]))
     metrics = table(("instrument", "unit", "", "attributes"), list(_instruments()))
     attributes = "\n".join(f"- {code(name)}" for name in (*_attributes_of("sending"), *_attributes_of("ended")))
-    return "\n\n".join(part.strip() for part in (INTRO, LOGS, logs, METRICS, metrics, TRACES, attributes))
+    return "\n\n".join(
+        part.strip() for part in (INTRO, LOGS, logs, PLUGIN_LOGS, plugin_logs, METRICS, metrics, TRACES, attributes)
+    )
 
 
-def _logs() -> Iterator[tuple[str, str, str]]:
-    for path in sorted((CORE / "engine").glob("*.py")):
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(function, ast.FunctionDef):
-                yield from _logs_of(function)
-
-
-def _logs_of(function: ast.FunctionDef) -> Iterator[tuple[str, str, str]]:
-    for call in ast.walk(function):
-        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("telemetry.log"):
-            level, message, fields = call.args
-            names = ", ".join(code(f"billhook_{name}") for name in _keys(fields, function))
-            yield ast.unparse(level).removeprefix("logging."), str(ast.literal_eval(message)), names
-
-
-def _keys(fields: ast.expr, function: ast.FunctionDef) -> list[str]:
-    """The keys of the fields, which are written out in the call or just above it."""
-    if isinstance(fields, ast.Dict):
-        return [str(ast.literal_eval(key)) for key in fields.keys if key is not None]
-    name = ast.unparse(fields)
-    for node in ast.walk(function):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-            return _keys(node.value, function)
-    raise LookupError(f"{function.name} logs fields that are not written out: {name}")
+def _logs(folders: Iterable[str]) -> list[tuple[str, str, str, str]]:
+    logged = {each for folder in folders for each in logged_in(ROOT / folder)}
+    return [
+        (code(each.logger), each.level, cell(each.message), ", ".join(map(code, each.fields)))
+        for each in sorted(logged)
+    ]
 
 
 def _instruments() -> Iterator[tuple[str, str, str, str]]:

@@ -215,7 +215,7 @@ class TestCollecting:
         desk.pending().add(customer.id, "EUR", [due()])
         assert len(desk.gathering(submitted).invoice_now(customer.id)) == 1
 
-    def test_a_customer_that_cannot_be_invoiced_hinders_nobody(self, desk, customer, submitted):
+    def test_a_customer_that_cannot_be_invoiced_hinders_nobody_and_is_logged(self, desk, customer, submitted, caplog):
         other = desk.customers.create("Other")
         for id in (customer.id, other.id):
             desk.pending().add(id, "EUR", [due()])
@@ -229,6 +229,9 @@ class TestCollecting:
         assert len(collected.invoice_ids) == 1
         assert {id: error.code for id, error in collected.refused.items()} == {customer.id: "quantity_missing"}
         assert [line.customer_id for line in desk.pending().list().items] == [customer.id]
+        (record,) = caplog.records
+        assert (record.name, record.getMessage()) == ("billhook", "The pending lines of a customer stay pending.")
+        assert (record.billhook_customer, record.billhook_reason) == (customer.id, "No usage was found.")
 
     def test_each_namespace_collects_its_own(self, desk, customer, submitted):
         desk.pending().add(customer.id, "EUR", [due()])

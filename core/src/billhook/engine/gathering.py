@@ -23,8 +23,6 @@ from billhook.engine.resolving import resolve
 from billhook.engine.unit import Unit
 from billhook.errors import BillhookError, InvalidInput, NotFound, StoreError
 
-log = logging.getLogger(__name__)
-
 
 class Submit(Protocol):
     """Makes an invoice of a draft in the unit's transaction. ``quantities`` answer for metered lines, by line id."""
@@ -91,7 +89,8 @@ class GatheringCommands:
             except StoreError:
                 raise
             except BillhookError as error:
-                log.warning("The pending lines of customer %s stay pending: %s", customer_id, error)
+                fields = {"customer": customer_id, "reason": str(error)}
+                self._context.telemetry.log(logging.WARNING, "The pending lines of a customer stay pending.", fields)
                 refused[customer_id] = error
         return Collected(tuple(invoice_ids), refused)
 

@@ -137,8 +137,11 @@ def unexpected_problem(scope: Scope, error: Exception) -> Response:
 
 
 def _of_request(scope: Scope) -> dict[str, Any]:
-    fields = {"request_id": request_id_of(scope), "method": scope["method"], "path": route_path(scope)}
-    return {f"billhook_{name}": value for name, value in fields.items()}
+    return {
+        "billhook_request_id": request_id_of(scope),
+        "billhook_method": scope["method"],
+        "billhook_path": route_path(scope),
+    }
 
 
 def problem(
