@@ -17,7 +17,7 @@ from billhook.engine.arguments import checked
 from billhook.engine.failed_refunds import has_failed_refund
 from billhook.engine.moments import to_micros
 from billhook.engine.not_in_books import is_not_in_books
-from billhook.engine.open_issues import has_open_issue
+from billhook.engine.open_issues import has_failed_payment, has_open_issue
 from billhook.errors import InvalidInput
 from billhook.store import schema
 
@@ -38,7 +38,7 @@ class InvoiceFilter:
     ``statuses`` match the whole state or its part before the dot, ``extended_statuses`` the whole state alone. ``gathering`` is the status of
     pending lines that are shown as an invoice. What is ``from`` a time includes it, what is ``before`` one does not. Those ``not_in_books``
     have a payment or a void that the books refused, or money in the books that was taken or given back; those with ``failed_refunds`` a refund
-    that the customer does not have; those of ``issue_codes`` an open issue of one of these codes.
+    that the customer does not have; those of ``issue_codes`` an open issue, or the payment that failed, with one of these codes.
     """
 
     statuses: tuple[str, ...] = ()
@@ -108,7 +108,9 @@ def invoices_where(namespace: str, wanted: InvoiceFilter) -> sa.ColumnElement[bo
     if wanted.failed_refunds:
         conditions.append(has_failed_refund())
     if wanted.issue_codes:
-        conditions.append(has_open_issue(schema.validation_issue.c.code.in_(wanted.issue_codes)))
+        issue, payment = schema.validation_issue.c.code, schema.payment.c.code
+        by_code = (has_open_issue(issue.in_(wanted.issue_codes)), has_failed_payment(payment.in_(wanted.issue_codes)))
+        conditions.append(sa.or_(*by_code))
     if not wanted.include_deleted:
         conditions.append(NOT_DELETED)
     return sa.and_(*conditions)

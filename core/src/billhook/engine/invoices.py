@@ -152,7 +152,7 @@ class Invoices:
             return queries.page_of(Unit(self._context, tx), self._namespace, filter or InvoiceFilter(), page, page_size)
 
     def open_issues(self) -> tuple[OpenIssue, ...]:
-        """Why invoices stand still or warn, each cause once with how many have it: what stops invoices first."""
+        """Why invoices stand still or warn, failed payments too, each cause once with how many have it: what stops invoices first."""
         with self._read() as tx:
             return open_issues(tx, invoices_where(self._namespace, InvoiceFilter()))
 

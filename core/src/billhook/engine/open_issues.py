@@ -1,20 +1,33 @@
-"""Which invoices have an issue that stands open, and which issues stand open on how many."""
+"""Which invoices have an issue that stands open or a payment that failed, and why how many stand still."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.contract.declaration import Capability
+from billhook.contract.operations import OPERATIONS
+from billhook.domain.lifecycle import State, is_failed
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
-_invoice, _issue = schema.invoice, schema.validation_issue
+_invoice, _issue, _payment = schema.invoice, schema.validation_issue, schema.payment
+
+_PAYMENT_FAILED = tuple(state.value for state in State if is_failed(state) and state.short == "payment_processing")
+
+_LENGTH_OF_ID = 26
 
 
 def has_open_issue(wanted: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     """The invoice has an open issue of which that is true."""
     return sa.exists().where(_issue.c.document_id == _invoice.c.id, _issue.c.superseded_at.is_(None), wanted)
+
+
+def has_failed_payment(wanted: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """The invoice stands still because a payment failed, of which that is true."""
+    return sa.exists().where(_payment.c.invoice_id == _invoice.c.id, _stopped_its_invoice(), wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +43,67 @@ class OpenIssue:
 
 
 def open_issues(tx: Transaction, which: sa.ColumnElement[bool]) -> tuple[OpenIssue, ...]:
-    """The open issues of these invoices by code, severity and component: what stops invoices first, and of that what stops most."""
-    cause = (_issue.c.code, _issue.c.severity, _issue.c.component)
-    invoices = sa.func.count(sa.distinct(_issue.c.document_id))
-    causes = (
-        sa.select(*cause, invoices.label("invoices"), sa.func.min(_issue.c.id).label("one"))
+    """Why these invoices stand still or warn, by code, severity and component: what stops them first, and of that what stops most.
+
+    A payment that failed is a cause as well, where no issue tells it.
+    """
+    found = [
+        OpenIssue(row.code, row.severity, row.component, int(row.invoices), row.message, row.example)
+        for row in tx.all(_issues(which))
+    ]
+    found += [
+        OpenIssue(row.code, "critical", _component(row.type), int(row.invoices), row.message or "", row.example)
+        for row in tx.all(_failed_payments(which))
+    ]
+    return tuple(sorted(found, key=lambda one: (one.severity != "critical", -one.invoices)))
+
+
+def _issues(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    open_ones = (
+        sa.select(_issue.c.id, _issue.c.document_id, _issue.c.code, _issue.c.severity, _without_id(_issue.c.component))
         .join(_invoice, _invoice.c.id == _issue.c.document_id)
         .where(which, _issue.c.superseded_at.is_(None))
+        .subquery()
+    )
+    cause = (open_ones.c.code, open_ones.c.severity, open_ones.c.component)
+    invoices = sa.func.count(sa.distinct(open_ones.c.document_id))
+    causes = (
+        sa.select(*cause, invoices.label("invoices"), sa.func.min(open_ones.c.id).label("one"))
         .group_by(*cause)
         .subquery()
     )
-    select = (
-        sa.select(causes, _issue.c.message, _issue.c.document_id.label("example"))
-        .join(_issue, _issue.c.id == causes.c.one)
-        .order_by(causes.c.severity != "critical", causes.c.invoices.desc(), causes.c.one)
+    select = sa.select(causes, _issue.c.message, _issue.c.document_id.label("example"))
+    return select.join(_issue, _issue.c.id == causes.c.one).order_by(causes.c.one)
+
+
+def _without_id(component: sa.ColumnElement[str]) -> sa.Label[str]:
+    """The component without the id of the payment or refund that it may end with: the cause is the same for each of them."""
+    before = sa.func.length(component) - _LENGTH_OF_ID
+    ends_with_id = sa.func.substr(component, before, 1) == "."
+    return sa.case((ends_with_id, sa.func.substr(component, 1, before - 1)), else_=component).label("component")
+
+
+def _failed_payments(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    cause = (_payment.c.code, schema.app.c.type)
+    told = has_open_issue(_issue.c.code == _payment.c.code)
+    causes = (
+        sa.select(*cause, sa.func.count().label("invoices"), sa.func.min(_payment.c.id).label("one"))
+        .join(_invoice, _invoice.c.id == _payment.c.invoice_id)
+        .join(schema.app, schema.app.c.id == _payment.c.app_id)
+        .where(which, _stopped_its_invoice(), ~told)
+        .group_by(*cause)
+        .subquery()
     )
-    return tuple(
-        OpenIssue(row.code, row.severity, row.component, int(row.invoices), row.message, row.example)
-        for row in tx.all(select)
-    )
+    select = sa.select(causes, _payment.c.message, _payment.c.invoice_id.label("example"))
+    return select.join(_payment, _payment.c.id == causes.c.one).order_by(causes.c.one)
+
+
+def _stopped_its_invoice() -> sa.ColumnElement[bool]:
+    """The payment is the last one of an invoice whose payment failed."""
+    later = _payment.alias()
+    is_last = ~sa.exists().where(later.c.invoice_id == _payment.c.invoice_id, later.c.id > _payment.c.id)
+    return sa.and_(_invoice.c.state.in_(_PAYMENT_FAILED), is_last)
+
+
+def _component(provider: str) -> str:
+    return OPERATIONS[Capability.COLLECT_PAYMENT].component(provider)

@@ -1,0 +1,70 @@
+"""Why invoices stand still, each cause once: issues, and payments that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from engine_kit import Shop, a_provider, careful_draft, put, repeat
+
+from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Rejected
+from billhook.engine.invoice_filter import InvoiceFilter
+
+OpenShop = Callable[..., Shop]
+ASKED = "app.books.collectPayments"
+
+
+def declines_or_refuses(self: Any, batch: Batch[Any, Any]) -> Any:
+    """The first payment of an invoice is declined, a later one refused; both say the same of it."""
+    yield put("charge", batch, "charges", recover=(repeat(),))
+    item = batch.only
+    failed = PaymentResult(PaymentStatus.FAILED, Decimal(0), "p-1", code="declined", message="No money is there.")
+    refused = Rejected.because("declined", "No money is there.")
+    return {item.id: refused if item.invoice.content.metadata.get("refuse") else Done(failed)}
+
+
+def no_note(self: Any, batch: Batch[Any, Any]) -> Any:
+    yield put("note", batch, "notes", recover=(repeat(),))
+    return {item.id: Rejected.because("locked", "The books are locked.") for item in batch.items}
+
+
+def causes(shop: Shop) -> list[tuple[str | None, str, int]]:
+    return [(each.code, each.component, each.invoices) for each in shop.ns.invoices.open_issues()]
+
+
+def listed(shop: Shop, code: str) -> set[str]:
+    return {each.id for each in shop.ns.invoices.list(InvoiceFilter(issue_codes=(code,))).items}
+
+
+def test_a_payment_that_failed_is_a_cause_and_is_told_once(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft, collect_payment=declines_or_refuses))
+    declined = {shop.submit(), shop.submit()}
+    refused = shop.submit(metadata={"refuse": "yes"})
+    shop.run()
+    told = shop.ns.invoices.open_issues()
+    assert [(each.severity, each.invoices, each.code) for each in told] == [
+        ("critical", 2, "declined"),
+        ("warning", 1, "declined"),
+    ]
+    assert {each.component for each in told} == {f"{ASKED}.collect_payment"}
+    assert (told[0].message, told[0].example in declined) == ("No money is there.", True)
+    assert listed(shop, "declined") == declined | {refused}
+    paid, retried = sorted(declined)
+    shop.ns.invoices.record_payment(paid, "10")
+    shop.ns.invoices.retry(retried)
+    shop.run()
+    assert causes(shop)[0] == ("declined", f"{ASKED}.collect_payment", 1)  # declined twice
+    assert listed(shop, "declined") == {retried, refused}
+
+
+def test_each_payment_that_books_refuse_to_note_is_of_one_cause(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(
+        a_provider(sync_draft=careful_draft, record_payment=no_note), workflow={"collection_method": "send_invoice"}
+    )
+    first, second = shop.submit(), shop.submit()
+    shop.run()
+    for id, amount in ((first, "1"), (first, "2"), (second, "1")):
+        shop.ns.invoices.record_payment(id, amount)
+    shop.run()
+    assert causes(shop) == [("locked", f"{ASKED}.record_payment", 2)]
