@@ -65,6 +65,58 @@ def test_causes_are_told_once_with_how_many_invoices_have_them(cli, shop, write)
     assert [one["invoices"] for one in cli("invoices", "issues", "--json").json["items"]] == [2]
 
 
+def test_a_payment_that_failed_is_a_cause_too(cli, shop, write):
+    declined = {"openmeter.io/sandbox/target-payment-status": "failed"}
+    line = {"name": "Tea", "price": {"type": "flat", "amount": "1"}}
+    drafts = [
+        {"key": f"i-{place}", "customer_key": "jane", "currency": "GBP", "lines": [line], "metadata": metadata}
+        for place, metadata in enumerate((declined, {}, declined))
+    ]
+    cli("invoices", "create", write("i.json", drafts))
+    cli("worker", "--once")
+    (told,) = cli("invoices", "issues", "--json").json["items"]
+    assert (told["invoices"], told["severity"], told["code"]) == (2, "critical", "card_declined")
+    assert (told["message"], told["component"]) == (
+        "The card was declined.",
+        "app.sandbox.collectPayments.collect_payment",
+    )
+    listed = cli("invoices", "list", "--issue", "card_declined", "--json").json["items"]
+    assert [one["key"] for one in listed] == ["i-2", "i-0"]
+    assert told["example"] in {one["id"] for one in listed}
+    assert "card_declined: The card was declined." in cli("invoices", "show", "i-0").out
+    cli("invoices", "pay", "i-0", "1.00")
+    cli("invoices", "retry", "i-2")
+    cli("worker", "--once")
+    assert [one["invoices"] for one in cli("invoices", "issues", "--json").json["items"]] == [
+        1
+    ]  # declined twice, told once
+    assert [one["key"] for one in cli("invoices", "list", "--issue", "card_declined", "--json").json["items"]] == [
+        "i-2"
+    ]
+
+
+def test_payments_that_the_books_refuse_are_one_cause(cli, shop, invoice, monkeypatch):
+    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
+    for key in ("i-1", "i-2"):
+        invoice(key)
+    cli("worker", "--once")
+    for key, amount in (("i-1", "1.00"), ("i-1", "2.00"), ("i-2", "1.00")):
+        cli("invoices", "pay", key, amount)
+    monkeypatch.setattr(SandboxProvider, "record_payment", _refuse)
+    cli("worker", "--once")
+    (told,) = cli("invoices", "issues", "--json").json["items"]
+    assert (told["invoices"], told["component"]) == (2, "app.sandbox.collectPayments.record_payment")
+    assert "sandbox record_payment" in cli("invoices", "issues").out
+
+
+def test_a_list_that_shows_only_a_part_says_so(cli, invoice):
+    for key in ("i-1", "i-2", "i-3"):
+        invoice(key)
+    part = cli("invoices", "list", "--page-size", "2", "--page", "2").out
+    assert part.splitlines()[-1].strip() == "1 of 3: page 2 of 2. Others: --page, --page-size, --json."
+    assert " of 3" not in cli("invoices", "list").out
+
+
 def test_amounts_are_decimal_strings_in_json(cli, invoice):
     invoice("i-1")
     content = cli("invoices", "show", "i-1", "--json").json["content"]
@@ -629,7 +681,7 @@ def test_what_could_not_be_tried_again_is_named_and_the_rest_was(cli, shop, invo
     page = cli("invoices", "retry", "--all-failed").out
     assert "credit note stays" in page
     assert "there is nothing to credit" in page
-    assert "0 tried again, 1 left." in page
+    assert "0 tried again, 1 left. How many stand how: 1 failed." in page
     cli("worker", "--once")
     assert cli("credit-notes", "show", "goes", "--json").json["status"] == "issued"
 

@@ -149,7 +149,8 @@ def test_the_timeline_tells_what_was_taken_back_and_why(a_shop: OpenShop):
     (line,) = [each for each in told if "was noted by mistake" in each]
     assert "10 EUR of payment" in line
     assert line.endswith("no longer count: It was for another customer.")
-    assert any(each == "A payment of 10 EUR was noted (recorded); it is canceled." for each in told)
+    canceled = "A payment of 10 EUR was noted (recorded); it is canceled now (taken_back: It was for another customer)."
+    assert canceled in told
     assert shop.causes(id)[-3:] == ["payment.taken_back", "owed_again", "owed_again"]
 
 

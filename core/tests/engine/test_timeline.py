@@ -82,7 +82,7 @@ def test_money_and_refunds_are_in_the_timeline(here):
     here.shop.run()
     entries = here.shop.ns.invoices.timeline(invoice)
     assert [entry.summary for entry in entries if entry.kind == "payment"] == [
-        "A payment of 10.00 EUR was opened; it is succeeded.",
+        "A payment of 10.00 EUR was opened; it is succeeded now.",
         "10.00 EUR came in.",
     ]
     (refund,) = [entry for entry in entries if entry.kind == "refund"]

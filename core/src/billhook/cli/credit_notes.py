@@ -9,7 +9,7 @@ import typer
 from billhook.cli.command import command
 from billhook.cli.invoice_text import credit_note_json, credit_note_page, invoice_json, invoice_row
 from billhook.cli.invoices import DraftFile, SkipBad
-from billhook.cli.output import table
+from billhook.cli.output import paged
 from billhook.cli.session import Session
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def list_credit_notes(
     columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")
     session.answer(
         {**answer, "page": found.page, "page_size": found.page_size},
-        lambda: table(columns, map(invoice_row, found.items)),
+        lambda: paged(found, columns, map(invoice_row, found.items)),
     )
 
 

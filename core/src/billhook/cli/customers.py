@@ -9,7 +9,7 @@ import typer
 from billhook.cli.command import command
 from billhook.cli.inputs import changed, pairs
 from billhook.cli.options import AppId, repeatable
-from billhook.cli.output import fields, table
+from billhook.cli.output import fields, paged, table
 from billhook.cli.session import Session
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def list_customers(
     with session.billing() as billing:
         found = billing.customers.list(CustomerFilter(include_deleted=deleted), page=page, page_size=page_size)
     rows = [(entry.id, entry.key, entry.name, entry.party.email, entry.currency) for entry in found.items]
-    session.answer(found, lambda: table(("id", "key", "name", "email", "currency"), rows))
+    session.answer(found, lambda: paged(found, ("id", "key", "name", "email", "currency"), rows))
 
 
 @command(group, "show")

@@ -113,12 +113,26 @@ def credit_note_page(view: InvoiceView, issues: Sequence[ValidationIssue], waiti
     return Group(fields(head), _lines(view), *([_issues(issues)] if issues else []))
 
 
+def who_says(component: str) -> str:
+    """Whose finding it is, in short: the app and what it was asked for, or ourselves, whom OpenMeter's clients know by its name."""
+    match component.split("."):
+        case ["openmeter"]:
+            return "billhook"
+        case ["app", provider, _, asked]:
+            return f"{provider} {asked}"
+        case _:
+            return component
+
+
 def _payments(payments: Sequence[PaymentView]) -> RenderableType:
     rows = [
-        (each.id, each.status, each.origin, money(each.amount_received, each.currency), each.key, each.external_id)
+        (
+            *(each.id, each.status, each.origin, money(each.amount_received, each.currency), each.key),
+            *(each.external_id, ": ".join(filter(None, (each.code, each.message)))),
+        )
         for each in payments
     ]
-    return table(("payment", "status", "origin", "received>", "key", "external id"), rows)
+    return table(("payment", "status", "origin", "received>", "key", "external id", "because"), rows)
 
 
 def _refunds(refunds: Sequence[RefundView]) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -12,9 +13,9 @@ import typer
 
 from billhook.cli.command import command
 from billhook.cli.exits import NEEDS_A_PERSON, REFUSED
-from billhook.cli.invoice_text import invoice_json, invoice_page, invoice_row, preview_page
+from billhook.cli.invoice_text import invoice_json, invoice_page, invoice_row, preview_page, who_says
 from billhook.cli.options import repeatable
-from billhook.cli.output import table
+from billhook.cli.output import paged, table
 from billhook.cli.session import Session
 from billhook.errors import BillhookError, NotAllowed
 
@@ -61,7 +62,7 @@ def list_invoices(
         list[str],
         typer.Option(
             metavar="CODE",
-            help="Those with an open issue of this code. Repeatable.",
+            help="Those with an open issue, or a failed payment, of this code. Repeatable.",
             show_default=False,
             default_factory=list,
         ),
@@ -97,7 +98,7 @@ def list_invoices(
     columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")
     session.answer(
         {**answer, "page": found.page, "page_size": found.page_size},
-        lambda: table(columns, map(invoice_row, found.items)),
+        lambda: paged(found, columns, map(invoice_row, found.items)),
     )
 
 
@@ -107,7 +108,7 @@ def issues(session: Session) -> None:
     with session.billing() as billing:
         causes = billing.invoices.open_issues()
     columns = ("invoices>", "severity", "code", "from", "such as", "of")
-    rows = [(one.invoices, one.severity, one.code, one.component, one.message, one.example) for one in causes]
+    rows = [(one.invoices, one.severity, one.code, who_says(one.component), one.message, one.example) for one in causes]
     session.answer({"items": causes}, lambda: table(columns, rows))
     if causes:
         raise typer.Exit(NEEDS_A_PERSON)
@@ -284,7 +285,7 @@ def retry(
             results = [_shown(each) for each in billing.retry_failed()]
         else:
             results = [_asked(billing, invoice, billing.invoices.retry, waits="retry") for invoice in invoices]
-    _answer_each(session, results, "retried", "tried again")
+    _answer_each(session, results, "retried", "tried again", _how_many_stand_how(results))
 
 
 @command(group, "look")
@@ -386,11 +387,13 @@ def _shown(retried: Retried) -> dict[str, Any]:
     return {retried.kind: retried.id, "id": retried.id, "key": retried.key, "status": retried.status, **ended}
 
 
-def _answer_each(session: Session, results: Sequence[Mapping[str, Any]], counted_as: str, told_as: str) -> None:
+def _answer_each(
+    session: Session, results: Sequence[Mapping[str, Any]], counted_as: str, told_as: str, told_below: str = ""
+) -> None:
     """Answer with what became of each, and exit with 1 where any was left as it was."""
     left = sum("reason" in result for result in results)
     asked = len(results) - left
-    page = partial(_each_page, results, f"{asked} {told_as}, {left} left.")
+    page = partial(_each_page, results, f"{asked} {told_as}, {left} left.{told_below}")
     session.answer({"items": results, counted_as: asked, "left": left}, page)
     if left:
         raise typer.Exit(REFUSED)
@@ -403,6 +406,12 @@ def _each_page(results: Sequence[Mapping[str, Any]], told: str) -> RenderableTyp
         return "Nothing had failed."
     rows = [(_named(each), each.get("status"), each.get("reason") or _waits(each)) for each in results]
     return Group(table(("document", "status now", "because"), rows), told)
+
+
+def _how_many_stand_how(results: Sequence[Mapping[str, Any]]) -> str:
+    states = Counter(str(each["status"]) for each in results if each.get("status"))
+    counted = ", ".join(f"{count} {status}" for status, count in states.most_common())
+    return counted and f" How many stand how: {counted}."
 
 
 def _in_utc(time: datetime | None) -> datetime | None:

@@ -13,6 +13,8 @@ from billhook.errors import BillhookError, InvalidInput, Problem
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from billhook.engine.records import Page
+
 WIDTH_WITHOUT_TERMINAL = 160
 SHOWN_PROBLEMS = 20
 
@@ -48,6 +50,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     for row in rows:
         drawn.add_row(*(Text(_cell(value)) for value in row))
     return drawn
+
+
+def paged(found: Page[Any], columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
+    """A table of one page of a list, and below it how many there are and how to see them, where it doesn't show all."""
+    from rich.console import Group
+
+    drawn = table(columns, rows)
+    if len(found.items) == found.total_count:
+        return drawn
+    pages = -(-found.total_count // found.page_size)
+    told = (
+        f"{len(found.items)} of {found.total_count}: page {found.page} of {pages}. Others: --page, --page-size, --json."
+    )
+    return Group(drawn, told)
 
 
 def fields(pairs: Mapping[str, object]) -> RenderableType:

@@ -137,7 +137,7 @@ class Commands:
             "created_at": unit.now_micros,
         }
         unit.tx.execute(sa.insert(_command).values(**values))
-        unit.record(row, f"{name}.recorded", note="An operation is under way; the command is applied when it ends.")
+        unit.record(row, f"{name}.recorded", note="It is applied when that ends.")
 
     def waits(self, unit: Unit, row: InvoiceRow, name: str) -> bool:
         """Whether that command of the invoice waits to be applied."""

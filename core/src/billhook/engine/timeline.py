@@ -225,11 +225,16 @@ def _of_late_replies(tx: Transaction, attempts: Iterable[Row]) -> Iterator[_Plac
         yield _Placed(TimelineEntry(from_micros(received_at), "late_reply", summary, details, attempt["operation_id"]))
 
 
+def _why(payment: Mapping[str, Any]) -> str:
+    told = [payment["code"], (payment["message"] or "").rstrip(".") or None]
+    return f" ({': '.join(filter(None, told))})" if any(told) else ""
+
+
 def _of_payments(tx: Transaction, invoice_id: str) -> Iterator[_Placed]:
     for row in _mappings(tx, sa.select(_payment).where(_payment.c.invoice_id == invoice_id)):
         collected = row["origin"] == "collected"
         what = "was opened" if collected else f"was noted ({row['origin']})"
-        summary = f"A payment of {row['amount']} {row['currency']} {what}; it is {row['state']}."
+        summary = f"A payment of {row['amount']} {row['currency']} {what}; it is {row['state']} now{_why(row)}."
         yield _Placed(TimelineEntry(from_micros(row["created_at"]), "payment", summary, _payment_details(row)))
         if collected and row["received_at"] is not None:
             received = f"{row['amount_received']} {row['currency']} came in."
