@@ -123,6 +123,43 @@ def test_a_refused_note_that_stands_there_under_an_id_is_no_other_money(books: t
     assert (money(shop, id), len(standing(shop, id))) == ((Decimal(10), NOTHING), 1)
 
 
+@pytest.mark.parametrize("has_id", [True, False])
+def test_what_the_books_told_and_a_person_took_back_counts_anew_only_where_it_is_entered_anew(
+    books: tuple[Shop, str, Ledger], has_id: bool
+):
+    shop, id, ledger = books
+
+    def show(name: str, amount: str) -> None:
+        shown = [(name, amount, "0")] if has_id and amount != "0" else []
+        look(shop, ledger, id, *shown, nameless="0" if has_id else amount)
+
+    show("pay_1", "4")
+    (payment,) = shop.get(id).payments
+    shop.ns.invoices.take_back_payment(id, payment.id, reason="It was for another invoice.")
+    shop.run()
+    for _ in range(2):
+        assert (money(shop, id), shop.issue_codes(id)) == ((NOTHING, Decimal(10)), ["recorded_payment_taken_back"])
+        assert f"still shows payment {'pay_1' if has_id else payment.id} over 4" in shop.get(id).issues[0].message
+        show("pay_1", "4")
+    show("pay_1", "0")
+    assert (money(shop, id), shop.issue_codes(id)) == ((NOTHING, Decimal(10)), [])
+    show("pay_2", "4")
+    assert (money(shop, id), shop.issue_codes(id)) == ((Decimal(4), Decimal(6)), [])
+    assert problems_of(shop.engine) == []
+
+
+def test_of_two_that_the_books_told_the_other_one_stays(books: tuple[Shop, str, Ledger]):
+    shop, id, ledger = books
+    look(shop, ledger, id, ("pay_1", "4", "0"), ("pay_2", "4", "0"))
+    payment = next(each for each in shop.get(id).payments if each.external_id == "pay_1")
+    shop.ns.invoices.take_back_payment(id, payment.id, reason="It was for another invoice.")
+    shop.run()
+    look(shop, ledger, id, ("pay_1", "4", "0"), ("pay_2", "4", "0"))
+    assert (money(shop, id), shop.issue_codes(id)) == ((Decimal(4), Decimal(6)), ["recorded_payment_taken_back"])
+    look(shop, ledger, id, ("pay_2", "4", "0"))
+    assert (money(shop, id), shop.issue_codes(id)) == ((Decimal(4), Decimal(6)), [])
+
+
 @pytest.mark.parametrize("amounts", [("0", "0"), ("-1", "0"), ("1", "2"), ("1", "-1")])
 def test_a_receipt_that_can_not_be_is_refused(amounts: tuple[str, str]):
     with pytest.raises(ContractViolation, match="pay_1"):

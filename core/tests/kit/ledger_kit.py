@@ -89,7 +89,8 @@ def enter(shop: Shop, ledger: Ledger, id: str, amount: str) -> None:
     """Somebody enters a payment there, and the books tell that something changed."""
     ledger.paid += Decimal(amount)
     (link,) = shop.rows(schema.document_link, document_id=id)
-    shop.engine.receive_webhook(link["app_id"], {}, f"evt-{ledger.paid} {link['external_id']}".encode())
+    event = f"evt-{len(shop.rows(schema.inbox))} {link['external_id']}"
+    shop.engine.receive_webhook(link["app_id"], {}, event.encode())
     shop.run()
 
 

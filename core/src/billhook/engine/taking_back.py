@@ -8,7 +8,7 @@ from typing import Any
 from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.money import plain
 from billhook.domain.payment import PAYMENT_TRANSITIONS, PaymentStatus, PaymentTrigger, advance
-from billhook.engine import looking_again, notes, payments, unsent_payments
+from billhook.engine import looking_again, looking_at_books, notes, payments, unsent_payments
 from billhook.engine.advance import Advancer
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
@@ -34,6 +34,7 @@ def take_back(advancer: Advancer, unit: Unit, row: InvoiceRow, payment_id: str, 
     payments.count_received(row, -amount)
     payment |= {"state": state.value, "amount_received": "0", "code": TAKEN_BACK, "message": reason}
     unit.money.save("payment", payment)
+    _suppose_shown(unit, row, payment, amount)
     notes.tell_taken_back(unit, row, payment)
     told = f"{plain(amount)} {payment['currency']} of payment {payment['id']} no longer count: {reason}"
     unit.record(row, "payment.taken_back", note=told)
@@ -54,6 +55,14 @@ def _noted(unit: Unit, row: InvoiceRow, payment_id: str) -> Row:
             "payment_not_noted",
         )
     return payment
+
+
+def _suppose_shown(unit: Unit, row: InvoiceRow, payment: Row, amount: Decimal) -> None:
+    """Books that told of the payment show it until somebody takes it out of them: what they show is not counted anew. A look tells."""
+    app = unit.app(row.values["invoicing_app_id"])
+    if payment["origin"] == "outside" and payment["app_id"] == app.id and looking_at_books.can_be_read(app):
+        notes.keep(unit, app, payment, payment["external_id"], amount)
+        looking_at_books.look(unit, row, app)
 
 
 def _refuse_paid_back(unit: Unit, payment: Row) -> None:
