@@ -7,8 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from engine_kit import Shop, a_provider, answers, careful_draft, documents, lost_after, put, repeat
-from money_kit import a_draft_to_be_approved, an_issued_invoice, collect_payment, money, note_payment, paths
+from engine_kit import Shop, a_provider, answers, careful_draft, lost_after, put, repeat
+from money_kit import (
+    a_draft_to_be_approved,
+    a_note,
+    an_issued_invoice,
+    collect_payment,
+    credit,
+    money,
+    note_payment,
+    paths,
+)
 from sqlalchemy import Pool, event
 
 from billhook.contract import Batch, CustomerResult, DocumentResult, Done, MappedLine, Severity, ValidationIssue
@@ -17,11 +26,6 @@ from billhook.errors import InUse, InvalidInput, KeyReused, NotAllowed, NotFound
 from billhook.store import schema
 
 OpenShop = Callable[..., Shop]
-
-
-def credit(self: Any, batch: Batch[Any, Any]) -> Any:
-    reply = yield put("credit", batch, "credits", recover=(repeat(),))
-    return documents(batch, reply)
 
 
 def brings_carelessly(self: Any, batch: Batch[Any, Any]) -> Any:
@@ -35,11 +39,6 @@ def map_anywhere(self: Any, line: Any, invoice: Any, settings: Any) -> MappedLin
 
 def a_crediting_shop(open_one: OpenShop, **options: Any) -> Shop:
     return open_one(a_provider(sync_draft=careful_draft, credit=credit, **options))
-
-
-def a_note(shop: Shop, amount: str, invoice_id: str | None = None, **changes: Any) -> dict[str, Any]:
-    line = {"name": "Back", "quantity": "1", "price": {"type": "unit", "amount": amount}}
-    return shop.draft(type="credit_note", lines=[line], credited_invoice_id=invoice_id, **changes)
 
 
 def test_a_credit_note_is_put_against_its_invoice(a_shop_anywhere: OpenShop):

@@ -8,9 +8,9 @@ from itertools import product
 from typing import Any
 
 import pytest
-from engine_kit import NOON, Shop, a_provider, bearer, careful_draft, documents, put, repeat
+from engine_kit import NOON, Shop, a_provider, bearer, careful_draft, put, repeat
 from meeting_kit import Act, Ids, Meetings, Scene
-from money_kit import an_undecided_payment, collect_payment, refund
+from money_kit import an_undecided_payment, collect_payment, credit, refund
 
 from billhook.contract import (
     Batch,
@@ -34,11 +34,6 @@ def sync_customer(self: Any, batch: Batch[Any, Any]) -> Any:
     known = batch.only.external_id
     reply = yield put("customer", batch, "customers" if known is None else "changes", recover=(repeat(),))
     return {item["ref"]: Done(CustomerResult(known or item["id"])) for item in reply.json()["items"]}
-
-
-def credit(self: Any, batch: Batch[Any, Any]) -> Any:
-    reply = yield put("credit", batch, "credits", recover=(repeat(),))
-    return documents(batch, reply)
 
 
 def remove(self: Any, batch: Batch[Any, Any]) -> Any:

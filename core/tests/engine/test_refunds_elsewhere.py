@@ -12,7 +12,7 @@ from engine_kit import Shop, a_provider, careful_draft, put, repeat
 from money_kit import refund_by_reason
 
 from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, WebhookEvent
-from billhook.engine.came_back import SURE_AFTER
+from billhook.engine.agreeing_looks import SURE_AFTER
 from billhook.errors import InvalidInput
 from billhook.store import schema
 from billhook.testing.invariants import problems_of

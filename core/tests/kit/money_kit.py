@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from engine_kit import Shop, a_provider, careful_draft, put, repeat
+from engine_kit import Shop, a_provider, careful_draft, documents, put, repeat
 
 from billhook.contract import (
     Batch,
@@ -106,3 +106,13 @@ def note_payment(self: Any, batch: Batch[Any, Any]) -> Any:
 
 def paths(shop: Shop) -> list[str]:
     return [request.url.rpartition("/")[2].partition("?")[0] for request in shop.wire.sent]
+
+
+def credit(self: Any, batch: Batch[Any, Any]) -> Any:
+    reply = yield put("credit", batch, "credits", recover=(repeat(),))
+    return documents(batch, reply)
+
+
+def a_note(shop: Shop, amount: str, invoice_id: str | None = None, **changes: Any) -> dict[str, Any]:
+    line = {"name": "Back", "quantity": "1", "price": {"type": "unit", "amount": amount}}
+    return shop.draft(type="credit_note", lines=[line], credited_invoice_id=invoice_id, **changes)

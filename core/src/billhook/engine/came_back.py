@@ -6,19 +6,16 @@ A look may be older than what is known, so a second one, some time after it, has
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
 
 from billhook.domain.money import plain
 from billhook.domain.payment import RefundOrigin, RefundStatus, RefundTrigger
-from billhook.engine import notes, payments
+from billhook.engine import agreeing_looks, notes, payments
 from billhook.engine.asking_what_went_back import look, look_at_refund
 from billhook.engine.failed_refunds import bounced, told_of
 from billhook.engine.invoice_row import InvoiceRow
-from billhook.engine.moments import from_micros
 from billhook.engine.unit import Row, Unit
 
-SURE_AFTER = timedelta(minutes=10)
 _SHOWN = "shown_given_back"
 
 
@@ -31,14 +28,14 @@ def note(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None) ->
     less = payments.spoken_for(each for each in made if not payments.is_recorded(each)) - refunded
     by_others = [each for each in made if each["origin"] == RefundOrigin.OUTSIDE]
     if less <= 0 or not by_others:
-        _remember(unit, payment, None)
+        agreeing_looks.forget(unit, payment["id"], payment["app_id"], _SHOWN)
         return False
     if not _is_sure(unit, payment, refunded):
         for refund in made:
             if refund["origin"] == RefundOrigin.REQUESTED:
                 look_at_refund(unit, refund)  # it may be one of these, and its own look says so
         return False
-    _remember(unit, payment, None)
+    agreeing_looks.forget(unit, payment["id"], payment["app_id"], _SHOWN)
     for refund in list(_making_up(unit, by_others, less)):
         payments.move_refund(unit, row, refund, RefundTrigger.FAIL, None)
         unit.issues.report(row.id, told_of(refund), [bounced(unit.app(payment["app_id"]).name, refund)])
@@ -47,20 +44,12 @@ def note(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None) ->
 
 def _is_sure(unit: Unit, payment: Row, refunded: Decimal) -> bool:
     """Whether a look long enough ago said the same. After the first one another is made."""
-    shown = unit.links.remembered(payment["id"], payment["app_id"], _SHOWN)
-    if shown is None or Decimal(shown["refunded"]) != refunded:
-        shown = {"refunded": plain(refunded), "at": unit.now_micros}
-        _remember(unit, payment, shown)
-    sure_at = from_micros(shown["at"]) + SURE_AFTER
+    unit.links.of(payment["id"], payment["app_id"])["kind"] = "payment"
+    sure_at = agreeing_looks.sure_at(unit, payment["id"], payment["app_id"], _SHOWN, plain(refunded))
     if unit.now >= sure_at:
         return True
     look(unit, payment, sure_at)
     return False
-
-
-def _remember(unit: Unit, payment: Row, shown: dict[str, str | int] | None) -> None:
-    unit.links.of(payment["id"], payment["app_id"])["kind"] = "payment"
-    unit.links.remember(payment["id"], payment["app_id"], _SHOWN, shown)
 
 
 def _making_up(unit: Unit, by_others: list[Row], less: Decimal) -> Iterator[Row]:
