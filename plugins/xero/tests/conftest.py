@@ -1,7 +1,8 @@
-"""Fixtures of the Xero tests. What they share lies in xero_kit."""
+"""Fixtures of the Xero tests. What they share lies in xero_kit and xero_office."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from xero_kit import BEGINS_AT, XeroDesk, schema_folder
+from xero_office import Office
 
+from billhook import Engine, ProviderCatalog
 from billhook.clock import SystemClock, TurnedClock
 from billhook.faults import NO_FAULTS
 from billhook.store import migrate
 from billhook.store.database import Database
-from billhook_xero import own_numbers_provider
+from billhook_xero import own_numbers_provider, provider
 from billhook_xero.simulator import simulator
 from billhook_xero.simulator.server import XeroSimulator
 
@@ -56,3 +59,12 @@ def file_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Database.open(str(path), clock=SystemClock(), faults=NO_FAULTS) as database:
         migrate.upgrade(database)
     return path
+
+
+@pytest.fixture
+def office(file_template: Path, tmp_path: Path, xero: XeroSimulator, clock: TurnedClock) -> Iterator[Office]:
+    path = tmp_path / "billhook.db"
+    shutil.copy(file_template, path)
+    catalog = ProviderCatalog.from_objects([provider])
+    with xero.serve() as served, Engine.open(path, upgrade=False, clock=clock, catalog=catalog) as engine:
+        yield Office(engine, xero, served.url, clock)

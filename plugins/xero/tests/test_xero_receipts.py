@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from decimal import Decimal
 
-import pytest
-from xero_kit import settings_for
+from xero_office import delete, enter, shown
 
-from billhook import Engine, ProviderCatalog
 from billhook.contract import Capability, Receipt, Reply
 from billhook.testing.crash import work_until_quiet
-from billhook.testing.invariants import problems_of
-from billhook_xero import provider
-from billhook_xero.simulator import app_credentials
 
-LAMP = {"name": "Lamp", "price": {"type": "flat", "amount": "10.00"}}
 NOTHING = Decimal(0)
-
-
-def enter(xero, invoice_id, amount, reference=None):
-    """As a person at the office: a payment of an invoice. Returns its id."""
-    invoice, account = {"InvoiceID": invoice_id}, {"Code": "090"}
-    told = {"Invoice": invoice, "Account": account, "Amount": Decimal(amount), "Reference": reference}
-    (entered,) = xero.do("PUT", "/Payments", {"Payments": [told]})["Payments"]
-    return entered["PaymentID"]
-
-
-def delete(xero, payment_id):
-    xero.do("POST", f"/Payments/{payment_id}", {"Status": "DELETED"})
-
-
-def shown(xero, invoice_id):
-    """The invoice by itself."""
-    (invoice,) = xero.do("GET", f"/Invoices/{invoice_id}")["Invoices"]
-    return invoice
 
 
 # What a look tells.
@@ -108,65 +83,6 @@ def test_the_books_show_a_payment_alike_on_a_list_and_on_the_invoice(desk):
 
 
 # What becomes of it here.
-
-
-class Office:
-    """Invoices of ours in these books, and a person at the office who works there."""
-
-    def __init__(self, engine, xero, url, clock):
-        self.engine, self.xero, self.clock = engine, xero, clock
-        self.ns = engine.namespace()
-        self.app = self.ns.apps.install("xero", settings=settings_for(url), credentials=app_credentials())
-        apps = dict.fromkeys(("tax_app_id", "invoicing_app_id", "payment_app_id"), self.app.id)
-        workflow = {"collection_method": "send_invoice"}
-        self.ns.profiles.create("Usual", is_default=True, supplier={"name": "Acme"}, workflow=workflow, **apps)
-        self.ns.customers.create("Ada", key="ada", email="ada@customer.example")
-
-    def bill(self, count=1):
-        drafts = [{"customer_key": "ada", "currency": "GBP", "lines": [LAMP]}] * count
-        ids = self.ns.invoices.submit_many(drafts)
-        work_until_quiet(self.engine, self.clock)
-        self.hear()
-        return ids
-
-    def enter(self, id, *amounts):
-        there = next(each.id for each in self.xero.documents() if each.reference == id)
-        return [enter(self.xero, there, amount) for amount in amounts]
-
-    def hear(self):
-        """Each webhook comes, and what follows is done."""
-
-        def receive(headers, body):
-            self.engine.receive_webhook(self.app.id, dict(headers), body)
-            return 200
-
-        self.xero.deliver_webhooks(receive)
-        work_until_quiet(self.engine, self.clock)
-        assert problems_of(self.engine) == []
-
-    def look_again(self, id):
-        """Somebody marks it as sent there, so that it is read anew."""
-        there = next(each.id for each in self.xero.documents() if each.reference == id)
-        self.xero.do("POST", f"/Invoices/{there}/Email")
-        self.hear()
-
-    def money(self, id):
-        """By the id in the books; what was noted from here has the one of its note."""
-        payments = self.ns.invoices.get(id).payments
-        return sorted((each.origin, each.external_id, each.amount_received) for each in payments)
-
-    def known(self, id):
-        details = self.ns.invoices.get(id)
-        return details.invoice.amount_paid, [issue.code for issue in details.issues]
-
-
-@pytest.fixture
-def office(file_template, tmp_path, xero, clock):
-    path = tmp_path / "billhook.db"
-    shutil.copy(file_template, path)
-    catalog = ProviderCatalog.from_objects([provider])
-    with xero.serve() as served, Engine.open(path, upgrade=False, clock=clock, catalog=catalog) as engine:
-        yield Office(engine, xero, served.url, clock)
 
 
 def test_two_parts_that_the_office_enters_count_once_each_under_their_ids(office):

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS spent (bucket TEXT NOT NULL, at INTEGER NOT NULL, cal
 """
 
 CONTACT, INVOICE, CREDIT_NOTE, PAYMENT = "contact", "invoice", "credit_note", "payment"
+PREPAYMENT, OVERPAYMENT = "prepayment", "overpayment"
 ISSUED = frozenset({"AUTHORISED", "PAID"})
 GONE = frozenset({"DELETED", "VOIDED"})
 

@@ -23,6 +23,7 @@ from billhook_xero.simulator.invoices import InvoiceDesk
 from billhook_xero.simulator.judge import Judge
 from billhook_xero.simulator.ledger import Customer, Document, Ledger, Payment
 from billhook_xero.simulator.limits import Limits
+from billhook_xero.simulator.money_on_account import MoneyOnAccountDesk
 from billhook_xero.simulator.payments import PaymentDesk
 from billhook_xero.simulator.rules import Org, XeroRules
 from billhook_xero.simulator.wire import BadQuery, Json, NotFound, answered, read_json, refused, refused_with
@@ -67,6 +68,7 @@ class XeroSimulator(Simulator):
                 *invoices.routes(),
                 *PaymentDesk(self.ledger, invoices).routes(),
                 *CreditNoteDesk(self.ledger, invoices).routes(),
+                *MoneyOnAccountDesk(self.ledger, invoices).routes(),
                 *ContactDesk(self.ledger).routes(),
                 *organisations.routes(),
             ]
