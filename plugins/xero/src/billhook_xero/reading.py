@@ -62,6 +62,7 @@ ID_OF = {
 }
 """By list: where Xero's id and where our reference stand."""
 
+_MONEY_ON_ACCOUNT = ("Prepayments", "Overpayments")
 _REMAINING = {"X-MinLimit-Remaining": "minute", "X-DayLimit-Remaining": "day", "X-AppMinLimit-Remaining": "app_minute"}
 _PROBLEMS = {"minute": "minute", "day": "day", "appminute": "app_minute"}
 
@@ -231,7 +232,7 @@ def read_recorded(_item: Item, entry: Json) -> Done[PaymentResult] | Pending:
 
 
 def read_snapshot(invoice: InvoiceView, entry: Json | None, *, rounded: bool) -> Done[Snapshot]:
-    """What Xero holds now. AmountPaid is what its payments come to; what is credited is no money (spec, Invoice.AmountCredited)."""
+    """What Xero holds now."""
     if entry is None:
         return Done(Snapshot(found=False))
     return Done(
@@ -241,11 +242,25 @@ def read_snapshot(invoice: InvoiceView, entry: Json | None, *, rounded: bool) ->
             number=entry.get("InvoiceNumber"),
             status=entry["Status"],
             totals=totals_of(invoice, entry, rounded=rounded),
-            amount_paid=_decimal(entry["AmountPaid"]) if "AmountPaid" in entry else None,
+            amount_paid=money_of(entry),
             receipts=receipts_of(entry),
             voided=entry["Status"] in REMOVED,
         )
     )
+
+
+def money_of(invoice: Json) -> Decimal | None:
+    """What came for the invoice: its payments, and what of the customer's prepayments and overpayments is put against it.
+
+    Xero counts these as credited, with the credit notes, which are no money (spec, Invoice.AmountPaid and Invoice.AmountCredited). A list shows
+    what of each was applied to this invoice, as the invoice by itself does (github XeroAPI/xero-php-oauth2, issue 65), without an id of that
+    part: each may be put against several invoices. So it is in the sum, and no receipt.
+    """
+    if "AmountPaid" not in invoice:
+        return None
+    on_account = (each for kind in _MONEY_ON_ACCOUNT for each in invoice.get(kind) or ())
+    applied = (_decimal(each.get("AppliedAmount") or 0) for each in on_account)
+    return sum(applied, _decimal(invoice["AmountPaid"]))
 
 
 def receipts_of(invoice: Json) -> tuple[Receipt, ...]:
