@@ -29,12 +29,14 @@ OpenShop = Callable[..., Shop]
 
 
 class Ledger:
-    """What somebody set there: whether payments may be noted, how much the invoice takes and shows as paid, and which payments have an id."""
+    """What somebody set there: whether payments may be noted, how much the invoice takes, shows as paid and asks for, and which payments have
+    an id."""
 
     def __init__(self) -> None:
         self.is_locked = True
         self.paid = Decimal(0)
         self.takes = Decimal("Infinity")
+        self.due: Decimal | None = None
         self.receipts: list[Receipt] = []
 
     def note(self, item: PaymentItem) -> PaymentResult:
@@ -58,8 +60,9 @@ def a_shop_with(
 
     def fetch(self: Any, batch: Batch[Any, Any]) -> Any:
         yield put("fetch", batch, "fetch", safe=True, key=None)
-        shown = Snapshot(True, batch.only.external_id, amount_paid=ledger.paid, receipts=tuple(ledger.receipts))
-        return {batch.only.id: Done(shown)}
+        receipts = tuple(ledger.receipts)
+        seen = Snapshot(True, batch.only.external_id, amount_paid=ledger.paid, receipts=receipts, amount_due=ledger.due)
+        return {batch.only.id: Done(seen)}
 
     hooks = {"sync_draft": careful_draft, "record_payment": note, "fetch": fetch, "read_webhook": read_webhook, **more}
     books = a_provider(**hooks)

@@ -15,6 +15,7 @@ from billhook.errors import NotFound
 from billhook.faults import NO_FAULTS
 from billhook.plugins.catalog import ProviderCatalog
 from billhook.testing.builders import CREDENTIAL_KEYS
+from billhook.testing.simulator import Pairs, SimReply, SimRequest
 from billhook.testing.transport import SimulatorTransport
 from billhook_stripe import provider
 from billhook_stripe.simulator.server import StripeSimulator
@@ -24,6 +25,20 @@ BEGINS_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 CATALOG = ProviderCatalog.from_objects([provider])
 VAT = {"rates": [{"name": "VAT", "percentage": "20"}]}
 CHARGED, SENT = {"collection_method": "charge_automatically"}, {"collection_method": "send_invoice"}
+
+HEADERS = (
+    ("Authorization", "Bearer sk_test_simulator"),
+    ("Stripe-Version", "2026-10-28.endive"),
+    ("Content-Type", "application/x-www-form-urlencoded"),
+)
+
+
+def call(
+    books: StripeSimulator, method: str, url: str, body: str = "", *, key: str | None = None, headers: Pairs = HEADERS
+) -> SimReply:
+    """One request to Stripe that no engine sends."""
+    keyed = (("Idempotency-Key", key),) if key else ()
+    return books.handle(SimRequest.from_url(method, url, (*headers, *keyed), body.encode()))
 
 
 def unit(name: str, quantity: str, amount: str, **more: Any) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from stripe_kit import SENT, URL, credit_the_chair, deliver, flat, submit
+from stripe_kit import SENT, URL, call, credit_the_chair, deliver, flat, submit
 
 from billhook.testing.crash import work_until_quiet
 from billhook.testing.invariants import problems_of
@@ -195,4 +196,28 @@ def test_a_credit_note_that_was_refused_is_issued_once_the_money_went_back(new_s
         work_until_quiet(engine, shop.clock)
         assert namespace.credit_notes.get(note_id).status == "issued"
     assert not any(each.balance for each in shop.books.customers())
+    shop.close()
+
+
+def test_a_credit_note_that_somebody_made_in_the_dashboard_is_told_of(new_shop):
+    shop = new_shop()
+    with shop.open() as engine:
+        invoices = engine.namespace().invoices
+        id = submit(engine)["desk"]
+        work_until_quiet(engine, shop.clock)
+        (desk,) = [each for each in shop.books.documents() if each.reference == id]
+        line = "lines[0][type]=custom_line_item&lines[0][quantity]=1&lines[0][unit_amount]=4000"
+        assert call(shop.books, "POST", "/v1/credit_notes", f"invoice={desk.id}&{line}").status == 200
+        for _ in range(2):
+            invoices.look(id)
+            work_until_quiet(engine, shop.clock)
+            shop.clock.advance(timedelta(minutes=15))
+        details = invoices.get(id)
+        assert (details.status, details.invoice.amount_paid) == ("payment_processing.pending", Decimal(0))
+        (issue,) = details.issues
+        assert issue.code == "less_due_in_books"
+        assert issue.message.startswith(
+            f"Stripe asks 292.98 GBP of the customer for {desk.id}, 40.00 less than is owed"
+        )
+        assert problems_of(engine) == []
     shop.close()

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from stripe_kit import HEADERS, call
 
 import billhook_stripe
 from billhook.clock import TurnedClock
-from billhook.testing.simulator import SimRequest
 from billhook_stripe.simulator import simulator
 from billhook_stripe.simulator.desk import Refused
 from billhook_stripe.simulator.forms import decoded_body, nested
@@ -20,16 +20,6 @@ from billhook_stripe.simulator.ledger import Ledger
 from billhook_stripe.simulator.rules import StripeRules
 
 SOURCE = Path(billhook_stripe.__file__).parent
-HEADERS = (
-    ("Authorization", "Bearer sk_test_simulator"),
-    ("Stripe-Version", "2026-10-28.endive"),
-    ("Content-Type", "application/x-www-form-urlencoded"),
-)
-
-
-def call(books, method, url, body="", *, key=None, headers=HEADERS):
-    keyed = (("Idempotency-Key", key),) if key else ()
-    return books.handle(SimRequest.from_url(method, url, headers + keyed, body.encode()))
 
 
 def a_customer(books, **params):

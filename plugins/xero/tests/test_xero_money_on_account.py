@@ -25,6 +25,14 @@ def looked_at(desk, *items):
     return [outcomes[item.id].result for item in items]
 
 
+def credit(office, id, amount):
+    """A credit note of ours on the invoice."""
+    note = {"type": "credit_note", "customer_key": "ada", "currency": "GBP", "credited_invoice_id": id}
+    line = {"name": "Scratched", "price": {"type": "flat", "amount": amount}}
+    office.ns.credit_notes.submit({**note, "lines": [line]})
+    work_until_quiet(office.engine, office.clock)
+
+
 # What a look tells.
 
 
@@ -196,10 +204,7 @@ def test_our_credit_note_leaves_the_money_on_account_as_it_is(office):
     (id,) = office.bill()
     office.put_against(office.receive_on_account("6.00"), id, "6.00")
     office.hear()
-    note = {"key": "scratched", "type": "credit_note", "customer_key": "ada", "currency": "GBP"}
-    line = {"name": "Scratched", "price": {"type": "flat", "amount": "4.00"}}
-    office.ns.credit_notes.submit({**note, "lines": [line], "credited_invoice_id": id})
-    work_until_quiet(office.engine, office.clock)
+    credit(office, id, "4.00")
     office.look_again(id)
     view = office.ns.invoices.get(id).invoice
     assert (view.amount_paid, view.amount_credited, view.amount_due) == (Decimal(6), Decimal(4), NOTHING)
@@ -208,12 +213,39 @@ def test_our_credit_note_leaves_the_money_on_account_as_it_is(office):
     assert (there["AmountPaid"], there["AmountCredited"], there["Status"]) == (NOTHING, Decimal(10), "PAID")
 
 
-def test_a_credit_note_of_the_office_is_no_money(office):
+def test_a_credit_note_of_the_office_is_no_money_and_a_person_is_told(office):
     (id,) = office.bill()
     (ada,) = office.xero.customers()
-    office.put_against(make_note(office.xero, ada.id, "4.00"), id, "4.00")
+    part = office.put_against(make_note(office.xero, ada.id, "4.00"), id, "4.00")
+    office.hear()
+    office.wait(minutes=15)
+    assert office.known(id) == (NOTHING, ["less_due_in_books"])
+    take_off(office.xero, part)
     office.hear()
     assert office.known(id) == (NOTHING, [])
+
+
+def test_a_credit_note_of_ours_that_the_office_takes_off_its_invoice_is_told_of(office):
+    (id,) = office.bill()
+    credit(office, id, "4.00")
+    (note,) = office.xero.do("GET", "/CreditNotes")["CreditNotes"]
+    place = f"/CreditNotes/{note['CreditNoteID']}"
+    take_off(office.xero, f"{place}/Allocations/{note['Allocations'][0]['AllocationID']}")
+    office.hear()
+    office.wait(minutes=15)
+    assert office.known(id) == (NOTHING, ["more_due_in_books"])
+    office.put_against(place, id, "4.00")
+    office.hear()
+    assert office.known(id) == (NOTHING, [])
+
+
+def test_what_is_due_is_not_told_where_the_customer_withholds_a_part_as_tax(desk):
+    item = desk.issued(1)
+    held = {"InvoiceID": item.external_id, "Status": "AUTHORISED", "AmountPaid": 0, "AmountDue": 8.0}
+    for withheld, due in (({}, Decimal(8)), ({"CISDeduction": 0}, Decimal(8)), ({"CISDeduction": 2.0}, None)):
+        reply = Reply.of({"Invoices": [held | withheld]})
+        (snapshot,) = desk.drive(Capability.FETCH, desk.batch(item), {"invoices": reply}).outcomes.values()
+        assert snapshot.result.amount_due == due
 
 
 def test_what_an_overpaid_invoice_gave_to_another_one_is_said_once(office):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 from xero_kit import settings_for
@@ -103,6 +104,10 @@ class Office:
         self.xero.deliver_webhooks(receive)
         work_until_quiet(self.engine, self.clock)
         assert problems_of(self.engine) == []
+
+    def wait(self, minutes):
+        self.clock.advance(timedelta(minutes=minutes))
+        work_until_quiet(self.engine, self.clock)
 
     def look_again(self, id):
         """Somebody marks it as sent there, so that it is read anew."""

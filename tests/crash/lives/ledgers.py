@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from life import Life
 from town import Place
 
-from billhook.engine.not_in_books import CHANGED, GONE, VOIDED
+from billhook.engine.not_in_books import CHANGED, GONE, LESS_DUE, MORE_DUE, VOIDED
 from billhook.engine.queries import InvoiceDetails
 from billhook.store import schema
 from billhook.testing.invariants import problems_of
@@ -93,9 +93,9 @@ def document_problems(details: InvoiceDetails, there: Sequence[Any]) -> Iterator
 
 
 def drift_problems(details: InvoiceDetails) -> Iterator[str]:
-    """Nobody changes documents at the places by hand."""
+    """Nobody changes documents at the places by hand, or credits them."""
     for issue in details.issues:
-        if issue.code in {GONE, VOIDED, CHANGED}:
+        if issue.code in {GONE, VOIDED, CHANGED, LESS_DUE, MORE_DUE}:
             yield f"{details.id} is {details.status}, and it is told: {issue.message}"
 
 

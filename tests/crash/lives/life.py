@@ -215,6 +215,7 @@ class Life:
         for place in self.town.values():
             _act_as_payers(place)
         self.rest(timedelta(days=6))
+        self.space.invoices.look_at_all()
         self.rest(timedelta(days=3))
 
     def mend(self) -> None:

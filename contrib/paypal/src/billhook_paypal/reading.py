@@ -68,6 +68,7 @@ def read_snapshot(told: dict[str, Any]) -> Snapshot:
         _totals(told, with_discounts=False),
         received,
         voided=told["status"] == CANCELLED,
+        amount_due=amount_in(told, "due_amount") if "due_amount" in told else None,
     )
 
 

@@ -182,6 +182,8 @@ class Snapshot:
     its id, can be refunded, and what is given back of it later is known here; what ``amount_paid`` holds beyond them has no id."""
     voided: bool = False
     """Whether it stands there as void or canceled, and nobody owes it any more."""
+    amount_due: Decimal | None = None
+    """What it still asks of the customer there. Together with ``amount_paid`` it tells what was credited there without being known here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ _LESS = "less"
 
 def tell(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Decimal, known: Decimal) -> None:
     """Say by how much the books show less than is known of them, or that they no longer do."""
-    was_told = _is_told(unit, row, app)
+    was_told = is_told(unit, row, app)
     if seen >= known and not was_told:
         return
     unit.links.remember(row.id, app.id, _LESS, plain(known - seen) if seen < known else None)
@@ -30,11 +30,12 @@ def tell(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Decimal, known: Deci
 def look_again(unit: Unit, row: InvoiceRow) -> None:
     """What was taken or given back may explain why the books show less: they are looked at now."""
     app = unit.app(row.values["invoicing_app_id"])
-    if _is_told(unit, row, app):
+    if is_told(unit, row, app):
         look(unit, row, app)
 
 
-def _is_told(unit: Unit, row: InvoiceRow, app: AppHandle) -> bool:
+def is_told(unit: Unit, row: InvoiceRow, app: AppHandle) -> bool:
+    """Whether a person was told, and nothing explains it yet."""
     return unit.links.remembered(row.id, app.id, _LESS) is not None
 
 

@@ -50,15 +50,16 @@ def _until_next_look(unit: Unit, row: InvoiceRow) -> timedelta:
 
 def look(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
     """Look at the books now."""
-    _look_at(unit, row, app, unit.now)
+    look_at(unit, row, app, unit.now)
 
 
 def look_once_more(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
     """What the books show is odd: look at them again later."""
-    _look_at(unit, row, app, unit.now + _SHOWN_BY_THEN)
+    look_at(unit, row, app, unit.now + _SHOWN_BY_THEN)
 
 
-def _look_at(unit: Unit, row: InvoiceRow, app: AppHandle, at: datetime) -> None:
+def look_at(unit: Unit, row: InvoiceRow, app: AppHandle, at: datetime) -> None:
+    """Look at the books then, unless that is to be done anyhow."""
     work = WorkRow(row.id, Capability.FETCH, app.id, row.id, lane=unit.lane, due=to_micros(at))
     if not app.deleted and unit.work.pending(*work.key) is None:
         unit.work.want_if_free(work)

@@ -17,6 +17,7 @@ MISSING = "less_in_books"
 """The finding that the books show less than is known of them. It ends once they show it, or something explains it."""
 
 GONE, VOIDED, CHANGED = "gone_from_books", "voided_in_books", "changed_in_books"
+LESS_DUE, MORE_DUE = "less_due_in_books", "more_due_in_books"
 """The findings that a document stands there otherwise than it was issued. They end once it stands as it was, or a person says so."""
 
 _invoice, _issue = schema.invoice, schema.validation_issue
@@ -44,8 +45,8 @@ def shows_too_little() -> sa.ColumnElement[bool]:
 
 
 def stands_otherwise() -> sa.ColumnElement[bool]:
-    """The invoice is void there, gone or changed, and nobody asked for that here."""
-    return has_open_issue(_issue.c.code.in_((GONE, VOIDED, CHANGED)))
+    """The invoice is void there, gone or changed, or asks for another amount, and nobody asked for that here."""
+    return has_open_issue(_issue.c.code.in_((GONE, VOIDED, CHANGED, LESS_DUE, MORE_DUE)))
 
 
 def is_not_in_books() -> sa.ColumnElement[bool]:

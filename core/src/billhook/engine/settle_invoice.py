@@ -28,6 +28,7 @@ from billhook.domain.money import plain
 from billhook.domain.tax import TaxAmount, TaxBehavior
 from billhook.engine import (
     drift,
+    due_in_books,
     issued_otherwise,
     less_in_books,
     looking_again,
@@ -182,6 +183,7 @@ class InvoiceOutcomes:
         drift.tell(unit, row, settled.app, settled.item.invoice, result)
         if not self._receives(unit, settled, row, result):
             self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
+        due_in_books.tell(unit, row, settled.app, result)
         looking_at_books.look_while_owed(unit, row)
 
     def _receives(self, unit: Unit, settled: Settled, row: InvoiceRow, seen: Snapshot) -> bool:

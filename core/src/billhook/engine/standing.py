@@ -58,8 +58,8 @@ class SilentApp:
 class Standing:
     """How many invoices failed or are invalid, how many things are held or in doubt, how many invoices have a payment
     (``unrecorded``) or a void (``unvoided``) that the books do not take, of how many the books still show money that was
-    taken or given back (``still_in_books``) or show less than is known of them (``missing_in_books``), how many are void there, gone or
-    changed without being asked for (``otherwise_in_books``), how many have a refund that the customer does not have
+    taken or given back (``still_in_books``) or show less than is known of them (``missing_in_books``), how many are void there, gone,
+    changed or settled in part without being asked for (``otherwise_in_books``), how many have a refund that the customer does not have
     (``failed_refunds``), how many gave money twice (``given_twice``), and how many credit notes failed.
 
     ``waiting`` counts the invoices whose draft, issue or deletion goes on only when a provider or a caller says so; the one that waits

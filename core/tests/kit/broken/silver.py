@@ -414,6 +414,14 @@ class PaidInHundredths(SandboxProvider):
     fetch = ending("fetch", each_result(paid_in_hundredths))
 
 
+class Lenient(SandboxProvider):
+    """It reads back a cent less as due than was issued."""
+
+    fetch = ending(
+        "fetch", each_result(lambda item, held: replace(held, amount_due=item.invoice.total - Decimal("0.01")))
+    )
+
+
 class Unmoved(SandboxProvider):
     """It reads back as owed what is void."""
 
@@ -551,6 +559,7 @@ FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
     ("credit_arrives_to_the_cent", TaxedOtherwise, "the tax is 0 here and 1 there"),
     ("stands_as_it_is_read_back", Optimistic, "65.18 GBP 0 is paid, and 65.18 is fetched"),
     ("stands_as_it_is_read_back", PaidInHundredths, "0 or 65.18 is paid, and 6518"),
+    ("stands_as_it_is_read_back", Lenient, "65.18 is due, and 65.17 is fetched as due"),
     ("stands_as_it_is_read_back", Alarming, "an invoice that was issued is fetched as void"),
     ("removes_what_it_is_told_to", Unmoved, "after void it is still fetched as owed"),
     ("discounts_and_taxes_arrive", Netting, "fetched again, the answer to an invoice of"),

@@ -184,7 +184,8 @@ def read_snapshot(invoice: Body) -> Snapshot:
 def read_snapshot_with_money(invoice: Body, receipts: tuple[Receipt, ...]) -> Snapshot:
     """An invoice as it stands there, with what it received and what of that went back: Stripe counts it as paid all the same."""
     kept = _settled(invoice) - sum((receipt.refunded for receipt in receipts), Decimal(0))
-    return replace(read_snapshot(invoice), amount_paid=max(kept, Decimal(0)), receipts=receipts)
+    due = from_units(invoice["amount_remaining"], invoice["currency"].upper())
+    return replace(read_snapshot(invoice), amount_paid=max(kept, Decimal(0)), receipts=receipts, amount_due=due)
 
 
 def _settled(invoice: Body) -> Decimal:

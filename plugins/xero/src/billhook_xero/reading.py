@@ -245,6 +245,7 @@ def read_snapshot(invoice: InvoiceView, entry: Json | None, *, rounded: bool) ->
             amount_paid=money_of(entry),
             receipts=receipts_of(entry),
             voided=entry["Status"] in REMOVED,
+            amount_due=due_of(entry),
         )
     )
 
@@ -261,6 +262,14 @@ def money_of(invoice: Json) -> Decimal | None:
     on_account = (each for kind in _MONEY_ON_ACCOUNT for each in invoice.get(kind) or ())
     applied = (_decimal(each.get("AppliedAmount") or 0) for each in on_account)
     return sum(applied, _decimal(invoice["AmountPaid"]))
+
+
+def due_of(invoice: Json) -> Decimal | None:
+    """What the customer is still asked for. Not where he withholds a part as tax: the spec does not say whether AmountDue then holds it
+    (Invoice.CISDeduction)."""
+    if "AmountDue" not in invoice or invoice.get("CISDeduction"):
+        return None
+    return _decimal(invoice["AmountDue"])
 
 
 def receipts_of(invoice: Json) -> tuple[Receipt, ...]:

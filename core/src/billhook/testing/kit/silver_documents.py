@@ -229,7 +229,8 @@ def _read_back(examination: Examination) -> str | None:
             return f"{item.external_id} was issued, and {known.external_id} is fetched"
         if known.voided:
             return "an invoice that was issued is fetched as void"
-        return _total_told(known.totals, item) or _paid(known.amount_paid, item, Decimal(0))
+        owed = _due(known.amount_due, item, item.invoice.total)
+        return _total_told(known.totals, item) or _paid(known.amount_paid, item, Decimal(0)) or owed
 
 
 def _read_back_paid(examination: Examination) -> str | None:
@@ -239,7 +240,15 @@ def _read_back_paid(examination: Examination) -> str | None:
             raise Refused("it collects for invoices that live elsewhere")
         item = bench.invoice_item(1, number="INV-1", external_id=payment.invoice_external_id)
         known = bench.run(C.FETCH, item).result
-        return _paid(known.amount_paid, payment, Decimal(0), payment.amount)
+        due = _due(known.amount_due, payment, payment.invoice.total, payment.invoice.total - payment.amount)
+        return _paid(known.amount_paid, payment, Decimal(0), payment.amount) or due
+
+
+def _due(told: Decimal | None, item: InvoiceItem | PaymentItem, *possible: Decimal) -> str | None:
+    if told is None or told in possible:
+        return None
+    owed = " or ".join(f"{amount}" for amount in possible)
+    return f"of an invoice of {item.invoice.total} {item.invoice.currency} {owed} is due, and {told} is fetched as due"
 
 
 def _paid(told: Decimal | None, item: InvoiceItem | PaymentItem, *possible: Decimal) -> str | None:
