@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -164,7 +164,10 @@ def read_snapshot(view: InvoiceView, entity: Entity | None, payments: Iterable[E
     received = sum((receipt.amount for receipt in receipts), Decimal(0))
     totals = _totals(view, entity, {})
     number = entity.get("DocNumber")
-    return Done(Snapshot(True, entity["Id"], number, status_of(entity), totals, received, receipts, is_void(entity)))
+    balance = amount_of(entity, "Balance")
+    return Done(
+        Snapshot(True, entity["Id"], number, status_of(entity), totals, received, receipts, is_void(entity), balance)
+    )
 
 
 def status_of(invoice: Entity) -> str:
@@ -182,19 +185,27 @@ def linked_payments(invoices: Iterable[Entity]) -> list[str]:
 
 
 def receipts_of(invoice_id: str | None, payments: Iterable[Entity]) -> tuple[Receipt, ...]:
-    """What each payment brought to an invoice. A payment of nothing applies a credit memo, and brought none."""
-    brought = (
-        (payment["Id"], _put_against(invoice_id, payment)) for payment in payments if amount_of(payment, "TotalAmt")
-    )
+    """What each payment brought to an invoice, in money. One may also put credit memos against it, or bring nothing but these."""
+    brought = ((payment["Id"], _money_for(invoice_id, payment)) for payment in payments)
     return tuple(Receipt(id, amount) for id, amount in brought if amount > 0)
 
 
-def _put_against(invoice_id: str | None, payment: Entity) -> Decimal:
-    """What of the payment is applied to the invoice (developer.intuit.com, "Payment": Line and LinkedTxn)."""
-    link = {"TxnId": invoice_id, "TxnType": "Invoice"}
-    lines = (
-        line
-        for line in payment.get("Line") or ()
-        if any(link.items() <= each.items() for each in line.get("LinkedTxn") or ())
-    )
-    return sum((amount_of(line, "Amount") for line in lines), Decimal(0))
+def _money_for(invoice_id: str | None, payment: Entity) -> Decimal:
+    """What of the payment's own money is applied to the invoice (developer.intuit.com, "Payment": Line and LinkedTxn).
+
+    Its lines do not say which invoice a credit memo is for. It counts for the first of them, so that each cent is brought once.
+    """
+    credit, brought = sum((amount for _, amount in _lines_for("CreditMemo", payment)), Decimal(0)), Decimal(0)
+    for id, amount in _lines_for("Invoice", payment):
+        credited = min(credit, amount)
+        credit -= credited
+        if id == invoice_id:
+            brought += amount - credited
+    return brought
+
+
+def _lines_for(kind: str, payment: Entity) -> Iterator[tuple[str, Decimal]]:
+    for line in payment.get("Line") or ():
+        for link in line.get("LinkedTxn") or ():
+            if link["TxnType"] == kind:
+                yield link["TxnId"], amount_of(line, "Amount")
