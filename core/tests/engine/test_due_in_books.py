@@ -13,6 +13,8 @@ from money_kit import a_note, credit
 
 from billhook.contract import Receipt
 from billhook.engine.standing import standing_of
+from billhook.errors import Conflict, InvalidInput, NotAllowed
+from billhook.store import schema
 from billhook.testing.invariants import problems_of
 
 OpenShop = Callable[..., Shop]
@@ -63,6 +65,46 @@ def test_what_somebody_credited_there_is_told_of_until_it_is_undone(a_shop_anywh
     books.ask("10")
     assert books.codes == []
     assert problems_of(books.shop.engine) == []
+
+
+def test_a_credit_note_that_was_made_there_counts_once_it_is_noted(books: Books):
+    books.ask("6")
+    books.wait()
+    made_there = a_note(books.shop, "4", books.id, number="CN-0007", external_id="memo-7", key="goodwill")
+    ids = {books.shop.ns.credit_notes.submit(made_there).id for _ in range(2)}
+    books.shop.run()
+    (note,) = (books.shop.ns.credit_notes.get(id) for id in ids)
+    assert (note.status, note.number, note.amount_credited) == ("issued", "CN-0007", Decimal(4))
+    assert (books.codes, books.shop.get(books.id).invoice.amount_due) == ([], Decimal(6))
+    assert [row["external_id"] for row in books.shop.rows(schema.document_link, kind="credit_note")] == ["memo-7"]
+    assert books.shop.wire.to("credit") == []
+    assert problems_of(books.shop.engine) == []
+
+
+def test_a_credit_note_of_the_rest_pays_the_invoice(books: Books):
+    books.shop.ns.credit_notes.submit(a_note(books.shop, "12", books.id, number="CN-7", external_id="memo-7"))
+    assert books.shop.status(books.id) == "paid"
+
+
+def test_a_credit_note_that_can_not_stand_there_is_refused_and_nothing_is_stored(books: Books):
+    submit = books.shop.ns.credit_notes.submit
+    there = a_note(books.shop, "4", books.id, number="CN-7", external_id="memo-7")
+    for missing in ("number", "credited_invoice_id"):
+        with pytest.raises(InvalidInput, match="state number and credited_invoice_id"):
+            submit({**there, missing: None})
+    with pytest.raises(InvalidInput, match="Only a credit note may stand"):
+        books.shop.ns.invoices.submit(books.shop.draft(external_id="memo-7"))
+    draft = books.shop.submit(workflow={"auto_advance": False})
+    books.shop.run()
+    with pytest.raises(NotAllowed, match="does not stand at Books"):
+        submit({**there, "credited_invoice_id": draft})
+    assert books.shop.rows(schema.credit_note) == []
+    submit(there)
+    with pytest.raises(Conflict, match=r"memo-7 at Books is credit note .*, and counts already"):
+        submit({**there, "key": "another"})
+    with pytest.raises(Conflict, match="memo-8 at Books"):
+        books.shop.ns.credit_notes.submit_many([{**there, "external_id": "memo-8", "key": key} for key in "ab"])
+    assert len(books.shop.rows(schema.credit_note)) == 1
 
 
 def test_a_credit_note_that_is_put_against_nothing_there_is_told_of(books: Books):

@@ -25,11 +25,11 @@ def looked_at(desk, *items):
     return [outcomes[item.id].result for item in items]
 
 
-def credit(office, id, amount):
+def credit(office, id, amount, **more):
     """A credit note of ours on the invoice."""
     note = {"type": "credit_note", "customer_key": "ada", "currency": "GBP", "credited_invoice_id": id}
     line = {"name": "Scratched", "price": {"type": "flat", "amount": amount}}
-    office.ns.credit_notes.submit({**note, "lines": [line]})
+    office.ns.credit_notes.submit({**note, "lines": [line], **more})
     work_until_quiet(office.engine, office.clock)
 
 
@@ -223,6 +223,19 @@ def test_a_credit_note_of_the_office_is_no_money_and_a_person_is_told(office):
     take_off(office.xero, part)
     office.hear()
     assert office.known(id) == (NOTHING, [])
+
+
+def test_a_credit_note_of_the_office_counts_once_it_is_noted_and_is_not_made_again(office):
+    (id,) = office.bill()
+    (ada,) = office.xero.customers()
+    place = make_note(office.xero, ada.id, "4.00")
+    office.put_against(place, id, "4.00")
+    office.hear()
+    office.wait(minutes=15)
+    credit(office, id, "4.00", number="CN-0001", external_id=place.rpartition("/")[2])
+    office.look_again(id)
+    assert (office.known(id), len(office.xero.do("GET", "/CreditNotes")["CreditNotes"])) == ((NOTHING, []), 1)
+    assert office.ns.invoices.get(id).invoice.amount_due == Decimal(6)
 
 
 def test_a_credit_note_of_ours_that_the_office_takes_off_its_invoice_is_told_of(office):

@@ -118,6 +118,9 @@ class InvoiceDraft(Value):
     `number` is for hosts that number by themselves. `issued_at` and `due_at` are the days that the document bears; without them it bears
     the day on which it is issued, and is due after the workflow's `due_after`. Workflow values that are stated win over the billing
     profile's. A document that comes to anything else than `expected_totals` is stopped before anything is sent.
+
+    `external_id` is for a credit note that somebody made at the app of the invoice that it credits: its id there, beside its `number` there. It
+    counts here as well, and nothing is sent.
     """
 
     key: Key | None = None
@@ -135,8 +138,24 @@ class InvoiceDraft(Value):
     exchange_rate: ExchangeRate | None = None
     credited_invoice_id: Ulid | None = None
     number: Key | None = None
+    external_id: Key | None = None
     issued_at: UtcDatetime | None = None
     due_at: UtcDatetime | None = None
+
+    @model_validator(mode="after")
+    def _stands_there_whole(self) -> Self:
+        if self.external_id is None:
+            return self
+        if self.type is not DocumentType.CREDIT_NOTE:
+            raise PydanticCustomError(
+                "external_id_of_invoice", "Only a credit note may stand at an app already. Leave out external_id."
+            )
+        if self.credited_invoice_id is None or self.number is None:
+            raise PydanticCustomError(
+                "credit_note_unclear",
+                "A credit note that stands at an app already has a number there and credits an invoice: state number and credited_invoice_id.",
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_one_customer(self) -> Self:

@@ -17,7 +17,7 @@ from billhook.domain.lifecycle import State
 from billhook.domain.money import plain
 from billhook.domain.parsing import parse_draft
 from billhook.domain.payment import CreditNoteStatus, CreditNoteTrigger
-from billhook.engine import credit_note_waits, credit_notes, tables, unsent_payments
+from billhook.engine import credit_note_waits, credit_notes, noted_credit_notes, tables, unsent_payments
 from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
@@ -65,8 +65,10 @@ class CreditNotes:
         """Store a credit note and have it issued. The same draft under the same key gives the same credit note.
 
         Amounts are positive: what is owed back. With ``credited_invoice_id`` it is put against that invoice, as far as that is unpaid, and
-        counts at that invoice's exchange rate unless it states one.
-        Raises InvalidInput that lists every problem, KeyReused, NotFound. Then nothing was stored.
+        counts at that invoice's exchange rate unless it states one. One with an ``external_id`` stands at the app of its invoice already: it
+        counts, and nothing is sent.
+        Raises InvalidInput that lists every problem, KeyReused, NotFound, NotAllowed for an invoice that can't be credited, Conflict for what
+        stands there and counts already. Then nothing was stored.
         """
         return self.get(self.submit_many([draft])[0])
 
@@ -249,7 +251,10 @@ class CreditNotes:
             {k: v for k, v in record.items() if v is not None and k not in ("id", "namespace", "version")},
         )
         credit_notes.move(unit, record, CreditNoteTrigger.ISSUE, "issue", {})
-        self._issue(unit, record)
+        if draft.external_id is None:
+            self._issue(unit, record)
+        else:
+            noted_credit_notes.note(unit, self._settler.money, record, draft.external_id)
         return id
 
     def _credited(self, unit: Unit, draft: InvoiceDraft, customer_id: str) -> InvoiceRow | None:

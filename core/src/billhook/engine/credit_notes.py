@@ -34,7 +34,9 @@ def move(
     unit.record_document(record, cause, changed, operation_id=operation_id, note=note)
 
 
-def issued(unit: Unit, record: Row, number: str, operation_id: str | None) -> InvoiceRow | None:
+def issued(
+    unit: Unit, record: Row, number: str, operation_id: str | None, *, cause: str = "credit.done"
+) -> InvoiceRow | None:
     """The credit note stands. Returns its invoice when some of it was put against one."""
     invoice = unit.invoice(record["invoice_id"]) if record["invoice_id"] else None
     amount = min(Decimal(record["total"]), invoice.amount_due) if invoice is not None else Decimal(0)
@@ -44,7 +46,7 @@ def issued(unit: Unit, record: Row, number: str, operation_id: str | None) -> In
         "issued_at": record["issued_at"] or unit.now_micros,
         "amount_allocated": plain(amount),
     }
-    move(unit, record, CreditNoteTrigger.CONFIRM, "credit.done", changes, operation_id=operation_id)
+    move(unit, record, CreditNoteTrigger.CONFIRM, cause, changes, operation_id=operation_id)
     if invoice is None or not amount:
         return None
     _allocate(unit, record, invoice, amount)

@@ -73,9 +73,9 @@ def _finding(row: InvoiceRow, app: AppHandle, seen: Snapshot, asked: Decimal, pa
 
 def _less(row: InvoiceRow, there: str, amount: str) -> ValidationIssue:
     message = (
-        f"{there}, {amount} less than is owed: somebody credited that there or wrote it off, and nobody asked for that here. Undo it there, and "
-        f"give the credit from here: billhook credit-notes create. Where it is right as it is: billhook invoices dismiss {row.id} {LESS_DUE} "
-        "--reason WHY"
+        f"{there}, {amount} less than is owed: somebody credited that there or wrote it off, and nobody asked for that here. Have that credit "
+        "note count here too: billhook credit-notes create FILE, with its external_id. Or undo it there, and give the credit from here. Where it "
+        f"is right as it is: billhook invoices dismiss {row.id} {LESS_DUE} --reason WHY"
     )
     return ValidationIssue(severity=Severity.WARNING, code=LESS_DUE, message=message)
 

@@ -44,6 +44,14 @@ class LinkChanges:
         """How an app knows a document, where that was read."""
         return self._known.get((document_id, app_id))
 
+    def bearer(self, app_id: str, kind: str, external_id: str) -> str | None:
+        """The id of the document of that kind that the app calls so; None where there is none."""
+        wanted = (app_id, kind, external_id)
+        for link in self._known.values():
+            if (link["app_id"], link["kind"], link["external_id"]) == wanted:
+                return str(link["document_id"])
+        return tables.read_bearer(self._tx, *wanted)
+
     def save(self, link: Row) -> None:
         """Keep what an app said of a document."""
         self._saved.add((link["document_id"], link["app_id"]))

@@ -24,6 +24,7 @@ _WHOLE: Mapping[str, str] = {
     "void.again": "Its app is asked again to void it",
     "snapshot_quantities": "Its quantities were taken before their time",
     "erased": "Personal data of the customer were erased",
+    "credit.noted": "It was noted: it stands at its app already",
     "credit_note.begun": "A credit note of it is to be issued",
     "credit_note.allocated": "A credit note was put against it",
     "payment.recorded": "A payment was noted",

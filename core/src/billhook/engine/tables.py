@@ -132,6 +132,14 @@ def read_links(tx: Transaction, document_ids: Iterable[str]) -> list[Row]:
     return [_decoded(dict(zip(LINK_COLUMNS, row, strict=True)), LINK_JSON) for row in rows]
 
 
+def read_bearer(tx: Transaction, app_id: str, kind: str, external_id: str) -> str | None:
+    """The id of the document of that kind that an app calls so."""
+    link = schema.document_link.c
+    bears = sa.and_(link.app_id == app_id, link.external_id == external_id, link.kind == kind)
+    found: str | None = tx.scalar(sa.select(link.document_id).where(bears).limit(1))
+    return found
+
+
 def link_tuple(link: Row) -> tuple[Any, ...]:
     """A document link as stored."""
     return _encoded(link, LINK_COLUMNS, LINK_JSON)
