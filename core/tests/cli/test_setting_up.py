@@ -48,6 +48,45 @@ def test_an_update_keeps_what_it_does_not_name(cli, app_id, sandbox):
     assert changed["settings"] == {"base_url": sandbox.url}
 
 
+def test_a_setting_inside_a_setting_is_set_by_its_dotted_name(cli):
+    books = ("--set", "organisation.base_currency=GBP", "--set", "tax_types.5.5=RED", "--set", "tax_types.20=FULL")
+    installed = cli("apps", "install", "xero", *books, "--json").json
+    assert installed["settings"] == {
+        "organisation": {"base_currency": "GBP"},
+        "tax_types": {"5.5": "RED", "20": "FULL"},
+    }
+    change = ("apps", "update", installed["id"], "--json")
+    given = (
+        'organisation.currencies=["GBP","EUR"]',
+        "organisation.accounts.200.type=BANK",
+        "organisation.accounts.9={}",
+    )
+    changed = cli(*change, *(each for name in given for each in ("--set", name)), "--unset", "tax_types.20").json
+    assert changed["settings"] == {
+        "organisation": {
+            "base_currency": "GBP",
+            "currencies": ["GBP", "EUR"],
+            "accounts": {"200": {"type": "BANK"}, "9": {}},
+        },
+        "tax_types": {"5.5": "RED"},
+    }
+    assert "there are base_currency, currencies" in cli(*change, "--unset", "organisation.tracking").err
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("organisation.currency", "Did you mean currencies? organisation takes base_currency, currencies, "),
+        ("organisation.accounts.200.typ", "Did you mean type? organisation.accounts.200 takes type, active, "),
+        ("organisaton.currencies", "It takes account, client_id, "),
+    ],
+)
+def test_a_setting_inside_that_there_is_not_is_answered_with_what_there_is(cli, name, told):
+    refused = cli("apps", "install", "xero", "--set", f"{name}=EUR", "--json")
+    assert (refused.code, f"{name}: nothing has that name." in refused.error["message"]) == (1, True)
+    assert told in refused.error["message"]
+
+
 def test_an_app_is_told_how_many_calls_are_its_own(cli):
     app_id = cli("apps", "install", "stripe", "--limit", "account=20", "--json").json["id"]
     changed = cli("apps", "update", app_id, "--limit", "finalize=5", "--json").json

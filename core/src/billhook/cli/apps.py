@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from billhook.cli.command import command
-from billhook.cli.inputs import changed, json_object, limits, pairs, secrets, settings
+from billhook.cli.inputs import changed, json_object, limits, pairs, secrets
+from billhook.cli.inside import changed_settings, given_settings
 from billhook.cli.options import AppId, Asked, FromEnvironment, MappingFile, Settings, SettingsFile, repeatable
 from billhook.cli.output import fields, table
 from billhook.cli.plain import plain
@@ -29,7 +30,9 @@ Limit = Annotated[
 ]
 Unset = Annotated[
     list[str],
-    repeatable("--unset", "NAME", "Take a setting back: the provider's own value holds again. Repeatable."),
+    repeatable(
+        "--unset", "NAME", "Take a setting back, or one inside: the provider's own value holds again. Repeatable."
+    ),
 ]
 UnsetCredential = Annotated[
     list[str],
@@ -76,7 +79,7 @@ def install(
             type,
             name=name,
             description=description,
-            settings=settings(set, settings_file),
+            settings=given_settings(type, set, settings_file),
             credentials=given,
             labels=pairs(label, "--label"),
             mapping=json_object(mapping_file) if mapping_file else None,
@@ -114,7 +117,7 @@ def update(
     with session.billing() as billing:
         app = billing.apps.get(app_id)
         changes: dict[str, Any] = {"name": name, "description": description}
-        changes["settings"] = changed(app.settings, settings(set, settings_file), unset, "--unset")
+        changes["settings"] = changed_settings(app.type, app.settings, set, settings_file, unset)
         changes["labels"] = changed(app.labels, pairs(label, "--label"), unlabel, "--unlabel")
         changes["limits"] = changed(app.limits, limits(limit), unlimit, "--unlimit")
         changes["mapping"] = json_object(mapping_file) if mapping_file else None

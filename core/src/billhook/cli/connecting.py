@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 import typer
 
 from billhook.cli.command import command
-from billhook.cli.inputs import json_object, secrets, settings
+from billhook.cli.inputs import json_object, secrets
+from billhook.cli.inside import given_settings
 from billhook.cli.options import Asked, FromEnvironment, MappingFile, Settings, SettingsFile, repeatable
 from billhook.cli.output import table
 from billhook.cli.session import Session
@@ -70,7 +71,7 @@ def connect(
         def begin(uri: str) -> Authorization:
             if known is not None:
                 return billing.connecting.begin_again(known.id, redirect_uri=uri, credentials=given)
-            chosen = settings(set, settings_file)
+            chosen = given_settings(what, set, settings_file)
             return billing.connecting.begin(what, redirect_uri=uri, settings=chosen, credentials=given)
 
         if redirect_uri is not None:

@@ -49,13 +49,15 @@ def limits(given: Sequence[str]) -> dict[str, int]:
     return {name: int(calls) for name, calls in found.items()}
 
 
-def settings(given: Sequence[str], file: Path | None, option: str = "--set") -> dict[str, Any]:
-    """Values from a JSON file and from ``NAME=VALUE`` options, which win.
-
-    A value that is a JSON boolean, null, list or object is read as such; everything else is text.
-    """
+def settings(given: Sequence[str], file: Path | None, option: str) -> dict[str, Any]:
+    """Values from a JSON file and from ``NAME=VALUE`` options, which win."""
     from_file = json_object(file) if file is not None else {}
-    return {**from_file, **{name: _value(text) for name, text in pairs(given, option).items()}}
+    return {**from_file, **values(given, option)}
+
+
+def values(given: Sequence[str], option: str) -> dict[str, Any]:
+    """``NAME=VALUE`` options. A value that is a JSON boolean, null, list or object is read as such; everything else is text."""
+    return {name: _value(text) for name, text in pairs(given, option).items()}
 
 
 def _value(text: str) -> Any:

@@ -16,7 +16,11 @@ def repeatable(name: str, metavar: str, help: str = "Repeatable.") -> Any:
 AppId = Annotated[str, typer.Argument(metavar="APP_ID", help="As in `apps list`.")]
 Settings = Annotated[
     list[str],
-    repeatable("--set", "NAME=VALUE", "A setting of the provider; an object or a list as JSON. Repeatable."),
+    repeatable(
+        "--set",
+        "NAME=VALUE",
+        "A setting of the provider; an object or a list as JSON. One inside another is SETTING.NAME=VALUE. Repeatable.",
+    ),
 ]
 SettingsFile = Annotated[Path | None, typer.Option(help="Settings as a JSON object; --set wins.")]
 MappingFile = Annotated[Path | None, typer.Option(help="Mapping rules as JSON.")]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from billhook.errors import ConfigError
+from billhook.plugins.nesting import kind_inside, names_in
 
 
 def validated(model: type[BaseModel], raw: Mapping[str, Any], subject: str) -> BaseModel:
@@ -26,7 +27,7 @@ def validated(model: type[BaseModel], raw: Mapping[str, Any], subject: str) -> B
 def _problem(detail: ErrorDetails, values: list[str], model: type[BaseModel]) -> str:
     place = ".".join(map(str, detail["loc"])) or "the whole"
     if detail["type"] == "extra_forbidden":
-        return f"{place}: nothing has that name.{_meant(place, model)}"
+        return f"{place}: nothing has that name.{_meant(detail['loc'], model)}"
     if detail["type"] == "missing":
         return f"{place}: it is needed, and not given"
     # A provider's own validator may quote what it was given.
@@ -36,18 +37,17 @@ def _problem(detail: ErrorDetails, values: list[str], model: type[BaseModel]) ->
     return f"{place}: {message}"
 
 
-def _meant(name: str, model: type[BaseModel]) -> str:
-    near = get_close_matches(name, _names(model), n=1)
-    return f" Did you mean {near[0]}?" if near else ""
+def _meant(loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    *outer, name = loc
+    names = names_in(kind_inside(model, outer))
+    near = get_close_matches(str(name), names, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return f"{meant} {'.'.join(map(str, outer))} takes {', '.join(names)}." if outer and names else meant
 
 
 def _taken(model: type[BaseModel]) -> str:
     names = [f"{name} (needed)" if info.is_required() else name for name, info in model.model_fields.items()]
     return f"It takes {', '.join(names)}." if names else "It takes none."
-
-
-def _names(model: type[BaseModel]) -> list[str]:
-    return [info.alias or name for name, info in model.model_fields.items()]
 
 
 def _texts(value: Any) -> Iterator[str]:
