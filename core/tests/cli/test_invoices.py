@@ -42,7 +42,8 @@ def test_the_page_of_an_invoice_shows_where_the_odd_penny_of_its_tax_went(cli, s
 
 
 def test_causes_are_told_once_with_how_many_invoices_have_them(cli, shop, write):
-    assert (cli("invoices", "issues", "--json").code, cli("invoices", "issues", "--json").json) == (0, {"items": []})
+    nothing = cli("invoices", "issues", "--json")
+    assert (nothing.code, nothing.json) == (0, {"items": [], "held": []})
     cli("profiles", "update", shop, "--workflow", "tax_enabled=true")
     line = {"name": "Tea", "price": {"type": "flat", "amount": "1"}}
     unknown, other = ({**line, "tax_config": {"code": "NOPE"}}, line)
@@ -93,6 +94,37 @@ def test_a_payment_that_failed_is_a_cause_too(cli, shop, write):
     assert [one["key"] for one in cli("invoices", "list", "--issue", "card_declined", "--json").json["items"]] == [
         "i-2"
     ]
+
+
+def test_a_list_for_a_code_that_nothing_has_tells_the_codes_that_stand_open(cli, shop, write):
+    line = {"name": "Tea", "price": {"type": "flat", "amount": "1"}}
+    wrong = {"customer_key": "jane", "currency": "GBP", "lines": [line], "expected_totals": {"total": "9"}}
+    assert "Codes that stand open now: none." in cli("invoices", "list", "--issue", "nosuch").out
+    cli("invoices", "create", write("i.json", [{**wrong, "key": "i"}]))
+    assert "Codes that stand open now: totals_unexpected." in cli("invoices", "list", "--issue", "nosuch").out
+    assert "Codes" not in cli("invoices", "list", "--issue", "totals_unexpected").out
+    assert set(cli("invoices", "list", "--issue", "nosuch", "--json").json) == {
+        *("items", "total_count", "page", "page_size")
+    }
+
+
+def test_what_waits_for_an_app_that_can_not_be_called_stands_below_the_causes(cli, invoice, app_id, write, monkeypatch):
+    assert "that wait" not in cli("invoices", "issues").out
+    invoice("i-1")
+    invoice("i-2")
+    cli("credit-notes", "create", write("n.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n"))
+    cli("apps", "disable", app_id)
+    told = cli("invoices", "issues", "--json")
+    (held,) = told.json["held"]
+    assert (told.code, held["app_id"], held["documents"]) == (0, app_id, 2)
+    assert f"billhook apps enable {app_id}" in cli("invoices", "issues").out
+    assert [one["documents"] for one in cli("credit-notes", "issues", "--json").json["held"]] == [1]
+    cli("apps", "enable", app_id)
+    monkeypatch.setenv("WRONG", "nobody")
+    cli("apps", "credentials", app_id, "--credential-env", "token=WRONG")
+    cli("worker", "--once")
+    (held,) = cli("invoices", "issues", "--json").json["held"]
+    assert (held["documents"], held["reason"]) == (2, f"Sandbox is unauthorized. See why: billhook apps check {app_id}")
 
 
 def test_payments_that_the_books_refuse_are_one_cause(cli, shop, invoice, monkeypatch):
@@ -638,7 +670,15 @@ def test_a_credit_note_that_failed_is_counted_and_given_up(cli, shop, write, mon
         worked = cli("worker", "--once", "--json")
     assert (worked.code, worked.json["failed_credit_notes"]) == (3, 1)
     assert cli("credit-notes", "list", "--status", "failed", "--json").json["items"][0]["key"] == "n"
+    told = cli("credit-notes", "issues", "--json")
+    (cause,) = told.json["items"]
+    assert (told.code, cause["credit_notes"], cause["severity"], cause["code"]) == (3, 1, "critical", "not_now")
+    assert "sandbox credit" in cli("credit-notes", "issues").out
+    assert cli("credit-notes", "list", "--issue", "not_now", "--json").json["total_count"] == 1
+    assert "Codes that stand open now: not_now." in cli("credit-notes", "list", "--issue", "nosuch").out
+    assert cli("invoices", "issues", "--json").json["items"] == []
     assert cli("credit-notes", "void", "n", "--json").json["status"] == "voided"
+    assert cli("credit-notes", "issues").code == 0
     assert cli("worker", "--once").code == 0
 
 

@@ -302,6 +302,16 @@ def test_a_credit_note_that_failed_is_counted_until_it_is_given_up(a_shop_anywhe
     standing = standing_of(shop.engine.context, shop.namespace)
     assert (standing.failed_credit_notes, standing.needs_a_person) == (1, True)
     assert [view.id for view in shop.ns.credit_notes.list(status="failed").items] == [note.id]
+    (cause,) = shop.ns.credit_notes.open_issues()
+    assert (cause.credit_notes, cause.example, cause.message) == (
+        1,
+        note.id,
+        shop.ns.credit_notes.issues(note.id)[0].message,
+    )
+    assert cause.code is not None
+    assert [view.id for view in shop.ns.credit_notes.list(issue_codes=(cause.code,)).items] == [note.id]
+    assert shop.ns.credit_notes.list(issue_codes=("nosuch",)).items == ()
+    assert shop.engine.namespace("other").credit_notes.open_issues() == ()
     with pytest.raises(InUse, match=note.id):
         shop.ns.customers.delete(customer_id)
     for _ in range(2):

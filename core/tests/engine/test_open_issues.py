@@ -68,3 +68,18 @@ def test_each_payment_that_books_refuse_to_note_is_of_one_cause(a_shop_anywhere:
         shop.ns.invoices.record_payment(id, amount)
     shop.run()
     assert causes(shop) == [("locked", f"{ASKED}.record_payment", 2)]
+
+
+def test_what_waits_for_an_app_that_can_not_be_called_is_counted_and_no_cause(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft), workflow={"draft_period": "P1D"})
+    shop.submit()
+    shop.run()
+    shop.ns.apps.disable(shop.app.id)
+    assert shop.ns.invoices.held() == ()  # it waits for tomorrow
+    shop.submit()
+    shop.submit()
+    (held,) = shop.ns.invoices.held()
+    assert (held.app_id, held.documents) == (shop.app.id, 2)
+    assert held.reason.endswith(f"is disabled. Let it work again: billhook apps enable {shop.app.id}")
+    assert causes(shop) == []
+    assert shop.engine.namespace("other").invoices.held() == ()

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from billhook.cli.causes import answer_causes, codes_below
 from billhook.cli.command import command
 from billhook.cli.invoice_text import credit_note_json, credit_note_page, invoice_json, invoice_row
 from billhook.cli.invoices import DraftFile, SkipBad
+from billhook.cli.options import repeatable
 from billhook.cli.output import paged
 from billhook.cli.session import Session
 
@@ -33,18 +35,31 @@ def list_credit_notes(
     session: Session,
     *,
     status: Annotated[str | None, typer.Option(help="Only those, such as failed.")] = None,
+    issue: Annotated[list[str], repeatable("--issue", "CODE", "Those with an open issue of this code. Repeatable.")],
     page: Annotated[int, typer.Option()] = 1,
     page_size: Annotated[int, typer.Option()] = 100,
 ) -> None:
     """Credit notes, the newest first."""
     with session.billing() as billing:
-        found = billing.credit_notes.list(status=status, page=page, page_size=page_size)
+        found = billing.credit_notes.list(status=status, issue_codes=tuple(issue), page=page, page_size=page_size)
+        causes = billing.credit_notes.open_issues() if issue and not found.total_count else None
     answer = {"items": [invoice_json(view) for view in found.items], "total_count": found.total_count}
     columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")
     session.answer(
         {**answer, "page": found.page, "page_size": found.page_size},
-        lambda: paged(found, columns, map(invoice_row, found.items)),
+        lambda: codes_below(paged(found, columns, map(invoice_row, found.items)), causes),
     )
+
+
+@command(group, "issues")
+def issues(session: Session) -> None:
+    """Why credit notes stand still or warn: each cause once, with how many have it and one of them. Exit code 3 when there are any.
+
+    Below it stands how many wait for an app that can't be called.
+    """
+    with session.billing() as billing:
+        causes, held = billing.credit_notes.open_issues(), billing.credit_notes.held()
+    answer_causes(session, "credit_notes", causes, held)
 
 
 @command(group, "show")

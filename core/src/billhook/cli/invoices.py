@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from billhook.cli.causes import answer_causes, codes_below
 from billhook.cli.command import command
-from billhook.cli.exits import NEEDS_A_PERSON, REFUSED
-from billhook.cli.invoice_text import invoice_json, invoice_page, invoice_row, preview_page, who_says
+from billhook.cli.exits import REFUSED
+from billhook.cli.invoice_text import invoice_json, invoice_page, invoice_row, preview_page
 from billhook.cli.options import repeatable
 from billhook.cli.output import paged, table
 from billhook.cli.session import Session
@@ -94,24 +95,24 @@ def list_invoices(
             issue_codes=tuple(issue),
         )
         found = billing.invoices.list(wanted, page=page, page_size=page_size)
+        causes = billing.invoices.open_issues() if issue and not found.total_count else None
     answer = {"items": [invoice_json(view) for view in found.items], "total_count": found.total_count}
     columns = ("id", "key", "number", "status", "customer", "total>", "due>", "currency")
     session.answer(
         {**answer, "page": found.page, "page_size": found.page_size},
-        lambda: paged(found, columns, map(invoice_row, found.items)),
+        lambda: codes_below(paged(found, columns, map(invoice_row, found.items)), causes),
     )
 
 
 @command(group, "issues")
 def issues(session: Session) -> None:
-    """Why invoices stand still or warn: each cause once, with how many have it and one of them. Exit code 3 when there are any."""
+    """Why invoices stand still or warn: each cause once, with how many have it and one of them. Exit code 3 when there are any.
+
+    Below it stands how many wait for an app that can't be called.
+    """
     with session.billing() as billing:
-        causes = billing.invoices.open_issues()
-    columns = ("invoices>", "severity", "code", "from", "such as", "of")
-    rows = [(one.invoices, one.severity, one.code, who_says(one.component), one.message, one.example) for one in causes]
-    session.answer({"items": causes}, lambda: table(columns, rows))
-    if causes:
-        raise typer.Exit(NEEDS_A_PERSON)
+        causes, held = billing.invoices.open_issues(), billing.invoices.held()
+    answer_causes(session, "invoices", causes, held)
 
 
 @command(group, "show")

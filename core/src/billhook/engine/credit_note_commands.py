@@ -21,9 +21,11 @@ from billhook.engine import credit_note_waits, credit_notes, noted_credit_notes,
 from billhook.engine.arguments import checked
 from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
+from billhook.engine.held_documents import HeldDocuments, held_documents
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import maybe_micros
 from billhook.engine.numbers import NumberedDocument
+from billhook.engine.open_issues import OpenCreditNoteIssue, has_open_issue, open_credit_note_issues
 from billhook.engine.paging import PAGE_SIZE, check_page, read_page
 from billhook.engine.queries import issues_of, issues_of_each, require_invoice
 from billhook.engine.records import Page
@@ -166,10 +168,27 @@ class CreditNotes:
         self._context.database.write(act)
         return self.get(credit_note_id)
 
+    def open_issues(self) -> tuple[OpenCreditNoteIssue, ...]:
+        """Why credit notes stand still or warn, each cause once with how many have it: what stops credit notes first."""
+        with self._context.database.read() as tx:
+            return open_credit_note_issues(tx, _note.c.namespace == self._namespace)
+
+    def held(self) -> tuple[HeldDocuments, ...]:
+        """How many credit notes wait for an app that can't be called, by app; no issue tells of those."""
+        with self._context.database.read() as tx:
+            return held_documents(self._context, tx, self._namespace, _note)
+
     def list(
-        self, *, status: str | None = None, invoice_id: str | None = None, page: int = 1, page_size: int = PAGE_SIZE
+        self,
+        *,
+        status: str | None = None,
+        invoice_id: str | None = None,
+        issue_codes: tuple[str, ...] = (),
+        page: int = 1,
+        page_size: int = PAGE_SIZE,
     ) -> Page[InvoiceView]:
-        """A page of the credit notes, the newest first; of those of that status, and of those on that invoice, where one is given.
+        """A page of the credit notes, the newest first; of those of that status, of those on that invoice, and of those with an open issue of
+        one of these codes, where any is given.
         ``amount_credited`` is what of each was put against its invoice. Raises InvalidInput for what can't be, NotFound for an unknown
         invoice.
         """
@@ -180,6 +199,8 @@ class CreditNotes:
             select = select.where(_note.c.state == status)
         if invoice_id is not None:
             select = select.where(_note.c.invoice_id == invoice_id)
+        if issue_codes:
+            select = select.where(has_open_issue(schema.validation_issue.c.code.in_(issue_codes), _note))
         with self._context.database.read() as tx:
             if invoice_id is not None:
                 require_invoice(tx, self._namespace, invoice_id)

@@ -28,6 +28,7 @@ from billhook.engine.commands import Commands, payment_arguments
 from billhook.engine.conformity import misfit
 from billhook.engine.context import Context
 from billhook.engine.dismissing import dismiss
+from billhook.engine.held_documents import HeldDocuments, held_documents
 from billhook.engine.invoice_filter import InvoiceFilter, invoices_where
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.looking_when_asked import Looks, is_issued, look, look_at_each
@@ -155,6 +156,11 @@ class Invoices:
         """Why invoices stand still or warn, failed payments too, each cause once with how many have it: what stops invoices first."""
         with self._read() as tx:
             return open_issues(tx, invoices_where(self._namespace, InvoiceFilter()))
+
+    def held(self) -> tuple[HeldDocuments, ...]:
+        """How many invoices wait for an app that can't be called, by app; no issue tells of those."""
+        with self._read() as tx:
+            return held_documents(self._context, tx, self._namespace, schema.invoice)
 
     def timeline(self, invoice_id: str) -> tuple[TimelineEntry, ...]:
         """Everything that happened to an invoice, in order: transitions, requests and their answers, payments, notes."""

@@ -1,4 +1,4 @@
-"""Which invoices have an issue that stands open or a payment that failed, and why how many stand still."""
+"""Which invoices have an issue that stands open or a payment that failed, and why how many of them, or of credit notes, stand still."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from billhook.domain.lifecycle import State, is_failed
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
-_invoice, _issue, _payment = schema.invoice, schema.validation_issue, schema.payment
+_invoice, _issue, _payment, _note = schema.invoice, schema.validation_issue, schema.payment, schema.credit_note
 
 _PAYMENT_FAILED = tuple(state.value for state in State if is_failed(state) and state.short == "payment_processing")
 
 _LENGTH_OF_ID = 26
 
 
-def has_open_issue(wanted: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """The invoice has an open issue of which that is true."""
-    return sa.exists().where(_issue.c.document_id == _invoice.c.id, _issue.c.superseded_at.is_(None), wanted)
+def has_open_issue(wanted: sa.ColumnElement[bool], document: sa.Table = _invoice) -> sa.ColumnElement[bool]:
+    """The invoice, or the other document, has an open issue of which that is true."""
+    return sa.exists().where(_issue.c.document_id == document.c.id, _issue.c.superseded_at.is_(None), wanted)
 
 
 def has_failed_payment(wanted: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
@@ -42,33 +42,54 @@ class OpenIssue:
     example: str
 
 
+@dataclass(frozen=True, slots=True)
+class OpenCreditNoteIssue:
+    """One cause that stands open on so many credit notes, in the words of one of them."""
+
+    code: str | None
+    severity: str
+    component: str
+    credit_notes: int
+    message: str
+    example: str
+
+
 def open_issues(tx: Transaction, which: sa.ColumnElement[bool]) -> tuple[OpenIssue, ...]:
     """Why these invoices stand still or warn, by code, severity and component: what stops them first, and of that what stops most.
 
     A payment that failed is a cause as well, where no issue tells it.
     """
     found = [
-        OpenIssue(row.code, row.severity, row.component, int(row.invoices), row.message, row.example)
-        for row in tx.all(_issues(which))
+        OpenIssue(row.code, row.severity, row.component, int(row.documents), row.message, row.example)
+        for row in tx.all(_issues(_invoice, which))
     ]
     found += [
-        OpenIssue(row.code, "critical", _component(row.type), int(row.invoices), row.message or "", row.example)
+        OpenIssue(row.code, "critical", _component(row.type), int(row.documents), row.message or "", row.example)
         for row in tx.all(_failed_payments(which))
     ]
     return tuple(sorted(found, key=lambda one: (one.severity != "critical", -one.invoices)))
 
 
-def _issues(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+def open_credit_note_issues(tx: Transaction, which: sa.ColumnElement[bool]) -> tuple[OpenCreditNoteIssue, ...]:
+    """Why these credit notes stand still or warn, in the same order."""
+    found = [
+        OpenCreditNoteIssue(row.code, row.severity, row.component, int(row.documents), row.message, row.example)
+        for row in tx.all(_issues(_note, which))
+    ]
+    return tuple(sorted(found, key=lambda one: (one.severity != "critical", -one.credit_notes)))
+
+
+def _issues(document: sa.Table, which: sa.ColumnElement[bool]) -> sa.Select[Any]:
     open_ones = (
         sa.select(_issue.c.id, _issue.c.document_id, _issue.c.code, _issue.c.severity, _without_id(_issue.c.component))
-        .join(_invoice, _invoice.c.id == _issue.c.document_id)
+        .join(document, document.c.id == _issue.c.document_id)
         .where(which, _issue.c.superseded_at.is_(None))
         .subquery()
     )
     cause = (open_ones.c.code, open_ones.c.severity, open_ones.c.component)
-    invoices = sa.func.count(sa.distinct(open_ones.c.document_id))
+    documents = sa.func.count(sa.distinct(open_ones.c.document_id))
     causes = (
-        sa.select(*cause, invoices.label("invoices"), sa.func.min(open_ones.c.id).label("one"))
+        sa.select(*cause, documents.label("documents"), sa.func.min(open_ones.c.id).label("one"))
         .group_by(*cause)
         .subquery()
     )
@@ -87,7 +108,7 @@ def _failed_payments(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
     cause = (_payment.c.code, schema.app.c.type)
     told = has_open_issue(_issue.c.code == _payment.c.code)
     causes = (
-        sa.select(*cause, sa.func.count().label("invoices"), sa.func.min(_payment.c.id).label("one"))
+        sa.select(*cause, sa.func.count().label("documents"), sa.func.min(_payment.c.id).label("one"))
         .join(_invoice, _invoice.c.id == _payment.c.invoice_id)
         .join(schema.app, schema.app.c.id == _payment.c.app_id)
         .where(which, _stopped_its_invoice(), ~told)

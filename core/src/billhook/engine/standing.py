@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from billhook.domain.lifecycle import State
 from billhook.domain.payment import CreditNoteStatus
 from billhook.engine.context import Context
-from billhook.engine.credentials import Credentials
 from billhook.engine.failed import stands_still
 from billhook.engine.failed_refunds import has_failed_refund, is_given_twice
+from billhook.engine.held_documents import why_unusable
 from billhook.engine.moments import maybe_from_micros, to_micros
 from billhook.engine.not_in_books import (
     payment_refused,
@@ -24,7 +24,6 @@ from billhook.engine.not_in_books import (
     void_refused,
 )
 from billhook.engine.work import CLAIMED, READY
-from billhook.errors import BillhookError
 from billhook.store import schema
 from billhook.store.transaction import Transaction
 
@@ -214,10 +213,5 @@ def _held(context: Context, tx: Transaction, work: list[Any]) -> Iterator[HeldWo
 def _why_held(context: Context, tx: Transaction, row: Any) -> str | None:
     if row.app_status == "unauthorized":
         return "The app is unauthorized. Give it credentials that work."
-    try:
-        app = context.apps.get(tx, row.id)
-        if app.credential_id is not None:
-            Credentials(context.clock, context.credential_keys).load(tx, app.credential_id)
-    except BillhookError as error:
-        return str(error)
-    return f"Its provider fails: {row.reason}" if row.faulty else None
+    failing = f"Its provider fails: {row.reason}" if row.faulty else None
+    return why_unusable(context, tx, row.id) or failing

@@ -78,21 +78,24 @@ def held_by_apps(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
     app = schema.app
     held = sa.or_(app.c.enabled == 0, app.c.status == AppStatus.UNAUTHORIZED.value)
     rows = tx.all(
-        sa.select(_work.c.subject_id, app.c.id, app.c.name, app.c.enabled)
+        sa.select(_work.c.subject_id, app.c.id, app.c.name, app.c.enabled, app.c.status)
         .join(app, app.c.id == _work.c.app_id)
         .where(_work.c.subject_id.in_(ids), _is_waited_for(), held)
     )
-    return {row.subject_id: _why_held(row) for row in rows}
+    return {row.subject_id: str(why_switched_off(row)) for row in rows}
 
 
 def _is_waited_for() -> sa.ColumnElement[bool]:
     return _work.c.lane != Lane.UNASKED
 
 
-def _why_held(app: Any) -> str:
+def why_switched_off(app: Any) -> str | None:
+    """Why nothing is sent to an app, of whose row this is a part: it is disabled, or nobody lets it in. None where neither is so."""
     if not app.enabled:
         return f"{app.name} is disabled. Let it work again: billhook apps enable {app.id}"
-    return f"{app.name} is unauthorized. See why: billhook apps check {app.id}"
+    if app.status == AppStatus.UNAUTHORIZED:
+        return f"{app.name} is unauthorized. See why: billhook apps check {app.id}"
+    return None
 
 
 def _silent_apps(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
