@@ -159,6 +159,9 @@ def test_an_app_that_can_not_be_reached_is_told_of_and_named_by_what_waits_for_i
     invoice("i-1")
     worked = cli("worker", "--once", "--json")
     assert worked.json["silent_apps"] == [{"app_id": app_id, "app": "Sandbox", "failures": 1}]
+    (left,) = worked.json["left"]
+    assert (left["app_id"], left["goes_on_at"]) == (app_id, worked.json["next_due"])
+    assert left["reason"] in cli("worker", "--once").out
     assert f"See why: billhook apps check {app_id}" in cli("invoices", "show", "i-1", "--json").json["waiting_for"]
     assert "no answer to" in cli("worker", "--once").out
     cli("apps", "update", app_id, "--set", f"base_url={sandbox.url}")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 THREADS = 16
 _SILENT = "It is asked again, less and less often. See why: billhook apps check"
+TABLES = frozenset({"held_work", "silent_apps", "left"})
 COUNTED = (
     "failed",
     "invalid",
@@ -90,6 +91,7 @@ def _work_until_idle(session: Session, engine: Engine, threads: int) -> None:
         **waiting,
         "held_work": standing.held_work,
         "silent_apps": standing.silent_apps,
+        "left": standing.left,
         "next_due": engine.next_due(),
     }
     session.answer(answer, lambda: _page(answer, standing))
@@ -100,11 +102,13 @@ def _work_until_idle(session: Session, engine: Engine, threads: int) -> None:
 def _page(answer: Mapping[str, object], standing: Standing) -> RenderableType:
     from rich.console import Group
 
-    numbers = fields({name: value for name, value in answer.items() if name not in {"held_work", "silent_apps"}})
+    numbers = fields({name: value for name, value in answer.items() if name not in TABLES})
     held = [(entry.app_id, entry.app, entry.items, entry.reason) for entry in standing.held_work]
     silent = [(entry.app_id, entry.app, entry.failures, _SILENT) for entry in standing.silent_apps]
+    left = [(entry.app_id, entry.app, entry.items, entry.goes_on_at, entry.reason) for entry in standing.left]
     below = (
         *((table(("app", "name", "held>", "because"), held),) if held else ()),
         *((table(("app", "name", "no answer to>", "what now"), silent),) if silent else ()),
+        *((table(("app", "name", "left>", "goes on", "because"), left),) if left else ()),
     )
     return Group(numbers, *below)

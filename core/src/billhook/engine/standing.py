@@ -15,6 +15,7 @@ from billhook.engine.context import Context
 from billhook.engine.failed import stands_still
 from billhook.engine.failed_refunds import has_failed_refund, is_given_twice
 from billhook.engine.held_documents import why_unusable
+from billhook.engine.left_work import LeftWork, left_work
 from billhook.engine.moments import maybe_from_micros, to_micros
 from billhook.engine.not_in_books import (
     payment_refused,
@@ -82,6 +83,7 @@ class Standing:
     waiting: int = 0
     waiting_since: datetime | None = None
     silent_apps: tuple[SilentApp, ...] = ()
+    left: tuple[LeftWork, ...] = ()
 
     @property
     def needs_a_person(self) -> bool:
@@ -109,6 +111,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         given_twice = _count(tx, namespace, is_given_twice())
         failed_credit_notes = _failed_credit_notes(tx, namespace)
         silent_apps = tuple(_silent(tx, namespace))
+        left = tuple(left_work(context, tx, namespace))
     return Standing(
         failed=sum(count for state, count in states.items() if state is not State.DRAFT_INVALID),
         invalid=states.get(State.DRAFT_INVALID, 0),
@@ -126,6 +129,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
         waiting=waiting.invoices,
         waiting_since=maybe_from_micros(waiting.since),
         silent_apps=silent_apps,
+        left=left,
     )
 
 
