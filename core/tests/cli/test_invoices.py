@@ -343,6 +343,55 @@ def test_the_workflow_of_a_draft_is_changed_value_by_value(cli, draft):
     assert workflow == {**before["content"]["workflow"], "tax_rounding": "on_total", "due_after": "P14D"}
 
 
+def test_the_workflow_of_all_that_stand_still_for_one_cause_is_changed_at_once(cli, shop, write):
+    cli("profiles", "update", shop, "--workflow", "tax_enabled=true")
+    price, vat = {"type": "unit", "amount": "0.52"}, {"rates": [{"name": "VAT", "percentage": "20"}]}
+    lines = [{"name": name, "quantity": "1", "price": price, "tax_config": vat} for name in ("Tea", "Milk", "Salt")]
+    head = {"customer_key": "jane", "currency": "GBP", "lines": lines}
+    totals = {"a": "1.87", "other": "9", "b": "1.87", "fits": "1.86"}
+    drafts = [{**head, "key": key, "expected_totals": {"total": total}} for key, total in totals.items()]
+    cli("invoices", "create", write("i.json", drafts))
+    cli("worker", "--once")
+    changed = cli("invoices", "update", "--all", "--issue", "totals_unexpected", "--workflow", "tax_rounding=on_total")
+    assert changed.code == 0
+    assert "3 changed, 0 left. How many stand how: 2 draft.syncing, 1 draft.invalid." in changed.out
+    cli("worker", "--once")
+    shown = {key: cli("invoices", "show", key, "--json").json for key in totals}
+    assert [(each["status"], each["total"]) for each in shown.values()] == [
+        *(("paid", "1.87"), ("draft.invalid", "1.87"), ("paid", "1.87"), ("paid", "1.86"))
+    ]
+    again = ("invoices", "update", "--all", "--issue", "nosuch", "--workflow", "tax_rounding=on_total")
+    assert "No invoice stands still with the issue nosuch." in cli(*again).out
+    assert cli(*again, "--json").json == {"items": [], "updated": 0, "left": 0}
+
+
+def test_what_takes_no_edit_is_left_and_says_why(cli, invoice):
+    invoice("i-1", metadata={"openmeter.io/sandbox/target-payment-status": "failed"})
+    cli("worker", "--once")
+    told = cli("invoices", "update", "--all", "--issue", "card_declined", "--workflow", "due_after=P14D", "--json")
+    assert (told.code, told.json["updated"], told.json["left"]) == (1, 0, 1)
+    (left,) = told.json["items"]
+    assert (left["key"], left["status"], left["code"]) == (
+        *("i-1", "payment_processing.failed", "invoice_action_not_available"),
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--workflow", "due_after=P14D"),
+        ("i-1", "--all", "--issue", "x", "--workflow", "due_after=P14D"),
+        ("--all", "--workflow", "due_after=P14D"),
+        ("i-1", "--issue", "x", "--workflow", "due_after=P14D"),
+        ("--all", "--issue", "x"),
+        ("--all", "--issue", "x", "--file", "edit.json"),
+        ("--all", "--issue", "x", "--workflow", "nosuch=1"),
+    ],
+)
+def test_an_edit_is_of_one_or_of_the_workflow_of_all_with_one_issue(cli, shop, arguments):
+    assert cli("invoices", "update", *arguments).code == 2
+
+
 def test_a_draft_is_changed_by_a_file(cli, draft, write):
     price = {"type": "unit", "amount": "1.10"}
     edit = {

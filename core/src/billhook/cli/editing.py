@@ -24,15 +24,24 @@ def edit_of(before: WorkflowConfig, values: Sequence[str], file: Path | None) ->
     from billhook.domain.parsing import parse
     from billhook.domain.workflow import WorkflowConfig, amended
 
-    stated, wanted = json_object(file) if file is not None else {}, settings(values, None, "--workflow")
-    if not stated and not wanted:
+    stated = json_object(file) if file is not None else {}
+    if not stated and not values:
         raise typer.BadParameter("Say what changes: --workflow NAME=VALUE or --file EDIT.json.")
     _check_names(stated, InvoiceEdit.model_fields, "--file")
-    _check_names(wanted, WorkflowConfig.model_fields, "--workflow")
-    if not wanted:
+    if not values:
         return parse(InvoiceEdit, stated)
     whole = parse(WorkflowConfig, stated["workflow"]) if "workflow" in stated else before
-    return parse(InvoiceEdit, {**stated, "workflow": amended(whole, parse(WorkflowConfig, wanted))})
+    return parse(InvoiceEdit, {**stated, "workflow": amended(whole, changes_of(values))})
+
+
+def changes_of(values: Sequence[str]) -> WorkflowConfig:
+    """What ``NAME=VALUE`` options change of a workflow. Raises BadParameter where one names nothing that there is."""
+    from billhook.domain.parsing import parse
+    from billhook.domain.workflow import WorkflowConfig
+
+    wanted = settings(values, None, "--workflow")
+    _check_names(wanted, WorkflowConfig.model_fields, "--workflow")
+    return parse(WorkflowConfig, wanted)
 
 
 def _check_names(given: Mapping[str, Any], known: Iterable[str], option: str) -> None:

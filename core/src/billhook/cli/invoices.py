@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from billhook.engine.namespace import Namespace
+    from billhook.engine.one_by_one import Asked
     from billhook.engine.queries import InvoiceDetails
-    from billhook.engine.retrying import Retried
 
 group = typer.Typer(help="Creating and reading invoices, and what can be asked of them.", no_args_is_help=True)
 
@@ -132,8 +132,10 @@ def show(session: Session, invoice: Id) -> None:
 @command(group, "update")
 def update(
     session: Session,
-    invoice: Id,
     *,
+    invoice: Annotated[
+        str | None, typer.Argument(metavar="[INVOICE]", help="The invoice's id or key.", show_default=False)
+    ] = None,
     workflow: Annotated[
         list[str],
         repeatable("--workflow", "NAME=VALUE", "Such as collection_method=charge_automatically. Repeatable."),
@@ -145,19 +147,32 @@ def update(
             help="JSON with any of lines, description, metadata, customer, supplier, workflow, period, exchange_rate, expected_totals; - for standard input.",
         ),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Change the workflow of all that stand still with the issue of --issue.")
+    ] = False,
+    issue: Annotated[
+        str | None, typer.Option(metavar="CODE", help="With --all: of this code, as `invoices issues` tells it.")
+    ] = None,
 ) -> None:
     """Change a draft: only what is given. Lines, customer, supplier and workflow of a file are the whole new ones.
 
     The invoice is calculated and validated anew. Its app and billing profile stay: to change those, delete it, and submit it again under a
-    new key.
+    new key. With --all and --issue the same --workflow is given to all that stand still with that issue; what takes no edit is left as it
+    was, says why, and stops no other; the exit code is then 1.
     """
-    from billhook.cli.editing import edit_of
+    from billhook.cli.editing import changes_of
 
-    def edit(billing: Namespace, id: str) -> InvoiceDetails:
-        before = billing.invoices.get(id).invoice.content.workflow
-        return billing.invoices.update(id, edit_of(before, workflow, file))
-
-    _give(session, invoice, edit)
+    if (invoice is None) != everything or (issue is not None) != everything:
+        raise typer.BadParameter("Name an invoice, or say --all --issue CODE.", param_hint="INVOICE")
+    if invoice is not None:
+        _give(session, invoice, lambda billing, known: _edited(billing, known, workflow, file))
+        return
+    if file is not None or not workflow:
+        raise typer.BadParameter("What changes for all is said by --workflow NAME=VALUE.", param_hint="--all")
+    with session.billing() as billing:
+        results = [_shown(each) for each in billing.edit_workflows(str(issue), changes_of(workflow))]
+    nothing = f"No invoice stands still with the issue {issue}. See billhook invoices issues."
+    _answer_each(session, results, "updated", "changed", _how_many_stand_how(results), nothing=nothing)
 
 
 @command(group, "approve")
@@ -356,6 +371,13 @@ def details_json(details: InvoiceDetails) -> dict[str, Any]:
     }
 
 
+def _edited(billing: Namespace, id: str, workflow: Sequence[str], file: Path | None) -> InvoiceDetails:
+    from billhook.cli.editing import edit_of
+
+    before = billing.invoices.get(id).invoice.content.workflow
+    return billing.invoices.update(id, edit_of(before, workflow, file))
+
+
 def _give(session: Session, invoice: str, ask: Callable[[Namespace, str], InvoiceDetails]) -> None:
     with session.billing() as billing:
         details = ask(billing, found(billing, invoice).id)
@@ -382,29 +404,34 @@ def _asked(billing: Namespace, invoice: str, ask: Callable[[str], InvoiceDetails
     return {"invoice": invoice, "id": details.id, "status": details.status, **told}
 
 
-def _shown(retried: Retried) -> dict[str, Any]:
+def _shown(asked: Asked) -> dict[str, Any]:
     """One of all, as one that was named shows."""
-    ended = {"code": retried.code, "reason": retried.reason} if retried.is_left else {"waits": retried.waits}
-    return {retried.kind: retried.id, "id": retried.id, "key": retried.key, "status": retried.status, **ended}
+    ended = {"code": asked.code, "reason": asked.reason} if asked.is_left else {"waits": asked.waits}
+    return {asked.kind: asked.id, "id": asked.id, "key": asked.key, "status": asked.status, **ended}
 
 
 def _answer_each(
-    session: Session, results: Sequence[Mapping[str, Any]], counted_as: str, told_as: str, told_below: str = ""
+    session: Session,
+    results: Sequence[Mapping[str, Any]],
+    counted_as: str,
+    told_as: str,
+    told_below: str = "",
+    nothing: str = "Nothing had failed.",
 ) -> None:
     """Answer with what became of each, and exit with 1 where any was left as it was."""
     left = sum("reason" in result for result in results)
     asked = len(results) - left
-    page = partial(_each_page, results, f"{asked} {told_as}, {left} left.{told_below}")
+    page = partial(_each_page, results, f"{asked} {told_as}, {left} left.{told_below}", nothing)
     session.answer({"items": results, counted_as: asked, "left": left}, page)
     if left:
         raise typer.Exit(REFUSED)
 
 
-def _each_page(results: Sequence[Mapping[str, Any]], told: str) -> RenderableType:
+def _each_page(results: Sequence[Mapping[str, Any]], told: str, nothing: str) -> RenderableType:
     from rich.console import Group
 
     if not results:
-        return "Nothing had failed."
+        return nothing
     rows = [(_named(each), each.get("status"), each.get("reason") or _waits(each)) for each in results]
     return Group(table(("document", "status now", "because"), rows), told)
 
@@ -425,4 +452,4 @@ def _named(result: Mapping[str, Any]) -> str:
 
 
 def _waits(result: Mapping[str, Any]) -> str | None:
-    return "An operation is under way; it is tried again when that ends." if result.get("waits") else None
+    return "An operation is under way; it is done when that ends." if result.get("waits") else None

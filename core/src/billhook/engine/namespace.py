@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from billhook.domain.parsing import parse
+from billhook.domain.workflow import WorkflowConfig
 from billhook.engine.all_invoices import AllInvoices
 from billhook.engine.app_commands import AppCommands
 from billhook.engine.arguments import checked
@@ -16,16 +18,18 @@ from billhook.engine.credit_note_commands import CreditNotes
 from billhook.engine.customer_apps import CustomerAppCommands
 from billhook.engine.customer_commands import CustomerCommands
 from billhook.engine.doubts import Doubts
+from billhook.engine.editing_many import WorkflowEditor
 from billhook.engine.erase import Eraser, EraseResult
 from billhook.engine.gathering import GatheringCommands
 from billhook.engine.invoices import Invoices
 from billhook.engine.notifications.commands import Notifications
 from billhook.engine.number_commands import NumberCommands
+from billhook.engine.one_by_one import Asked
 from billhook.engine.override_commands import OverrideCommands
 from billhook.engine.pending_lines import PendingLineCommands
 from billhook.engine.profile_commands import ProfileCommands
 from billhook.engine.refund_commands import Refunds
-from billhook.engine.retrying import Retried, Retrier
+from billhook.engine.retrying import Retrier
 from billhook.engine.submitting import Submitter
 from billhook.engine.unit import Unit
 from billhook.store.transaction import Transaction
@@ -130,13 +134,23 @@ class Namespace:
         """Who is told what happens to invoices, and how it arrived."""
         return Notifications(self.engine.context, self.name)
 
-    def retry_failed(self) -> tuple[Retried, ...]:
+    def retry_failed(self) -> tuple[Asked, ...]:
         """Try again everything that failed: invoices that failed or are invalid, payments, voids and deletions that an app refused, and
         credit notes that failed.
 
         Each is tried by itself, many in one commit. One that can't be tried again is left as it was, and says why.
         """
         return Retrier(self.engine.context, self.name, self.engine.settler, self.credit_notes).retry_failed()
+
+    def edit_workflows(self, issue_code: str, workflow: WorkflowConfig | Mapping[str, Any]) -> tuple[Asked, ...]:
+        """Change the workflow of every invoice that stands still with an open issue of that code: only what is stated, as ``invoices.update``
+        does for one. Each is calculated and validated anew.
+
+        Each is changed by itself, many in one commit. One that takes no edit is left as it was, and says why. Raises InvalidInput for a
+        workflow that there can't be.
+        """
+        changes = workflow if isinstance(workflow, WorkflowConfig) else parse(WorkflowConfig, workflow)
+        return WorkflowEditor(self.engine.context, self.name, self.engine.settler, changes).edit_all_with(issue_code)
 
     def erase_customer(self, customer_id: str) -> EraseResult:
         """Erase a customer's personal data. Amounts and numbers stay."""
