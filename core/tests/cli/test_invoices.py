@@ -85,6 +85,14 @@ def test_a_payment_that_failed_is_a_cause_too(cli, shop, write):
     assert [one["key"] for one in listed] == ["i-2", "i-0"]
     assert told["example"] in {one["id"] for one in listed}
     assert "card_declined: The card was declined." in cli("invoices", "show", "i-0").out
+    assert told["way_out"] == (
+        f"Have another way to pay named at Sandbox, then collect it again: billhook invoices retry {told['example']}. "
+        f"Money that came another way is noted: billhook invoices pay {told['example']} AMOUNT"
+    )
+    assert cli("invoices", "show", told["example"], "--json").json["way_out"] == told["way_out"]
+    assert "way to pay" in cli("invoices", "show", "i-0").out
+    assert "way to pay" in cli("invoices", "issues").out
+    assert cli("invoices", "show", "i-1", "--json").json["way_out"] is None
     cli("invoices", "pay", "i-0", "1.00")
     cli("invoices", "retry", "i-2")
     cli("worker", "--once")

@@ -83,3 +83,26 @@ def test_what_waits_for_an_app_that_can_not_be_called_is_counted_and_no_cause(a_
     assert held.reason.endswith(f"is disabled. Let it work again: billhook apps enable {shop.app.id}")
     assert causes(shop) == []
     assert shop.engine.namespace("other").invoices.held() == ()
+
+
+def test_a_payment_that_is_not_collected_from_here_can_only_be_noted(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(
+        a_provider(sync_draft=careful_draft, collect_payment=declines_or_refuses),
+        workflow={"collection_method": "send_invoice"},
+    )
+    id = shop.submit()
+    shop.run()
+    assert shop.ns.invoices.get(id).way_out is None
+    told = shop.ns.invoices.payment_status(id, "payment_failed")
+    assert told.way_out == f"Money that came another way is noted: billhook invoices pay {id} AMOUNT"
+
+
+def test_what_was_taken_back_is_collected_again_by_a_retry(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft, collect_payment=declines_or_refuses))
+    id = shop.submit()
+    shop.run()
+    assert str(shop.ns.invoices.get(id).way_out).startswith("Have another way to pay named at ")
+    (noted,) = shop.ns.invoices.record_payment(id, "10").payments[1:]
+    shop.run()
+    told = shop.ns.invoices.take_back_payment(id, noted.id, reason="It was another customer's.")
+    assert str(told.way_out).startswith(f"To collect it again: billhook invoices retry {id}. ")

@@ -44,9 +44,13 @@ def _page(counted: str, causes: Causes, held: Sequence[HeldDocuments]) -> Render
     what = counted.replace("_", " ")
     columns = (f"{what}>", "severity", "code", "from", "such as", "of")
     rows = [
-        (getattr(one, counted), one.severity, one.code, who_says(one.component), one.message, one.example)
+        (getattr(one, counted), one.severity, one.code, who_says(one.component), _told(one), one.example)
         for one in causes
     ]
     waiting = [(one.documents, one.app_id, one.reason) for one in held]
     below = [table((f"{what} that wait>", "for app", "because"), waiting)] if held else []
     return Group(table(columns, rows), *below)
+
+
+def _told(one: OpenIssue | OpenCreditNoteIssue) -> str:
+    return " ".join(filter(None, (one.message, getattr(one, "way_out", None))))

@@ -186,6 +186,7 @@ def _head(details: InvoiceDetails) -> dict[str, object]:
         "waits since": details.waiting_since,
         "gives up at": (details.gives_up_at or "no deadline") if details.waiting_since else None,
         "in doubt": details.in_doubt,
+        "what now": details.way_out,
     }
 
 

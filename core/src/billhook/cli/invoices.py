@@ -366,6 +366,7 @@ def details_json(details: InvoiceDetails) -> dict[str, Any]:
         "waiting_for": details.waiting_for,
         "waiting_since": details.waiting_since,
         "gives_up_at": details.gives_up_at,
+        "way_out": details.way_out,
         "in_doubt": details.in_doubt,
         "apps": details.apps,
     }

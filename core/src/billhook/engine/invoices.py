@@ -22,6 +22,7 @@ from billhook.domain.money import amount, plain
 from billhook.domain.parsing import argument, parse, parse_draft
 from billhook.domain.period import utc
 from billhook.engine import confirmations, queries
+from billhook.engine.after_failing import with_ways_out
 from billhook.engine.annotations import annotate
 from billhook.engine.arguments import checked
 from billhook.engine.commands import Commands, payment_arguments
@@ -155,7 +156,8 @@ class Invoices:
     def open_issues(self) -> tuple[OpenIssue, ...]:
         """Why invoices stand still or warn, failed payments too, each cause once with how many have it: what stops invoices first."""
         with self._read() as tx:
-            return open_issues(tx, invoices_where(self._namespace, InvoiceFilter()))
+            causes = open_issues(tx, invoices_where(self._namespace, InvoiceFilter()))
+            return with_ways_out(Unit(self._context, tx), causes)
 
     def held(self) -> tuple[HeldDocuments, ...]:
         """How many invoices wait for an app that can't be called, by app; no issue tells of those."""

@@ -32,7 +32,8 @@ def has_failed_payment(wanted: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]
 
 @dataclass(frozen=True, slots=True)
 class OpenIssue:
-    """One cause that stands open on so many invoices, in the words of one of them."""
+    """One cause that stands open on so many invoices, in the words of one of them. ``way_out`` says what can be done about that one where
+    its payment failed; issues say so themselves."""
 
     code: str | None
     severity: str
@@ -40,6 +41,7 @@ class OpenIssue:
     invoices: int
     message: str
     example: str
+    way_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import ValidationIssue
 from billhook.domain.lifecycle import Action, State, is_failed, is_mutable
 from billhook.domain.period import UtcDatetime
+from billhook.engine.after_failing import way_out
 from billhook.engine.annotations import annotations_of
 from billhook.engine.foretelling import Foretelling
 from billhook.engine.invoice_filter import InvoiceFilter, invoices_where
@@ -88,6 +89,7 @@ class InvoiceDetails:
 
     ``pending_command`` waits until the operation under way ends. ``in_doubt`` says what nobody knows, and a person must settle;
     ``waiting_for`` why an operation under way does not go on, ``waiting_since`` since when, and ``gives_up_at`` how long at most.
+    ``way_out`` says what can be done where the payment failed.
     """
 
     invoice: InvoiceView
@@ -102,6 +104,7 @@ class InvoiceDetails:
     waiting_for: str | None = None
     waiting_since: datetime | None = None
     gives_up_at: datetime | None = None
+    way_out: str | None = None
     quantity_snapshotted_at: datetime | None = None
     apps: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -154,6 +157,7 @@ def _details(unit: Unit, row: InvoiceRow, around: _Around, foretelling: Foretell
         waiting_for=around.waits.reason(unit, row),
         waiting_since=around.waits.since(row.id),
         gives_up_at=around.waits.given_up_at(row.id),
+        way_out=way_out(unit, row),
         quantity_snapshotted_at=maybe_from_micros(row.values["quantity_snapshotted_at"]),
         apps={role: row.values[f"{role}_app_id"] for role in ("tax", "invoicing", "payment")},
         annotations=around.annotations.get(row.id, {}),

@@ -39,6 +39,7 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
             r"invoices dismiss (\w+) (\w+) --reason WHY",
             rf'POST {OWN_PATHS}/invoices/\1/validation-issues/\2/dismiss with a "reason"',
         ),
+        (r"invoices retry (\w+)", r"POST /api/v1/billing/invoices/\1/retry"),
         (r"invoices void (\w+)", r"POST /api/v1/billing/invoices/\1/void"),
         (r"invoices pay (\w+) AMOUNT", rf"POST {OWN_PATHS}/invoices/\1/payments"),
         (

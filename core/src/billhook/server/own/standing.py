@@ -54,6 +54,7 @@ class Standing(WireModel):
 
     ``pending_command`` was asked for, and waits until the operation under way ends. ``in_doubt`` says what nobody knows: settle it under
     /doubts. ``waiting_for`` says why an operation under way does not go on, ``gives_up_at`` how long it waits at most.
+    ``way_out`` says what can be done where the payment failed.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Standing(WireModel):
     waiting_for: str | None = None
     waiting_since: AwareDatetime | None = None
     gives_up_at: AwareDatetime | None = None
+    way_out: str | None = None
     issues: list[ReportedIssue]
     payments: list[Payment]
     apps: Mapping[str, str]
@@ -96,6 +98,7 @@ def standing_of(details: InvoiceDetails) -> Standing:
         **{name: getattr(details, name) for name in _STATE},
         available_actions={action.value: state.value for action, state in details.available_actions.items()},
         waiting_for=waiting_for,
+        way_out=None if details.way_out is None else over_http(details.way_out, invoice.id),
         issues=[reported(issue, invoice.id) for issue in details.issues],
         payments=[_payment(payment) for payment in details.payments],
         annotations=details.annotations,

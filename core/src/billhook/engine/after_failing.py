@@ -1,0 +1,39 @@
+"""What a person can do about an invoice of which the payment failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from billhook.contract.declaration import Capability
+from billhook.domain.lifecycle import State
+from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.open_issues import OpenIssue
+from billhook.engine.unit import Unit
+
+
+def way_out(unit: Unit, row: InvoiceRow) -> str | None:
+    """How the money still comes: what failed is collected again, or was paid another way. None where no payment failed."""
+    if row.state is not State.PAYMENT_FAILED:
+        return None
+    noted = f"Money that came another way is noted: billhook invoices pay {row.id} AMOUNT"
+    app = unit.app_if_loaded(row.values["payment_app_id"])
+    if app is None or not row.is_charged or not app.handle.declaration.can(Capability.COLLECT_PAYMENT):
+        return noted
+    last = max(unit.money.payments_of(row.id), key=lambda payment: str(payment["id"]), default=None)
+    declined = last is not None and last["state"] == "failed"
+    again = f"Have another way to pay named at {app.name}, then collect it again" if declined else "To collect it again"
+    return f"{again}: billhook invoices retry {row.id}. {noted}"
+
+
+def with_ways_out(unit: Unit, causes: Iterable[OpenIssue]) -> tuple[OpenIssue, ...]:
+    """The causes; payments that failed with what can be done, for the invoice that each names."""
+    return tuple(_with_way_out(unit, one) if _is_of_collecting(one) else one for one in causes)
+
+
+def _with_way_out(unit: Unit, cause: OpenIssue) -> OpenIssue:
+    return replace(cause, way_out=way_out(unit, unit.invoice(cause.example)))
+
+
+def _is_of_collecting(cause: OpenIssue) -> bool:
+    return cause.component.endswith(f".{Capability.COLLECT_PAYMENT}")
