@@ -134,7 +134,7 @@ def update(
     session: Session,
     *,
     invoice: Annotated[
-        str | None, typer.Argument(metavar="[INVOICE]", help="The invoice's id or key.", show_default=False)
+        str | None, typer.Argument(metavar="INVOICE", help="The invoice's id or key.", show_default=False)
     ] = None,
     workflow: Annotated[
         list[str],
