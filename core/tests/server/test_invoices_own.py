@@ -184,6 +184,34 @@ def test_a_warning_that_a_person_has_dealt_with_ends(at_the_sandbox):
     assert served.problem("POST", path.replace(issue["code"], "odd"), 400, json=why)["extensions"]["path"] == "/code"
 
 
+def test_why_many_stand_still_is_told_once_with_the_way_out(at_the_sandbox):
+    served, scene = at_the_sandbox
+    declined = {scene.shop.submit(metadata={TARGET: "failed"}) for _ in range(2)}
+    scene.shop.run()
+    told = served.call("GET", f"{OWN}/causes/invoices", expect=200).json()
+    (cause,) = told["data"]
+    assert (cause["code"], cause["documents"], cause["example"] in declined) == ("card_declined", 2, True)
+    assert f"POST /api/v1/billing/invoices/{cause['example']}/retry" in cause["way_out"]
+    assert served.call("GET", f"{OWN}/causes/credit-notes", expect=200).json() == {"data": [], "held": []}
+    scene.shop.submit()
+    scene.shop.ns.apps.disable(scene.app_id)
+    (held,) = served.call("GET", f"{OWN}/causes/invoices", expect=200).json()["held"]
+    assert (held["documents"], held["app_id"]) == (1, scene.app_id)
+    assert f"PATCH {OWN}/apps/{scene.app_id}" in held["reason"]
+
+
+def test_an_invoice_is_looked_at_in_its_books_when_somebody_asks(at_the_sandbox):
+    served, scene = at_the_sandbox
+    id, draft = scene.shop.submit(), scene.shop.submit(workflow={"auto_advance": False})
+    scene.shop.run()
+    assert served.call("POST", f"{OWN}/invoices/{id}/look", expect=200).json()["id"] == id
+    asked = len(scene.sandbox.calls())
+    scene.shop.run()
+    assert [call.path for call in scene.sandbox.calls()[asked:]] == ["/v1/invoices"]
+    told = served.problem("POST", f"{OWN}/invoices/{draft}/look", 400)
+    assert told["extensions"]["code"] == "invoice_action_not_available"
+
+
 def test_an_authorized_payment_is_captured_or_canceled(at_the_sandbox):
     served, scene = at_the_sandbox
     taken, canceled = (scene.shop.submit(metadata={TARGET: "authorized"}) for _ in range(2))

@@ -25,6 +25,7 @@ from billhook.server.limits import LARGEST_BODY, Limits
 from billhook.server.metrics import Metrics
 from billhook.server.own import (
     apps as own_apps,
+    causes,
     connections,
     credit_notes,
     customer_apps as own_customer_apps,
@@ -86,6 +87,7 @@ OWN_ROUTERS: tuple[APIRouter, ...] = (
     own_customer_apps.router,
     own_invoices.router,
     issues.router,
+    causes.router,
     doubts.router,
     credit_notes.router,
     numbers.router,

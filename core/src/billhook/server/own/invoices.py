@@ -97,6 +97,12 @@ def dismiss(billing: Integrating, invoice_id: UlidPath, code: Key, said: Dismiss
     return reply(standing_of(billing.invoices.dismiss(invoice_id, code, reason=said.reason)))
 
 
+@router.post("/{invoice_id}/look", response_model=Standing)
+def look(billing: Integrating, invoice_id: UlidPath) -> Response:
+    """Have its app asked now what it shows of an issued invoice: money that came there counts, and what differs from here is warned of."""
+    return reply(standing_of(billing.invoices.look(invoice_id)))
+
+
 @router.post("/{invoice_id}/payment/capture", response_model=Standing)
 def capture(billing: Integrating, invoice_id: UlidPath, wanted: Annotated[Capture, Body()] = ALL_OF_IT) -> Response:
     """Have the app take money that was only authorized; the rest goes back to the payer."""
