@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from billhook.contract.declaration import Capability, NumberOwner
@@ -30,13 +29,8 @@ from billhook.engine import (
     drift,
     due_in_books,
     issued_otherwise,
-    less_in_books,
-    looking_again,
     looking_at_books,
-    notes,
-    payments,
-    receipts,
-    refunds_in_books,
+    money_in_books,
     tables,
     totals,
 )
@@ -50,7 +44,7 @@ from billhook.engine.not_in_books import VOIDED
 from billhook.engine.number_plan import INVOICE, numbered_document, profile_names
 from billhook.engine.numbers import Numbers
 from billhook.engine.settled import Settled
-from billhook.engine.told_ids import take_back, take_told
+from billhook.engine.told_ids import Told, take_back, take_told
 from billhook.engine.totals import Compared
 from billhook.engine.unit import Unit
 
@@ -155,65 +149,43 @@ class InvoiceOutcomes:
         link["evidence"] = (link["evidence"] or {}) | {"seen": {"status": result.status, "at": unit.now_micros}}
         unit.links.save(link)
         waiting = self._pending_document(unit, settled, row)
-        stands = result.found and not result.voided
-        if waiting is not None and not stands and told is not None:
-            seen = f"shows {given} as void" if result.found else f"does not show {given}"
-            doubt = Doubt(f"{settled.app.name} {seen}, which was given as its id")
-            work = take_back(unit, link, told, settled.work, doubt.reason)
-            self._doubt(unit, replace(settled, capability=waiting, work=work, outcome=doubt))
-            return
-        if waiting is not None and issued_otherwise.is_gone(unit, row, settled.app, result):
-            issued_otherwise.forget(unit, row, settled.app)
-            unit.record(row, "issue.gone", operation_id=settled.work.operation_id)
-            self._advancer.issue(unit, row)
-            return
-        if waiting is not None and result.voided:
-            issued_otherwise.forget(unit, row, settled.app, waiting)
-            self._fail_invoice(unit, replace(settled, capability=waiting), row, [_void_already(settled.app, given)])
-            return
-        if waiting is not None and not result.found:
-            not_yet = Pending("the provider does not show it yet", check_after=_NOT_SHOWN_YET)
-            self._look_again(unit, replace(settled, outcome=not_yet))
-            return
         if waiting is not None:
-            self._receives(unit, settled, row, result)  # nobody tells of it again
-            document = DocumentResult(external_id=result.external_id, number=result.number, totals=result.totals)
-            self.documented(unit, replace(settled, capability=waiting), document)
+            self._fetched_unfinished(unit, replace(settled, capability=waiting), row, result, told, given)
             return
         drift.tell(unit, row, settled.app, settled.item.invoice, result)
-        if not self._receives(unit, settled, row, result):
+        if not self._takes_over(unit, settled, row, result):
             self._advancer.go_on(unit, row, "fetch.done", operation_id=settled.work.operation_id)
         due_in_books.tell(unit, row, settled.app, result)
         looking_at_books.look_while_owed(unit, row)
 
-    def _receives(self, unit: Unit, settled: Settled, row: InvoiceRow, seen: Snapshot) -> bool:
-        """Whether money came there that is not known here; it is taken over, and so is what went back of what is known.
+    def _fetched_unfinished(
+        self, unit: Unit, waiting: Settled, row: InvoiceRow, seen: Snapshot, told: Told | None, given: str | None
+    ) -> None:
+        """What the provider holds of a document that it had not finished: ``waiting`` is of the operation that waits for it."""
+        app, capability = waiting.app, waiting.capability
+        stands = seen.found and not seen.voided
+        if not stands and told is not None:
+            shows = f"shows {given} as void" if seen.found else f"does not show {given}"
+            doubt = Doubt(f"{app.name} {shows}, which was given as its id")
+            work = take_back(unit, unit.links.of(row.id, app.id), told, waiting.work, doubt.reason)
+            self._doubt(unit, replace(waiting, work=work, outcome=doubt))
+        elif issued_otherwise.is_gone(unit, row, app, seen):
+            issued_otherwise.forget(unit, row, app)
+            unit.record(row, "issue.gone", operation_id=waiting.work.operation_id)
+            self._advancer.issue(unit, row)
+        elif seen.voided:
+            issued_otherwise.forget(unit, row, app, capability)
+            self._fail_invoice(unit, waiting, row, [_void_already(app, given)])
+        elif not seen.found:
+            not_yet = Pending("the provider does not show it yet", check_after=_NOT_SHOWN_YET)
+            self._look_again(unit, replace(waiting, capability=Capability.FETCH, outcome=not_yet))
+        else:
+            self._takes_over(unit, waiting, row, seen)  # nobody tells of it again
+            document = DocumentResult(external_id=seen.external_id, number=seen.number, totals=seen.totals)
+            self.documented(unit, waiting, document)
 
-        While a payment of ours is under way to this app, what it shows may be that payment: it counts when it ends, and the app is then
-        asked what else it shows.
-        """
-        if seen.amount_paid is None or looking_again.was_crossed(unit, row, settled.app):
-            return False
-        operation_id = settled.work.operation_id
-        unknown = receipts.take_known(unit, row, settled.app.id, seen.receipts, operation_id)
-        shown = payments.shown_at(unit, row, settled.app.id)
-        more = seen.amount_paid - shown
-        if not (more or unknown):
-            less_in_books.tell(unit, row, settled.app, seen.amount_paid, shown)
-            return False
-        if payments.is_under_way_to(unit, row, settled.app.id):
-            looking_again.once_it_is_sure(unit, row, settled.app)
-            return False
-        takes = row.total - Decimal(row.values["amount_credited"]) - shown
-        if more < 0:
-            refunds_in_books.end_undone(unit, row, settled.app, -more)
-            now_shown = payments.shown_at(unit, row, settled.app.id)
-            less_in_books.tell(unit, row, settled.app, seen.amount_paid, now_shown)
-            return False
-        less_in_books.tell(unit, row, settled.app, seen.amount_paid, shown)
-        if more and notes.take_as_entered(unit, row, settled.app, more, takes):
-            return False
-        return receipts.receive(self._money, unit, row, settled.app.id, unknown, more, operation_id)
+    def _takes_over(self, unit: Unit, settled: Settled, row: InvoiceRow, seen: Snapshot) -> bool:
+        return money_in_books.take_over(self._money, unit, row, settled.app, seen, settled.work.operation_id)
 
     def _pending_document(self, unit: Unit, settled: Settled, row: InvoiceRow) -> Capability | None:
         """The operation that the provider has not finished for that document. One that is still to be sent is not pending."""
