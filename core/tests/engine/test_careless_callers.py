@@ -119,9 +119,14 @@ WRONG: dict[str, tuple[Callable[[Shop], Any], str, str]] = {
         "older_than is of type int, and has to be timedelta (Input should be a valid timedelta).",
     ),
     "a time below nothing": (
-        lambda shop: Policy(lease=timedelta(days=-1)),
-        "/lease",
-        "Policy: lease is of type timedelta, and has to be timedelta (Input should be greater than or equal to 0 seconds).",
+        lambda shop: Policy(send_margin=timedelta(days=-1)),
+        "/send_margin",
+        "Policy: send_margin is of type timedelta, and has to be timedelta (Input should be greater than or equal to 0 seconds).",
+    ),
+    "no time at all where some has to pass": (
+        lambda shop: Policy(longest_unseen=timedelta()),
+        "/longest_unseen",
+        "Policy: longest_unseen is of type timedelta, and has to be PositiveTime (Input should be greater than 0 seconds).",
     ),
     "a secret that is no mapping": (
         lambda shop: shop.ns.apps.install("books", credentials="sk_live_1"),

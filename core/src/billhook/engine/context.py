@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from billhook.clock import Clock
 from billhook.domain.ids import new_ulid
@@ -26,6 +26,7 @@ from billhook.plugins.observers import Observers
 from billhook.store.database import Database
 from billhook.store.transaction import Transaction
 
+PositiveTime = Annotated[timedelta, Field(gt=timedelta())]
 Randomness = Callable[[int], bytes]
 """Gives that many random bytes; ``secrets.token_bytes`` outside tests."""
 
@@ -53,24 +54,24 @@ class Documents(Protocol):
 class Policy:
     """How the engine behaves where nobody else says. All times are real durations."""
 
-    lease: timedelta = timedelta(minutes=5)
+    lease: PositiveTime = timedelta(minutes=5)
     """An owner that is alive but silent for this long loses its apps. Longer than any call may take."""
-    slice: timedelta = timedelta(seconds=10)
+    slice: PositiveTime = timedelta(seconds=10)
     """For how long one app is worked on before others get a turn."""
     apps_per_worker: PositiveInt = 64
     send_margin: timedelta = timedelta(milliseconds=500)
     """What must be left of a request's time when it is sent."""
-    first_backoff: timedelta = timedelta(seconds=2)
-    longest_backoff: timedelta = timedelta(minutes=10)
+    first_backoff: PositiveTime = timedelta(seconds=2)
+    longest_backoff: PositiveTime = timedelta(minutes=10)
     retries: NonNegativeInt = 30
     """How often an item is tried again before it fails visibly."""
     look_ups: NonNegativeInt = 12
     """How often a look-up is tried before the item stops in doubt."""
-    first_look: timedelta = timedelta(days=1)
+    first_look: PositiveTime = timedelta(days=1)
     """How long after it was issued an invoice that its customer owes is looked at in the books of its app without being told of anything."""
-    longest_unseen: timedelta = timedelta(days=7)
+    longest_unseen: PositiveTime = timedelta(days=7)
     """Each such look comes after twice the time, and at least so often, until the invoice is paid, void or uncollectible."""
-    longest_wait: timedelta = timedelta(days=30)
+    longest_wait: PositiveTime = timedelta(days=30)
     """For how long a provider may leave an item pending that it gave no time to give up; then it fails visibly. Money is waited for
     without end, and so is a caller who confirms."""
     renew_before: timedelta = timedelta(minutes=5)
