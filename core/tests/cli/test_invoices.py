@@ -279,6 +279,7 @@ def test_only_a_credit_note_that_failed_is_tried_again(cli, shop, write):
     cli("credit-notes", "create", file)
     cli("worker", "--once")
     assert cli("credit-notes", "retry", "n").code == 1
+    assert cli("credit-notes", "allocate", "n", "--json").error["code"] == "credit_note_stands_alone"
     assert cli("credit-notes", "show", "unknown", "--json").error["code"] == "not_found"
 
 

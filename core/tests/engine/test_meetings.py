@@ -102,6 +102,12 @@ def a_refund_by_mistake(shop: Shop) -> Ids:
     return {**ids, "mistake": shop.ns.refunds.record(ids["payment"], "10")}
 
 
+def two_invoices(shop: Shop) -> Ids:
+    ids = {**an_invoice(shop), "other_invoice": shop.submit()}
+    shop.run()
+    return ids
+
+
 def pending_lines(shop: Shop) -> Ids:
     ids = two_of_each(shop)
     kept = shop.ns.pending_lines.add(ids["jane"], "EUR", [LINE, LINE])
@@ -133,6 +139,13 @@ def credit_some(key: str) -> Act:
     line = {"name": "Back", "quantity": "1", "price": {"type": "unit", "amount": "6"}}
     note = {"type": "credit_note", "customer_key": "jane", "currency": "EUR", "lines": [line], "key": key}
     return lambda shop, ids: shop.ns.credit_notes.submit_many([{**note, "credited_invoice_id": ids["invoice"]}])
+
+
+def note_of_there(invoice: str, external_id: str) -> Act:
+    line = {"name": "Back", "quantity": "1", "price": {"type": "unit", "amount": "6"}}
+    note = {"type": "credit_note", "customer_key": "jane", "currency": "EUR", "lines": [line], "key": invoice}
+    stands = {**note, "number": "CN-7", "external_id": external_id}
+    return lambda shop, ids: shop.ns.credit_notes.submit_many([{**stands, "credited_invoice_id": ids[invoice]}])
 
 
 def know(**entry: Any) -> Act:
@@ -206,6 +219,11 @@ MONEY: dict[str, Act] = {
 MISTAKES: dict[str, Act] = {
     "take it back": lambda shop, ids: shop.ns.refunds.take_back(ids["mistake"], reason="Never sent."),
     **{name: MONEY[name] for name in ("refund", "refund elsewhere", "void", "credit", "delete customer")},
+}
+NOTING: dict[str, Act] = {
+    "note it": note_of_there("invoice", "memo-7"),
+    "note it on the other": note_of_there("other_invoice", "memo-7"),
+    "pay": INVOICE["pay"],
 }
 LINES: dict[str, Act] = {
     "add": lambda shop, ids: shop.ns.pending_lines.add(ids["jane"], "EUR", [LINE]),
@@ -307,6 +325,7 @@ SCENES = {
         Scene("issued", INVOICING, an_invoice, INVOICE),
         Scene("money", CHARGING, a_paid_invoice, MONEY),
         Scene("mistakes", CHARGING, a_refund_by_mistake, MISTAKES),
+        Scene("noting", INVOICING, two_invoices, NOTING),
         Scene("pending lines", CHARGING, pending_lines, LINES, in_steps=GATHERS, rule=each_line_is_somewhere_once),
         Scene("telling", CHARGING, a_rule, TELLING),
         Scene("bringing", CHARGING, a_new_invoice, BRINGING, rule=what_was_said_of_jane_stays),
@@ -331,6 +350,7 @@ EVERYDAY = (
     ("money", "refund", "take the app away"),
     ("mistakes", "take it back", "void"),
     ("issued", "void", "credit"),
+    ("noting", "note it", "note it on the other"),
     ("telling", "submit", "switch off"),
     ("bringing", "work", "pays by"),
     ("naming", "known as", "it was linked"),

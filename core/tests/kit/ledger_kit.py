@@ -29,8 +29,8 @@ OpenShop = Callable[..., Shop]
 
 
 class Ledger:
-    """What somebody set there: whether payments may be noted, how much the invoice takes, shows as paid and asks for, and which payments have
-    an id."""
+    """What somebody set there: whether payments may be noted, how much the invoice takes, shows as paid and asks for, which payments have an
+    id, and whether the invoice is gone."""
 
     def __init__(self) -> None:
         self.is_locked = True
@@ -38,6 +38,7 @@ class Ledger:
         self.takes = Decimal("Infinity")
         self.due: Decimal | None = None
         self.receipts: list[Receipt] = []
+        self.is_gone = False
 
     def note(self, item: PaymentItem) -> PaymentResult:
         """Put a payment against the invoice, as far as that takes it; the rest stands on account."""
@@ -62,7 +63,7 @@ def a_shop_with(
         yield put("fetch", batch, "fetch", safe=True, key=None)
         receipts = tuple(ledger.receipts)
         seen = Snapshot(True, batch.only.external_id, amount_paid=ledger.paid, receipts=receipts, amount_due=ledger.due)
-        return {batch.only.id: Done(seen)}
+        return {batch.only.id: Done(Snapshot(found=False) if ledger.is_gone else seen)}
 
     hooks = {"sync_draft": careful_draft, "record_payment": note, "fetch": fetch, "read_webhook": read_webhook, **more}
     books = a_provider(**hooks)

@@ -259,6 +259,9 @@ def test_what_was_credited_and_given_back_of_an_invoice_is_listed(at_the_sandbox
         for key in ("c-1", "c-2")
     ]
     scene.shop.run()
+    for _ in range(2):
+        put = served.call("POST", f"{OWN}/credit-notes/{notes[0].json()['id']}/allocate", expect=200).json()
+        assert put["amount_credited"] == "0.50"
     given_back = served.call("GET", f"{OWN}/invoices/{id}/refunds", role="read", expect=200).json()["data"]
     assert [(each["id"], each["key"], each["origin"], each["amount"]) for each in given_back] == [
         (refunds[0], "r-1", "requested", "2.50"),

@@ -83,6 +83,13 @@ def void(session: Session, credit_note: Id) -> None:
         _show(session, billing, billing.credit_notes.void(_found(billing, credit_note).id))
 
 
+@command(group, "allocate")
+def allocate(session: Session, credit_note: Id) -> None:
+    """Count what is left of a credit note against its invoice, once somebody put it against that at the app. Nothing is sent."""
+    with session.billing() as billing:
+        _show(session, billing, billing.credit_notes.allocate(_found(billing, credit_note).id))
+
+
 def _show(session: Session, billing: Namespace, view: InvoiceView) -> None:
     told = (view, billing.credit_notes.issues(view.id), billing.credit_notes.waiting_for(view.id))
     session.answer(credit_note_json(*told), lambda: credit_note_page(*told))

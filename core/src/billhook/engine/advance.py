@@ -14,6 +14,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import CANNOT_ADVANCE, TIMED_STATES, Refused, State, Trigger
 from billhook.engine import (
     credit_notes,
+    due_in_books,
     issued_otherwise,
     looking_at_books,
     open_payments,
@@ -112,6 +113,8 @@ class Advancer:
             open_payments.let_go(self, unit, row)
         if ends_at in _OWES_NOTHING:
             open_payments.end_findings(unit, row)
+        if ends_at in _ASKED_FOR_NO_MORE:
+            due_in_books.end(unit, row)
         looking_at_books.look_while_owed(unit, row)
         self.ask(unit, row, way.outlook, entered=True)
 
@@ -373,6 +376,7 @@ _AWAITING_MONEY = frozenset(
     }
 )
 _OWES_NOTHING = frozenset({State.PAID, State.VOIDED})
+_ASKED_FOR_NO_MORE = frozenset({State.VOIDED, State.UNCOLLECTIBLE})
 _DELETING = frozenset(state for state in State if state.startswith("delete"))
 _STAMPS: Mapping[State, str] = {State.VOIDED: "voided_at", **dict.fromkeys(_DELETING, "deleted_at")}
 _BEFORE_ISSUE = frozenset(state for state in State if state.startswith(("draft.", "issuing.")))

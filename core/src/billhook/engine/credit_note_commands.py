@@ -23,6 +23,7 @@ from billhook.engine.context import Context
 from billhook.engine.freeze import credit_note_view
 from billhook.engine.held_documents import HeldDocuments, held_documents
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.locks import hold_each
 from billhook.engine.moments import maybe_micros
 from billhook.engine.numbers import NumberedDocument
 from billhook.engine.open_issues import OpenCreditNoteIssue, has_open_issue, open_credit_note_issues
@@ -168,6 +169,22 @@ class CreditNotes:
         self._context.database.write(act)
         return self.get(credit_note_id)
 
+    def allocate(self, credit_note_id: str) -> InvoiceView:
+        """Count what is left of an issued one against its invoice, because somebody put it against that at the app. Doing it twice is fine.
+
+        A credit note on an invoice that was paid is put against nothing; once the payment is taken back, the invoice is owed again and has
+        room for it. Nothing is sent. Raises NotAllowed for one that is not issued, stands on no invoice, or whose invoice owes nothing.
+        """
+
+        def act(tx: Transaction) -> None:
+            unit = Unit(self._context, tx, lane=Lane.INTERACTIVE)
+            record = unit.money.get("credit_note", credit_note_id, self._namespace)
+            noted_credit_notes.allocate(unit, self._settler.money, record)
+            unit.flush()
+
+        self._context.database.write(act)
+        return self.get(credit_note_id)
+
     def open_issues(self) -> tuple[OpenCreditNoteIssue, ...]:
         """Why credit notes stand still or warn, each cause once with how many have it: what stops credit notes first."""
         with self._context.database.read() as tx:
@@ -211,6 +228,8 @@ class CreditNotes:
             return Page(views, found.total_count, found.page, found.page_size)
 
     def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft]) -> Ids:
+        noted = [draft.external_id for draft in drafts if draft.external_id is not None]
+        hold_each(tx, [(self._namespace, noted_credit_notes.turn(each)) for each in noted])
         unit = Unit(self._context, tx)
         submitter = Submitter(self._namespace, self._settler.advancer, self._settler.numbers)
         ids = [self._submit(unit, submitter, draft) for draft in drafts]

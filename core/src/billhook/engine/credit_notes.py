@@ -53,6 +53,27 @@ def issued(
     return invoice
 
 
+def rest_of(record: Row) -> Decimal:
+    """What of an issued credit note is put against no invoice: its invoice had no room for that."""
+    is_issued = record["state"] == CreditNoteStatus.ISSUED and record["invoice_id"] is not None
+    return Decimal(record["total"]) - Decimal(record["amount_allocated"]) if is_issued else Decimal(0)
+
+
+def with_rest_at(unit: Unit, invoice: InvoiceRow, app_id: str) -> list[Row]:
+    """The credit notes of the invoice at that app of which something is put against nothing."""
+    return [note for note in unit.money.credit_notes_of(invoice.id) if note["app_id"] == app_id and rest_of(note)]
+
+
+def put_rest(unit: Unit, record: Row, invoice: InvoiceRow) -> Decimal:
+    """Put what is left of the credit note against its invoice, as far as that is unpaid. Returns how much that was."""
+    amount = min(rest_of(record), invoice.amount_due)
+    record["amount_allocated"] = plain(Decimal(record["amount_allocated"]) + amount)
+    changed = {"amount_allocated": record["amount_allocated"]}
+    unit.record_document(unit.money.save("credit_note", record), "credit.allocated", changed)
+    _allocate(unit, record, invoice, amount)
+    return amount
+
+
 def fail(unit: Unit, record: Row, component: str, issues: Sequence[ValidationIssue]) -> None:
     """The credit note could not be issued, and says why."""
     unit.issues.report(record["id"], component, issues)

@@ -35,6 +35,16 @@ def keep(unit: Unit, app: AppHandle, note: Row, invoice: InvoiceRow, kept_as_cre
     unit.links.save(link)
 
 
+def put_against(unit: Unit, note: Row, amount: Decimal) -> None:
+    """So much of the note went to its invoice: the customer keeps that as credit no more."""
+    link = unit.links.of(note["id"], note["app_id"])
+    told = link["evidence"] or {}
+    if "kept_as_credit" in told:
+        kept = max(Decimal(told["kept_as_credit"]) - amount, Decimal(0))
+        link |= {"evidence": {**told, "kept_as_credit": plain(kept)}}
+        unit.links.save(link)
+
+
 def tell(unit: Unit, row: InvoiceRow) -> None:
     """Say how much the customer has twice, or that it is so no longer."""
     credits = list(_credits(unit, row))

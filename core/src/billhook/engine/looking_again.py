@@ -5,13 +5,17 @@ A look that was under way when money arrived there may have been answered before
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from billhook.contract.declaration import Capability
 from billhook.engine import payments
-from billhook.engine.advance import Advancer
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
 from billhook.engine.work import WorkRow
+
+if TYPE_CHECKING:
+    from billhook.engine.advance import Advancer
 
 _UNSURE, _CROSSED = "unsure", "crossed"
 

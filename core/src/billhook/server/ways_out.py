@@ -59,6 +59,8 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
         (r"invoices update (?P<invoice>\w+) --workflow (?P<name>\w+)=(?P<value>\w+)", _workflow_value),
         (r"invoices update (\w+) --file EDIT\.json", rf"PATCH {OWN_PATHS}/invoices/\1"),
         (r"credit-notes create FILE, with its external_id", f'POST {OWN_PATHS}/credit-notes with its "external_id"'),
+        (r"credit-notes allocate (\w+)", rf"POST {OWN_PATHS}/credit-notes/\1/allocate"),
+        (r"credit-notes show (\w+)", rf"GET {OWN_PATHS}/credit-notes/\1"),
         (r"credit-notes void (\w+)", rf"POST {OWN_PATHS}/credit-notes/\1/void"),
         (
             r"customers link (\w+) (\w+) --external-id (\w+)",

@@ -137,6 +137,12 @@ def void_credit_note(billing: Integrating, credit_note_id: UlidPath) -> Response
     return reply(_shown(billing, billing.credit_notes.void(credit_note_id)))
 
 
+@router.post("/credit-notes/{credit_note_id}/allocate", response_model=CreditNote)
+def allocate_credit_note(billing: Integrating, credit_note_id: UlidPath) -> Response:
+    """Count what is left of an issued one against its invoice, because somebody put it against that at the app. Nothing is sent."""
+    return reply(_shown(billing, billing.credit_notes.allocate(credit_note_id)))
+
+
 @router.post("/refunds", status_code=201, response_model=Refund)
 def refund(billing: Integrating, wanted: RefundOf) -> Response:
     """Have a payment's app give money back, or note what was paid back another way."""
