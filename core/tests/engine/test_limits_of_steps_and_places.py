@@ -7,9 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from engine_kit import Shop, a_provider, careful_draft, documents, late, lost_after, open_shop, put, repeat
+from engine_kit import Shop, a_provider, answers, careful_draft, documents, late, lost_after, open_shop, put, repeat
 
-from billhook.contract import Batch, Capability, OperationRules, RateLimit, RequestsAtOnce, Scope
+from billhook.contract import (
+    Batch,
+    Capability,
+    DocumentResult,
+    Done,
+    OperationRules,
+    RateLimit,
+    RequestsAtOnce,
+    Retry,
+    Scope,
+)
 from billhook.engine.sending import Landing
 
 OpenShop = Callable[..., Shop]
@@ -74,6 +84,35 @@ def test_a_limit_of_a_later_step_holds_up_no_first_step(a_shop: OpenShop):
     shop.run_for(600)
     assert len(shop.wire.to("added")) == 8
     assert in_the_fullest_minute(shop, "added") == 1
+
+
+@pytest.mark.parametrize("retries", ["the engine", "the provider"])
+def test_a_spent_limit_of_one_operation_holds_up_no_other(a_shop_anywhere: OpenShop, retries: str):
+    """A draft is tried again in seconds, while issuing waits for most of a minute."""
+    busy = [False]
+
+    def draft(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("draft", batch, "drafts", recover=(repeat(),))
+        again = busy.pop() if busy else False
+        return {
+            item.id: Retry(timedelta(seconds=5), "It is busy.") if again else Done(DocumentResult(item.id))
+            for item in batch.items
+        }
+
+    limit = a_limit(1, operations=frozenset({Capability.ISSUE}))
+    shop = a_shop_anywhere(a_provider(sync_draft=draft, issue=issue, limits=[limit]))
+    shop.ns.invoices.submit_many([shop.draft() for _ in range(2)])
+    shop.run()
+    assert (len(shop.wire.to("drafts")), len(shop.wire.to("issued"))) == (2, 1)
+    if retries == "the engine":
+        shop.wire.plan(answers(503))
+    else:
+        busy.append(True)
+    late = shop.submit()
+    shop.run_for(20)
+    assert (len(shop.wire.to("drafts")), shop.status(late), len(shop.wire.to("issued"))) == (4, "issuing.syncing", 1)
+    shop.run_for(200)
+    assert shop.status(late) == "payment_processing.pending"
 
 
 def test_a_shared_limit_of_a_step_counts_over_all_its_apps(a_shop: OpenShop):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -120,9 +120,9 @@ def test_work_that_comes_while_an_app_is_given_back_is_not_forgotten(
     second = Second(shop)
     whole = leases.next_due
 
-    def interrupted(tx: Transaction, app_id: str) -> tuple[int | None, int | None]:
-        given = whole(tx, app_id)
-        if given == (None, None) and second.thread is None:
+    def interrupted(tx: Transaction, app_id: str, shut: Iterable[str]) -> leases.NextDue:
+        given = whole(tx, app_id, shut)
+        if not any(given) and second.thread is None:
             second.begin(lambda: second.shop.submit(key="later"))
         return given
 

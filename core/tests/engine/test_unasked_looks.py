@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from engine_kit import Shop, a_provider, answers, arrives, put
+from engine_kit import Shop, a_provider, answers, arrives, careful_draft, put
 from ledger_kit import Ledger, a_shop_with, enter, read_webhook
 
 from billhook.contract import (
@@ -19,6 +19,7 @@ from billhook.contract import (
     PaymentResult,
     PaymentStatus,
     Pending,
+    RateLimit,
     Rejected,
     Snapshot,
 )
@@ -192,3 +193,26 @@ def test_a_customer_whose_invoice_was_paid_elsewhere_can_be_erased(a_shop_anywhe
     shop.ns.erase_customer(shop.get(id).invoice.customer.id)
     assert wanted(shop) == []
     assert problems_of(shop.engine) == []
+
+
+def test_looks_leave_room_in_a_limit_for_what_somebody_asks_for(a_shop: OpenShop):
+    """Over an hour, with a limit of ten requests in a minute."""
+
+    def fetch(self: Any, batch: Batch[Any, Any]) -> Any:
+        yield put("fetch", batch, "fetch", safe=True, key=None)
+        return {batch.only.id: Done(Snapshot(True, batch.only.external_id))}
+
+    rules = {name: OperationRules(concurrency=4) for name in ("sync_draft", "fetch")}
+    limit = RateLimit(name="calls", calls=10, per=timedelta(minutes=1))
+    shop = a_shop(a_provider(sync_draft=careful_draft, fetch=fetch, limits=[limit], rules=rules))
+    shop.ns.invoices.submit_many([shop.draft() for _ in range(40)])
+    shop.run_for(600)
+    shop.clock.advance(DAY)
+    shop.run()
+    assert len(shop.wire.to("fetch")) == 5
+    new = shop.ns.invoices.submit_many([shop.draft() for _ in range(5)])
+    shop.run()
+    assert {shop.status(id) for id in new} == {"payment_processing.pending"}
+    for _ in range(60):
+        shop.turn(60)
+    assert len(shop.wire.to("fetch")) == 40

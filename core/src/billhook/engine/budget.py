@@ -110,14 +110,24 @@ class Window:
         self._landed, self._pace = earlier._landed, earlier._pace
         self._told, self._told_at = earlier._told, earlier._told_at
 
-    def opens_at(self, now: datetime) -> datetime:
-        """When the next call may be made."""
-        if self.room(now) > 0:
+    def opens_at(self, now: datetime, leaving: int = 0) -> datetime:
+        """When the next call may be made that leaves so many for others."""
+        short = leaving + 1 - self.room(now)
+        if short <= 0:
             return now
-        leaving = [*self._spent, *self._told, *(self._arrived(landed) for _, landed in self._landed)]
+        counted = Counter(self._spent) + self._told + Counter(self._arrived(landed) for _, landed in self._landed)
         # What is still under way says nothing of when it lands: look again in a moment.
-        oldest = min(leaving, default=self._step_of(now) - STEPS)
-        return max(from_micros((oldest + STEPS + 1) * self._step), now + self._step * MICROSECOND)
+        last = self._step_of(now) - STEPS
+        for step in sorted(counted):
+            last, short = step, short - counted[step]
+            if short <= 0:
+                break
+        return max(from_micros((last + STEPS + 1) * self._step), now + self._step * MICROSECOND)
+
+    @property
+    def left_by_unasked(self) -> int:
+        """How many calls of a stretch are left to what somebody asks for by what nobody did."""
+        return self.limit.calls // 2
 
     def learn(self, spent: Mapping[int, int]) -> None:
         """Take over what others have spent too."""
@@ -193,6 +203,11 @@ class Budget:
         windows = (window.room(now) for window in self._for(purpose))
         return min([wanted, *windows, *(places.room(now) for places in self.places)])
 
+    def room_for_unasked(self, purpose: Purpose, now: datetime, wanted: int) -> int:
+        """As ``room``, for calls that nobody asked for: what somebody asks for next finds a part of each rate unspent."""
+        windows = (max(window.room(now) - window.left_by_unasked, 0) for window in self._for(purpose))
+        return min([self.room(purpose, now, wanted), *windows])
+
     def spend(self, purpose: Purpose, now: datetime) -> None:
         """Count one call."""
         for window in self._for(purpose):
@@ -212,6 +227,11 @@ class Budget:
         """When the next call for that purpose may be made."""
         windows = [window.opens_at(now) for window in self._for(purpose)]
         return max([*windows, *(places.opens_at(now) for places in self.places)], default=now)
+
+    def opens_for_unasked_at(self, purpose: Purpose, now: datetime) -> datetime:
+        """As ``opens_at``, for a call that nobody asked for."""
+        windows = (window.opens_at(now, window.left_by_unasked) for window in self._for(purpose))
+        return max([self.opens_at(purpose, now), *windows])
 
     def observe(self, remaining: Mapping[str, int], now: datetime) -> None:
         """Take in what a reply said is left."""

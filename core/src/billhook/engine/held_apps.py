@@ -92,7 +92,7 @@ class HeldApps:
         fields = {"app": lease.app_id, "reason": told(error)}
         self._context.telemetry.log(logging.ERROR, "An app can't be worked on; it is tried again later.", fields)
         again = now + self._context.policy.longest_backoff
-        self._context.database.write(lambda tx: leases.release(tx, lease, now, again))
+        self._context.database.write(lambda tx: leases.release(tx, lease, now, not_before=again))
 
     def lose(self, app_ids: Iterable[str]) -> None:
         """Somebody else holds these now."""
@@ -117,8 +117,12 @@ class HeldApps:
         held.close()
         del self._held[held.app.id]
         self._keep_budget(held, now)
-        not_before, at_latest = held.budget_opens_at(now), held.goes_on_at(now)
-        self._context.database.write(lambda tx: leases.release(tx, held.lease, now, not_before, at_latest))
+        shut, at_latest = held.shut(now), held.goes_on_at(now)
+        self._context.database.write(
+            lambda tx: leases.release(
+                tx, held.lease, now, shut=shut, unasked_from=held.unasked_from, at_latest=at_latest
+            )
+        )
         self._next_claim = None
 
     def _keep_budget(self, held: HeldApp, now: datetime) -> None:

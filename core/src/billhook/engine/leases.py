@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -22,23 +24,9 @@ _lease, _app, _work, _operation = schema.app_lease, schema.app, schema.work, sch
 
 RENEW = Update(_lease, key=("app_id", "owner", "fence"), set=("expires_at",))
 
-_MINE = sa.and_(_work.c.app_id == sa.bindparam("app"), _work.c.state == sa.literal_column(f"{READY:d}"))
-_EARLIEST = sa.select(sa.func.min(_work.c.due))
-# Looks that nobody asked for are as many as unpaid invoices: an index that begins with the operation and the lane finds the first without them.
-_ASKED = _EARLIEST.where(
-    _MINE,
-    _work.c.operation.in_([sa.literal_column(f"'{name}'") for name in (ADVANCE, *OPERATIONS)]),
-    _work.c.lane.in_([sa.literal_column(f"{lane:d}") for lane in Lane if lane is not Lane.UNASKED]),
-)
-_UNASKED = _EARLIEST.where(
-    _MINE,
-    _work.c.operation == sa.literal_column(f"'{Capability.FETCH}'"),
-    _work.c.lane == sa.literal_column(f"{Lane.UNASKED:d}"),
-)
-_PARKED = sa.select(sa.func.min(_operation.c.due)).where(
-    _operation.c.app_id == sa.bindparam("app"), _operation.c.status == "open"
-)
-_NEXT_DUE = Query(sa.select(_ASKED.scalar_subquery(), _PARKED.scalar_subquery(), _UNASKED.scalar_subquery()))
+_OPERATIONS = (ADVANCE, *OPERATIONS)
+_ASKED = [lane for lane in Lane if lane is not Lane.UNASKED]
+_NONE_SHUT: Mapping[str, datetime] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -122,29 +110,46 @@ def renew(tx: Transaction, leases: Sequence[Lease], now: datetime, lifetime: tim
 
 
 def release(
-    tx: Transaction, lease: Lease, now: datetime, not_before: datetime | None, at_latest: datetime | None = None
+    tx: Transaction,
+    lease: Lease,
+    now: datetime,
+    *,
+    not_before: datetime | None = None,
+    shut: Mapping[str, datetime] = _NONE_SHUT,
+    unasked_from: datetime | None = None,
+    at_latest: datetime | None = None,
 ) -> None:
-    """Let others have the app, when it next has something due and may be called, or ``at_latest``."""
+    """Let others have the app, when it next has something due and may be called, or ``at_latest``.
+
+    ``shut`` are the operations whose limits are spent, and when those open again: they hold up no other. What nobody asked for waits until
+    ``unasked_from``, and nothing is done ``not_before``.
+    """
     mine = sa.and_(_lease.c.app_id == lease.app_id, _lease.c.owner == lease.owner, _lease.c.fence == lease.fence)
     # Locked first: what a transaction that is just being committed makes due must be seen by the next statement.
     tx.first(sa.select(_lease.c.app_id).where(mine).with_for_update())
-    asked, unasked = next_due(tx, lease.app_id)
-    asked = min((at for at in (asked, maybe_micros(at_latest)) if at is not None), default=None)
+    due = next_due(tx, lease.app_id, shut)
     # Never earlier than now: it had its turn, and goes behind those that wait for theirs.
-    not_earlier = [to_micros(at) for at in (now, lease.blocked_until(now), not_before) if at is not None]
+    earliest = _latest(now, lease.blocked_until(now), not_before)
+    opens_at = _latest(earliest, min(shut.values(), default=None))
+    unasked_from = _latest(earliest, unasked_from, shut.get(Capability.FETCH))
+    asked = [(due.others, earliest), (due.parked, earliest), (at_latest, earliest), (due.shut, opens_at)]
     tx.execute(
         sa.update(_lease)
         .where(mine)
         .values(
             owner=None,
             expires_at=None,
-            next_due=None if asked is None else max(asked, *not_earlier),
-            next_unasked=None if unasked is None else max(unasked, *not_earlier),
+            next_due=maybe_micros(min((max(at, start) for at, start in asked if at is not None), default=None)),
+            next_unasked=None if due.unasked is None else to_micros(max(due.unasked, unasked_from)),
             throttled_until=maybe_micros(lease.throttled_until),
             failures=lease.failures,
             circuit_until=maybe_micros(lease.circuit_until),
         )
     )
+
+
+def _latest(first: datetime, *others: datetime | None) -> datetime:
+    return max([first, *(at for at in others if at is not None)])
 
 
 def next_free(tx: Transaction, now: datetime) -> datetime | None:
@@ -172,7 +177,44 @@ def _earliest(times: Iterable[int | None]) -> datetime | None:
     return maybe_from_micros(min((at for at in times if at is not None), default=None))
 
 
-def next_due(tx: Transaction, app_id: str) -> tuple[int | None, int | None]:
-    """When the app next has something to do that somebody waits for, and when what nobody asked for; None when never."""
-    ((asked, parked, unasked),) = tx.fetch(_NEXT_DUE, {"app": app_id})
-    return min((at for at in (asked, parked) if at is not None), default=None), unasked
+class NextDue(NamedTuple):
+    """When an app next has something to do: of operations that are shut, of the others, of what was begun and goes on, and of what nobody asked
+    for. None where there is nothing."""
+
+    others: datetime | None
+    shut: datetime | None
+    parked: datetime | None
+    unasked: datetime | None
+
+
+def next_due(tx: Transaction, app_id: str, shut: Iterable[str] = ()) -> NextDue:
+    """When the app next has something to do."""
+    (times,) = tx.fetch(_next_due(frozenset(shut)), {"app": app_id})
+    return NextDue(*map(maybe_from_micros, times))
+
+
+@cache
+def _next_due(shut: frozenset[str]) -> Query:
+    columns = (
+        _earliest_work([name for name in _OPERATIONS if name not in shut], _ASKED),
+        _earliest_work(sorted(shut), _ASKED) if shut else sa.null(),
+        sa.select(sa.func.min(_operation.c.due))
+        .where(_operation.c.app_id == sa.bindparam("app"), _operation.c.status == "open")
+        .scalar_subquery(),
+        _earliest_work([Capability.FETCH], [Lane.UNASKED]),
+    )
+    return Query(sa.select(*columns))
+
+
+def _earliest_work(names: Sequence[str], lanes: Sequence[Lane]) -> sa.ScalarSelect[Any]:
+    # Looks that nobody asked for are as many as unpaid invoices: an index that begins with the operation and the lane finds the first without them.
+    return (
+        sa.select(sa.func.min(_work.c.due))
+        .where(
+            _work.c.app_id == sa.bindparam("app"),
+            _work.c.state == sa.literal_column(f"{READY:d}"),
+            _work.c.operation.in_([sa.literal_column(f"'{name}'") for name in names]),
+            _work.c.lane.in_([sa.literal_column(f"{lane:d}") for lane in lanes]),
+        )
+        .scalar_subquery()
+    )

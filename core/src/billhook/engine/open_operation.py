@@ -53,6 +53,8 @@ class HeldApp:
     """Operations for which a look found nothing to do, until somebody wakes us."""
     blocked: dict[str, datetime] = field(default_factory=dict)
     """Operations whose budget is spent, and when it opens again."""
+    unasked_from: datetime | None = None
+    """When looks that nobody asked for go on, where the budget has no more for them now."""
     first_steps: dict[str, str] = field(default_factory=dict)
     """The step with which the last new operation of a kind began: what the next one begins with, as far as one can know."""
     usable_until: datetime | None = None
@@ -107,12 +109,12 @@ class HeldApp:
     def found_nothing(self, now: datetime) -> bool:
         """Every operation was looked at, and nothing can be done now."""
         can = self.app.handle.declaration.can
-        idle = self.empty | {operation for operation, opens_at in self.blocked.items() if opens_at > now}
+        idle = self.empty | self.shut(now).keys()
         return ADVANCE in idle and all(capability in idle for capability in WORKED if can(capability))
 
-    def budget_opens_at(self, now: datetime) -> datetime | None:
-        """When the first spent budget opens, None when none is spent."""
-        return min((opens_at for opens_at in self.blocked.values() if opens_at > now), default=None)
+    def shut(self, now: datetime) -> dict[str, datetime]:
+        """The operations whose budget is spent still, and when it opens again."""
+        return {operation: opens_at for operation, opens_at in self.blocked.items() if opens_at > now}
 
     def goes_on_at(self, now: datetime) -> datetime | None:
         """When it is to be taken up again, whatever the store says is due: operations that wait for credentials are due at no time there."""

@@ -84,11 +84,24 @@ class Preparer:
                 held.blocked[capability] = held.budget.opens_at(purpose, self._now)
             return
         held.blocked.pop(capability, None)
-        works = due_work(tx, held.app.id, capability, self._now, slots * rules.batch)
+        due = due_work(tx, held.app.id, capability, self._now, slots * rules.batch)
+        works = self._leaving_room(held, purpose, due, free, rules.batch)
         if not works:
             held.empty.add(capability)
             return
         yield from self._open(tx, held, spec, batches(works, rules.batch)[:slots])
+
+    def _leaving_room(
+        self, held: HeldApp, purpose: Purpose, due: list[WorkRow], free: int, batch: int
+    ) -> list[WorkRow]:
+        """What is due, but of looks that nobody asked for no more than leave room in the budget for what somebody may ask for next."""
+        asked = [work for work in due if work.lane != Lane.UNASKED]
+        unasked = due[len(asked) :]
+        if not unasked:
+            return due
+        most = max(held.budget.room_for_unasked(purpose, self._now, free) * batch - len(asked), 0)
+        held.unasked_from = held.budget.opens_for_unasked_at(purpose, self._now) if most < len(unasked) else None
+        return [*asked, *unasked[:most]]
 
     def _open(
         self, tx: Transaction, held: HeldApp, spec: OperationSpec, groups: Sequence[Sequence[WorkRow]]
