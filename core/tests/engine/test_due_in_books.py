@@ -14,6 +14,7 @@ from money_kit import a_note, credit
 
 from billhook.contract import Batch, DocumentResult, Done, ProviderTotals, Receipt
 from billhook.engine.standing import standing_of
+from billhook.engine.work import Lane
 from billhook.errors import Conflict, InvalidInput, NotAllowed
 from billhook.store import schema
 from billhook.testing.invariants import problems_of
@@ -261,3 +262,15 @@ def test_a_credit_note_that_failed_here_leaves_its_id_once_it_is_given_up(a_shop
     assert notes.submit(stands).status == "issued"
     with pytest.raises(Conflict, match="and counts already"):
         notes.submit({**stands, "key": "again"})
+
+
+def test_books_are_looked_at_after_a_credit_note_though_the_invoice_is_paid_and_nobody_tells(a_shop: OpenShop):
+    books = Books(a_shop)
+    books.ledger.due = Decimal(10)
+    books.credit("10")
+    assert books.shop.status(books.id) == "paid"
+    assert [row["lane"] for row in books.shop.rows(schema.work)] == [Lane.UNASKED]
+    books.shop.turn(timedelta(days=1).total_seconds())
+    assert (books.codes, books.wait()) == ([], ["more_due_in_books"])
+    books.ledger.due = Decimal(0)
+    assert books.shop.rows(schema.work) == []

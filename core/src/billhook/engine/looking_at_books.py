@@ -35,6 +35,12 @@ def look_while_owed(unit: Unit, row: InvoiceRow) -> None:
         unit.work.want_unasked_look(row.id, app.id, to_micros(unit.now + after))
 
 
+def look_after_credit(unit: Unit, row: InvoiceRow, app: AppHandle) -> None:
+    """A credit note of it came to its end at the app, and nobody tells whether it was put against the invoice there: a look does, paid or not."""
+    if row.state.short in ISSUED and app.id == row.values["invoicing_app_id"] and can_be_read(app):
+        unit.work.want_unasked_look(row.id, app.id, to_micros(unit.now + unit.context.policy.first_look))
+
+
 def _is_being_collected(unit: Unit, row: InvoiceRow) -> bool:
     """Whether an app takes the money by itself: it says how that ended, or is asked."""
     if row.state is not State.PAYMENT_PENDING or not row.is_charged:

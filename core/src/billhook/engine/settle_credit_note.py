@@ -13,7 +13,7 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Trigger
 from billhook.domain.money import plain
 from billhook.domain.payment import CreditNoteStatus
-from billhook.engine import credit_notes, given_twice, payments, totals, unsent_payments
+from billhook.engine import credit_notes, given_twice, looking_at_books, payments, totals, unsent_payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.money import Money
@@ -38,7 +38,7 @@ class CreditNoteOutcomes:
         """The credit note stands at the provider."""
         record = unit.money.get("credit_note", settled.work.item_id)
         self._take(unit, settled, record, result)
-        self._collect(unit, record)
+        self._goes_on(unit, settled.app, record)
 
     def _take(self, unit: Unit, settled: Settled, record: Row, result: DocumentResult) -> None:
         differences = totals.differences(totals.compare(settled.item.credit_note, result.totals))
@@ -60,7 +60,7 @@ class CreditNoteOutcomes:
                 unit, invoice, Trigger.PAID if invoice.facts.fully_paid else None, "credit_note.allocated", None
             )
 
-    def _collect(self, unit: Unit, record: Row) -> None:
+    def _goes_on(self, unit: Unit, app: AppHandle, record: Row) -> None:
         """Let go on what was to be collected once its end was known. What was left for a credit note that failed is collected, too."""
         if record["invoice_id"] is None:
             return
@@ -68,6 +68,7 @@ class CreditNoteOutcomes:
         unsent_payments.refit(self._money.advancer, unit, invoice)
         if record["state"] == CreditNoteStatus.FAILED:
             self._money.advancer.collect_rest(unit, invoice)
+        looking_at_books.look_after_credit(unit, invoice, app)
 
     def _keep(self, unit: Unit, settled: Settled, result: DocumentResult) -> None:
         link = unit.links.of(settled.work.item_id, settled.app.id)
@@ -96,7 +97,7 @@ class CreditNoteOutcomes:
         settled.remember(unit, external_id)
         record = unit.money.get("credit_note", settled.work.item_id)
         credit_notes.fail(unit, record, settled.component, issues)
-        self._collect(unit, record)
+        self._goes_on(unit, settled.app, record)
 
     def doubted(self, unit: Unit, settled: Settled, reason: str) -> None:
         """Nobody knows. The work is held; nothing else changes."""
