@@ -263,6 +263,16 @@ def test_credit_notes_need_not_say_what_they_are(cli, shop, write):
     assert cli("credit-notes", "create", file, "--json").json["created"][0]["type"] == "credit_note"
 
 
+def test_a_credit_note_that_stands_in_the_books_is_noted_from_a_csv(cli, shop, write, invoice):
+    invoice("i-1")
+    cli("worker", "--once")
+    id = cli("invoices", "show", "i-1", "--json").json["id"]
+    columns = COLUMNS.replace(",type", ",number,credited_invoice_id,external_id")
+    cli("credit-notes", "create", write("notes.csv", f"{columns}n,jane,GBP,Tea,T1,1,2.55,CN-7,{id},memo-7\n"))
+    shown = cli("credit-notes", "show", "n", "--json").json
+    assert (shown["status"], shown["number"]) == ("issued", "CN-7")
+
+
 def test_a_credit_note_is_shown_with_its_lines_and_what_stands_in_its_way(cli, shop, write):
     file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
     cli("credit-notes", "create", file)

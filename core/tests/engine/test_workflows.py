@@ -20,6 +20,7 @@ from billhook.contract import (
 )
 from billhook.domain.numbering import Series, SeriesReset
 from billhook.domain.usage import UsageQuestion
+from billhook.engine.one_by_one import Asked, OneByOne
 from billhook.errors import InvalidInput, NotAllowed
 
 OpenShop = Callable[..., Shop]
@@ -500,3 +501,21 @@ def test_an_invoice_over_nothing_is_paid_as_it_is_issued(a_shop: OpenShop):
     shop.run()
     assert shop.status(id) == "paid"
     assert shop.wire.to("collect") == []
+
+
+def test_what_was_mended_while_all_with_one_cause_are_edited_is_left_as_it_is(
+    a_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+):
+    shop = a_shop()
+    ids = shop.ns.invoices.submit_many([shop.draft(expected_totals={"total": "9"}) for _ in range(2)])
+    shop.run()
+    whole = OneByOne.ask
+
+    def mended_first(self: OneByOne, documents: Sequence[Asked]) -> tuple[Asked, ...]:
+        shop.ns.invoices.update(ids[0], {"expected_totals": {"total": "10"}})
+        return whole(self, documents)
+
+    monkeypatch.setattr(OneByOne, "ask", mended_first)
+    asked = shop.ns.edit_workflows("totals_unexpected", {"due_after": "P14D"})
+    assert [(each.id, each.code) for each in asked] == [(ids[0], "issue_ended"), (ids[1], None)]
+    assert [shop.get(id).invoice.revision for id in ids] == [2, 2]

@@ -13,8 +13,8 @@ from billhook.cli.inputs import parse_json, read_text
 from billhook.errors import InvalidInput, Problem
 
 REQUIRED_COLUMNS = ("key", "customer_key", "currency", "line_name", "item_code", "quantity", "unit_price")
-OPTIONAL_COLUMNS = ("type",)
-DOCUMENT_COLUMNS = ("customer_key", "currency", "type")
+OPTIONAL_COLUMNS = ("type", "number", "credited_invoice_id", "external_id")
+DOCUMENT_COLUMNS = ("customer_key", "currency", *OPTIONAL_COLUMNS)
 
 
 @dataclass(slots=True)

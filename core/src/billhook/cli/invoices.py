@@ -41,8 +41,8 @@ def create(session: Session, file: DraftFile, *, skip_bad: SkipBad = False) -> N
     """Store the invoices and credit notes of a file and start their way.
 
     CSV columns: key, customer_key, currency, line_name, item_code, quantity, unit_price and, where wanted, type (standard or
-    credit_note). Rows with the same key are lines of one document. A bad row is reported with its line number, and then nothing is
-    stored. The same file may be given again: what is there already stays as it is.
+    credit_note), number, credited_invoice_id and external_id. Rows with the same key are lines of one document. A bad row is reported with
+    its line number, and then nothing is stored. The same file may be given again: what is there already stays as it is.
     """
     from billhook.cli.intake import create_documents
 

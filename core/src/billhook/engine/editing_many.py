@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -16,7 +17,10 @@ from billhook.engine.invoice_filter import InvoiceFilter, invoices_where
 from billhook.engine.one_by_one import Asked, OneByOne, documents_where
 from billhook.engine.settle import Settler
 from billhook.engine.unit import Unit
+from billhook.errors import NotAllowed
 from billhook.store import schema
+
+_invoice = schema.invoice
 
 
 class WorkflowEditor:
@@ -30,14 +34,21 @@ class WorkflowEditor:
 
     def edit_all_with(self, issue_code: str) -> tuple[Asked, ...]:
         """Change all that stand still by now with an open issue of that code, the oldest first."""
-        wanted = invoices_where(self._namespace, InvoiceFilter(issue_codes=(issue_code,)))
         with self._context.database.read() as tx:
-            found = documents_where(tx, schema.invoice, sa.and_(wanted, stands_still()))
+            found = documents_where(tx, _invoice, self._stuck_with(issue_code))
         stuck = [Asked("invoice", row.id, row.client_key, row.state) for row in found]
-        return OneByOne(self._context, self._edit).ask(stuck)
+        return OneByOne(self._context, partial(self._edit, issue_code)).ask(stuck)
 
-    def _edit(self, unit: Unit, stuck: Asked) -> Asked:
+    def _stuck_with(self, issue_code: str) -> sa.ColumnElement[bool]:
+        wanted = invoices_where(self._namespace, InvoiceFilter(issue_codes=(issue_code,)))
+        return sa.and_(wanted, stands_still())
+
+    def _edit(self, issue_code: str, unit: Unit, stuck: Asked) -> Asked:
         row = unit.invoice(stuck.id, self._namespace)
+        if not documents_where(unit.tx, _invoice, sa.and_(_invoice.c.id == row.id, self._stuck_with(issue_code))):
+            raise NotAllowed(
+                f"Invoice {row.id} does not stand still with {issue_code} any more, and stays as it is.", "issue_ended"
+            )
         before = unit.revisions.content(row.id, row.revision).workflow
         edit = parse(InvoiceEdit, {"workflow": amended(before, self._changes)})
         applied = self._commands.give(unit, row, "update", edit.model_dump(mode="json", exclude_unset=True))
