@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine_kit import Shop, a_provider, careful_draft, put, repeat
+from money_kit import a_draft_to_be_approved
 
 from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Rejected
 from billhook.engine.invoice_filter import InvoiceFilter
@@ -98,11 +99,41 @@ def test_a_payment_that_is_not_collected_from_here_can_only_be_noted(a_shop_anyw
 
 
 def test_what_was_taken_back_is_collected_again_by_a_retry(a_shop_anywhere: OpenShop):
-    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft, collect_payment=declines_or_refuses))
-    id = shop.submit()
-    shop.run()
-    assert str(shop.ns.invoices.get(id).way_out).startswith("Have another way to pay named at ")
-    (noted,) = shop.ns.invoices.record_payment(id, "10").payments[1:]
+    shop, id = a_draft_to_be_approved(
+        a_shop_anywhere, a_provider(sync_draft=careful_draft, collect_payment=declines_or_refuses)
+    )
+    (noted,) = shop.ns.invoices.record_payment(id, "10").payments
+    shop.ns.invoices.approve(id)
     shop.run()
     told = shop.ns.invoices.take_back_payment(id, noted.id, reason="It was another customer's.")
     assert str(told.way_out).startswith(f"To collect it again: billhook invoices retry {id}. ")
+    assert causes(shop) == [("taken_back", f"{ASKED}.collect_payment", 1)]
+
+
+def test_a_part_that_is_noted_does_not_hide_that_the_charge_was_declined(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft, collect_payment=declines_or_refuses))
+    id = shop.submit()
+    shop.run()
+    (_, noted) = shop.ns.invoices.record_payment(id, "4").payments
+    shop.ns.invoices.record_payment(id, "1")
+    shop.run()
+    for _ in range(2):
+        (told,) = shop.ns.invoices.open_issues()
+        assert (told.code, told.message, told.example) == ("declined", "No money is there.", id)
+        assert listed(shop, "declined") == {id}
+        assert str(told.way_out).startswith("Have another way to pay named at ")
+        assert shop.ns.invoices.get(id).way_out == told.way_out
+        shop.ns.invoices.take_back_payment(id, noted.id, reason="It was another customer's.")
+    shop.ns.invoices.record_payment(id, "9")
+    assert (shop.status(id), causes(shop), listed(shop, "declined")) == ("paid", [], set())
+
+
+def test_a_payment_of_which_somebody_said_that_it_failed_is_a_cause_as_well(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere(a_provider(sync_draft=careful_draft), workflow={"collection_method": "send_invoice"})
+    id = shop.submit()
+    shop.run()
+    shop.ns.invoices.payment_status(id, "payment_failed")
+    shop.ns.invoices.record_payment(id, "4")
+    (told,) = shop.ns.invoices.open_issues()
+    assert (told.code, told.severity, told.message, told.example) == (None, "critical", "Its payment failed.", id)
+    assert told.way_out == f"Money that came another way is noted: billhook invoices pay {id} AMOUNT"

@@ -61,7 +61,11 @@ def test_what_is_owed_again_while_the_rest_is_collected_is_told_of_and_collected
     it_comes(shop)
     (issue,) = [each for each in shop.get(id).issues if each.code == "collected_in_part"]
     assert (shop.status(id), money(shop, id)[1]) == (FAILED, Decimal(4))
-    assert issue.message.startswith("6.00 EUR were collected, and 4.00 are still owed.")
+    assert issue.message == (
+        f"6.00 EUR were collected, and 4.00 are still owed. Collect them: billhook invoices retry {id}. Where they come another way: "
+        f"billhook invoices pay {id} AMOUNT"
+    )
+    assert [(each.code, each.severity) for each in shop.ns.invoices.open_issues()] == [("collected_in_part", "warning")]
     assert standing_of(shop.engine.context, shop.namespace).needs_a_person
     shop.ns.invoices.retry(id)
     shop.run()

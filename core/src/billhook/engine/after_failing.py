@@ -20,10 +20,16 @@ def way_out(unit: Unit, row: InvoiceRow) -> str | None:
     app = unit.app_if_loaded(row.values["payment_app_id"])
     if app is None or not row.is_charged or not app.handle.declaration.can(Capability.COLLECT_PAYMENT):
         return noted
-    last = max(unit.money.payments_of(row.id), key=lambda payment: str(payment["id"]), default=None)
-    declined = last is not None and last["state"] == "failed"
-    again = f"Have another way to pay named at {app.name}, then collect it again" if declined else "To collect it again"
+    named = f"Have another way to pay named at {app.name}, then collect it again"
+    again = named if _was_declined(unit, row) else "To collect it again"
     return f"{again}: billhook invoices retry {row.id}. {noted}"
+
+
+def _was_declined(unit: Unit, row: InvoiceRow) -> bool:
+    """Whether the last collection failed. Of money that was noted since, the rest would be declined again."""
+    collections = (each for each in unit.money.payments_of(row.id) if each["origin"] == "collected")
+    last = max(collections, key=lambda payment: str(payment["id"]), default=None)
+    return last is not None and last["state"] == "failed"
 
 
 def with_ways_out(unit: Unit, causes: Iterable[OpenIssue]) -> tuple[OpenIssue, ...]:

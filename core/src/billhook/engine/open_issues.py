@@ -17,6 +17,13 @@ _invoice, _issue, _payment, _note = schema.invoice, schema.validation_issue, sch
 
 _PAYMENT_FAILED = tuple(state.value for state in State if is_failed(state) and state.short == "payment_processing")
 
+REST = "payment.rest"
+"""The component that tells what a collection left of an invoice."""
+
+_CAME_TO_NOTHING = ("failed", "canceled")
+_FAILED = "Its payment failed."
+"""What is told where nobody said why."""
+
 _LENGTH_OF_ID = 26
 
 
@@ -27,7 +34,8 @@ def has_open_issue(wanted: sa.ColumnElement[bool], document: sa.Table = _invoice
 
 def has_failed_payment(wanted: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     """The invoice stands still because a payment failed, of which that is true."""
-    return sa.exists().where(_payment.c.invoice_id == _invoice.c.id, _stopped_its_invoice(), wanted)
+    stopped_by = sa.and_(_invoice.c.state.in_(_PAYMENT_FAILED), _payment.c.id == _stopped_by())
+    return sa.exists().where(_payment.c.invoice_id == _invoice.c.id, stopped_by, wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ def open_issues(tx: Transaction, which: sa.ColumnElement[bool]) -> tuple[OpenIss
         for row in tx.all(_issues(_invoice, which))
     ]
     found += [
-        OpenIssue(row.code, "critical", _component(row.type), int(row.documents), row.message or "", row.example)
+        OpenIssue(row.code, "critical", _component(row.type), int(row.documents), row.message or _FAILED, row.example)
         for row in tx.all(_failed_payments(which))
     ]
     return tuple(sorted(found, key=lambda one: (one.severity != "critical", -one.invoices)))
@@ -108,24 +116,45 @@ def _without_id(component: sa.ColumnElement[str]) -> sa.Label[str]:
 
 def _failed_payments(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
     cause = (_payment.c.code, schema.app.c.type)
-    told = has_open_issue(_issue.c.code == _payment.c.code)
+    of_rest = sa.and_(_payment.c.id.is_(None), _issue.c.component == REST)
+    told = has_open_issue(sa.or_(_issue.c.code == _payment.c.code, of_rest))
+    stopped = _invoice.outerjoin(_payment, _payment.c.id == _stopped_by())
+    app_id = sa.func.coalesce(_payment.c.app_id, _invoice.c.payment_app_id)
     causes = (
-        sa.select(*cause, sa.func.count().label("documents"), sa.func.min(_payment.c.id).label("one"))
-        .join(_invoice, _invoice.c.id == _payment.c.invoice_id)
-        .join(schema.app, schema.app.c.id == _payment.c.app_id)
-        .where(which, _stopped_its_invoice(), ~told)
+        sa.select(
+            *cause,
+            sa.func.count().label("documents"),
+            sa.func.min(_payment.c.id).label("one"),
+            sa.func.min(_invoice.c.id).label("first"),
+        )
+        .select_from(stopped.join(schema.app, schema.app.c.id == app_id))
+        .where(which, _invoice.c.state.in_(_PAYMENT_FAILED), ~told)
         .group_by(*cause)
         .subquery()
     )
-    select = sa.select(causes, _payment.c.message, _payment.c.invoice_id.label("example"))
-    return select.join(_payment, _payment.c.id == causes.c.one).order_by(causes.c.one)
+    example = sa.func.coalesce(_payment.c.invoice_id, causes.c.first).label("example")
+    found = causes.outerjoin(_payment, _payment.c.id == causes.c.one)
+    return sa.select(causes, _payment.c.message, example).select_from(found).order_by(causes.c.one)
 
 
-def _stopped_its_invoice() -> sa.ColumnElement[bool]:
-    """The payment is the last one of an invoice whose payment failed."""
-    later = _payment.alias()
-    is_last = ~sa.exists().where(later.c.invoice_id == _payment.c.invoice_id, later.c.id > _payment.c.id)
-    return sa.and_(_invoice.c.state.in_(_PAYMENT_FAILED), is_last)
+def _stopped_by() -> sa.ScalarSelect[str]:
+    """The payment for which the invoice stands still: the last collection where that failed, or else the last payment that came to nothing since.
+
+    Of money that was noted since, or taken back, the rest is still not collected, for the reason that the collection had.
+    """
+    one, collected = _payment.alias(), _payment.alias()
+    collections = sa.and_(collected.c.invoice_id == _invoice.c.id, collected.c.origin == "collected")
+    last = sa.select(sa.func.max(collected.c.id)).where(collections).correlate(_invoice).scalar_subquery()
+    since = sa.or_(last.is_(None), one.c.id >= last)
+    declined_first = sa.case((sa.and_(one.c.origin == "collected", one.c.state == "failed"), 0), else_=1)
+    return (
+        sa.select(one.c.id)
+        .where(one.c.invoice_id == _invoice.c.id, one.c.state.in_(_CAME_TO_NOTHING), since)
+        .order_by(declined_first, one.c.id.desc())
+        .limit(1)
+        .correlate(_invoice)
+        .scalar_subquery()
+    )
 
 
 def _component(provider: str) -> str:

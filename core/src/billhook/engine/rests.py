@@ -9,11 +9,11 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State
 from billhook.engine import payments
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.open_issues import REST
 from billhook.engine.unit import Unit
 
 Row = dict[str, Any]
 
-_COMPONENT = "payment.rest"
 _WAITS_FOR_WHAT_IS_TAKEN = frozenset({State.PAYMENT_PENDING, State.PAYMENT_ACTION_REQUIRED})
 """What is owed there is being taken. Once nothing is, it waits for a person."""
 
@@ -30,18 +30,21 @@ def is_left(unit: Unit, row: InvoiceRow) -> bool:
 def tell(unit: Unit, row: InvoiceRow, payment: Row) -> None:
     """Say how much of the invoice that payment left."""
     brought = f"{payment['amount_received']} {payment['currency']}"
-    rest = f"{row.amount_due:f} are still owed. Retry the invoice to collect them, or record a payment."
+    rest = (
+        f"{row.amount_due:f} are still owed. Collect them: billhook invoices retry {row.id}. Where they come another way: "
+        f"billhook invoices pay {row.id} AMOUNT"
+    )
     captured = ValidationIssue(
         severity=Severity.WARNING, code="captured_in_part", message=f"{brought} were captured, and {rest}"
     )
     collected = ValidationIssue(
         severity=Severity.WARNING, code="collected_in_part", message=f"{brought} were collected, and {rest}"
     )
-    unit.issues.report(row.id, _COMPONENT, [captured if row.state is State.PAYMENT_AUTHORIZED else collected])
+    unit.issues.report(row.id, REST, [captured if row.state is State.PAYMENT_AUTHORIZED else collected])
 
 
 def end(unit: Unit, row: InvoiceRow) -> None:
     """The rest is paid, or is being collected."""
     attempts = unit.money.payments_of(row.id)
     if any(Decimal(payment["amount_received"]) < row.total for payment in attempts):
-        unit.issues.report(row.id, _COMPONENT, [])
+        unit.issues.report(row.id, REST, [])
