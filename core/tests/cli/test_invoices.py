@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import httpx
@@ -147,6 +148,19 @@ def test_payments_that_the_books_refuse_are_one_cause(cli, shop, invoice, monkey
     (told,) = cli("invoices", "issues", "--json").json["items"]
     assert (told["invoices"], told["component"]) == (2, "app.sandbox.collectPayments.record_payment")
     assert "sandbox record_payment" in cli("invoices", "issues").out
+    ways_out = re.findall(r"billhook (invoices [a-z-]+ [^.:;]+)", told["message"])
+    assert [way.split()[1] for way in ways_out] == ["retry", "look", "dismiss", "take-back"]
+    for way in ways_out:
+        assert cli(*way.split()).code == 0
+    cli("worker", "--once")
+    assert cli("invoices", "show", told["example"], "--json").json["payments"][0]["status"] == "canceled"
+
+
+def test_a_payment_counts_from_when_it_came(cli, invoice):
+    invoice("i-1")
+    cli("invoices", "pay", "i-1", "1.00", "--received-at", "2026-10-31T12:00:00")
+    (payment,) = cli("invoices", "show", "i-1", "--json").json["payments"]
+    assert payment["received_at"] == "2026-10-31T12:00:00Z"
 
 
 def test_a_list_that_shows_only_a_part_says_so(cli, invoice):

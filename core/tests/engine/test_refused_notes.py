@@ -52,6 +52,19 @@ def test_each_refused_note_has_its_own_issue(locked: tuple[Shop, str, Ledger]):
     assert (shop.issue_codes(id), ledger.paid) == ([], 10)
 
 
+def test_a_refused_note_names_the_ways_out_that_its_payment_has(locked: tuple[Shop, str, Ledger]):
+    shop, id, _ = locked
+    pay(shop, id, "4")
+    (issue,), (noted,) = shop.get(id).issues, shop.get(id).payments
+    assert issue.message == (
+        f"The date is locked. Once that is mended: billhook invoices retry {id}. Once it is entered there by hand: billhook invoices look {id}; "
+        f"where the invoice does not show it there, as money on account: billhook invoices dismiss {id} date_locked --reason WHY. Where it never "
+        f"came: billhook invoices take-back {id} {noted.id} --reason WHY"
+    )
+    shop.ns.invoices.take_back_payment(id, noted.id, reason="It never came.")
+    assert (shop.issue_codes(id), unrecorded(shop)) == ([], 0)
+
+
 @pytest.mark.parametrize("entered", [["10"], ["4", "6"], ["6", "4"]])
 def test_what_somebody_entered_in_place_of_refused_notes_is_not_counted_again(
     locked: tuple[Shop, str, Ledger], entered: list[str]

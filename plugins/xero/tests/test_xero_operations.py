@@ -334,6 +334,28 @@ def test_what_xero_refuses_is_told_in_stable_codes(clock, code, spoil):
     books.close()
 
 
+NO_BANK = tuple(replace(account, active=account.code != "090") for account in Org().accounts)
+REFUSED_PAYMENTS = {
+    "date_locked": (Org(period_lock_date=date(2026, 3, 1)), Decimal(1), "Move the lock date at Xero, or take this note back"),
+    "account_unknown": (Org(accounts=NO_BANK), Decimal(1), "billhook apps update APP_ID --set payment_account=CODE"),
+    "amount_exceeds_due": (Org(), Decimal(9999), "what is due as a payment of the invoice, the rest as an overpayment"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code, case", REFUSED_PAYMENTS.items(), ids=REFUSED_PAYMENTS)
+def test_a_payment_that_xero_refuses_is_told_what_mends_the_payment_and_not_the_invoice(clock, code, case):
+    organisation, amount, way_out = case
+    books = simulator(clock=clock, rules=XeroRules(organisations=(organisation,)))
+    with books.serve() as served:
+        desk = XeroDesk(books, served.url, clock)
+        invoice = desk.issued(1)
+        payment = desk.payment_item(invoice, 501, amount=amount, received_at=datetime(2026, 2, 28, 12, tzinfo=UTC))
+        (issue,) = desk.run(Capability.RECORD_PAYMENT, payment).outcomes[payment.id].issues
+        assert (issue.code, issue.path, way_out in issue.message) == (code, "", True)
+        desk.close()
+    books.close()
+
+
 def test_a_currency_that_the_organisation_does_not_use_is_refused(desk):
     item = desk.invoice_item(1, an_invoice(currency="CHF", lines=1))
     assert desk.run(Capability.SYNC_DRAFT, item).outcomes[item.id].issues[0].code == "currency_not_enabled"

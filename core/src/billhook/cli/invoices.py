@@ -205,11 +205,17 @@ def pay(
     method: Annotated[str | None, typer.Option(help="Such as bank_transfer.")] = None,
     external_id: Annotated[str | None, typer.Option(help="What the bank or the provider calls it.")] = None,
     key: Annotated[str | None, typer.Option(help="The same key counts once.")] = None,
+    received_at: Annotated[
+        datetime | None, typer.Option(help="When it came, in UTC, such as 2026-10-31T12:00:00. Now if not given.")
+    ] = None,
 ) -> None:
     """Note money that came another way. Less than is due leaves the rest open. What was a mistake: `invoices take-back`."""
 
     def record(billing: Namespace, id: str) -> InvoiceDetails:
-        details = billing.invoices.record_payment(id, amount, method=method, external_id=external_id, key=key)
+        at = _in_utc(received_at)
+        details = billing.invoices.record_payment(
+            id, amount, received_at=at, method=method, external_id=external_id, key=key
+        )
         _check_counts(details, key)
         return details
 

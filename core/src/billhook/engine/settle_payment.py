@@ -12,7 +12,16 @@ from billhook.contract.outcomes import Pending
 from billhook.contract.results import PaymentResult
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import State, Trigger
-from billhook.engine import given_back, looking_again, notes, open_payments, payments, rests, unsent_payments
+from billhook.engine import (
+    after_refusing,
+    given_back,
+    looking_again,
+    notes,
+    open_payments,
+    payments,
+    rests,
+    unsent_payments,
+)
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import from_micros, to_micros
 from billhook.engine.money import Money
@@ -128,6 +137,8 @@ class PaymentOutcomes:
         note = issues[0].message if issues else None
         settled.remember(unit, external_id)
         payment = unit.money.get("payment", settled.work.item_id)
+        if settled.capability is Capability.RECORD_PAYMENT:
+            issues = [after_refusing.with_ways_out(issue, row, settled.app, payment) for issue in issues]
         unit.issues.report(row.id, _component(settled, payment), _as_warnings(issues))
         if settled.capability in _LEAVES_THE_PAYMENT:
             unit.record(row, f"{settled.capability}.rejected", operation_id=settled.work.operation_id, note=note)

@@ -39,12 +39,13 @@ _WAYS: Sequence[tuple[re.Pattern[str], str | Said]] = tuple(
             r"invoices dismiss (\w+) (\w+) --reason WHY",
             rf'POST {OWN_PATHS}/invoices/\1/validation-issues/\2/dismiss with a "reason"',
         ),
+        (r"invoices look (\w+)", f"POST {OWN_PATHS}/invoices/\\1/look"),
         (r"invoices retry (\w+)", r"POST /api/v1/billing/invoices/\1/retry"),
         (r"invoices void (\w+)", r"POST /api/v1/billing/invoices/\1/void"),
         (r"invoices pay (\w+) AMOUNT", rf"POST {OWN_PATHS}/invoices/\1/payments"),
         (
-            r"invoices take-back (\w+) PAYMENT --reason WHY",
-            rf'POST {OWN_PATHS}/invoices/\1/payments/PAYMENT/take-back with a "reason"',
+            r"invoices take-back (\w+) (\w+) --reason WHY",
+            rf'POST {OWN_PATHS}/invoices/\1/payments/\2/take-back with a "reason"',
         ),
         (
             r"invoices take-back-refund REFUND --reason WHY",

@@ -370,5 +370,8 @@ def remote_id_left(item: PaymentItem) -> str:
 
 
 def _no_account(method: str | None) -> Rejected:
-    message = f"No account of Xero takes payments by {method or 'any method'}. Set payment_account, or payment_accounts for it."
+    message = (
+        f"No account of Xero takes payments by {method or 'any method'}. Name one, in payment_account, or for that method in payment_accounts: "
+        "billhook apps update APP_ID --set payment_account=CODE"
+    )
     return Rejected.because("payment_account_missing", message)

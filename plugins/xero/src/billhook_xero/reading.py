@@ -54,6 +54,7 @@ R = TypeVar("R")
 LOOK_AGAIN = timedelta(minutes=5)
 BREATH = timedelta(seconds=1)
 
+_PAYMENTS = "Payments"
 ID_OF = {
     "Contacts": ("ContactID", "ContactNumber"),
     "Invoices": ("InvoiceID", "Reference"),
@@ -108,7 +109,7 @@ def outcomes_of(
     """The outcome of each item that the answer mentions: by our reference, or by the id under which it was known before."""
     items = list(items)
     if not is_success(reply):
-        return dict.fromkeys((item.id for item in items), refused(reply))
+        return dict.fromkeys((item.id for item in items), refused(reply, of_payment=kind == _PAYMENTS))
     told = entries_by_reference(reply, kind, known_ids or {})
     return {item.id: _outcome(item, told[item.id], kind, read) for item in items if item.id in told}
 
@@ -116,7 +117,9 @@ def outcomes_of(
 def _outcome(
     item: ItemT, entry: Json, kind: str, read: Callable[[ItemT, Json], Done[R] | Pending | Rejected]
 ) -> Done[R] | Pending | Rejected:
-    return refused_item(entry, _standing_id(entry, kind)) if is_refused(entry) else read(item, entry)
+    if is_refused(entry):
+        return refused_item(entry, _standing_id(entry, kind), of_payment=kind == _PAYMENTS)
+    return read(item, entry)
 
 
 def _standing_id(entry: Json, kind: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from billhook.contract import Rejected, Reply, ValidationIssue
@@ -30,19 +30,33 @@ _KNOWN: tuple[tuple[str, str, str, str], ...] = (
 )  # fmt: skip
 
 
-def refused(reply: Reply) -> Rejected:
+_ANOTHER_ACCOUNT = (
+    "Make the account active at Xero and enable payments to it; or name another one: billhook apps update APP_ID --set payment_account=CODE, or "
+    "where the payment's method has one of its own, in payment_accounts."
+)
+_OF_A_PAYMENT: tuple[tuple[str, str, str, str], ...] = (
+    # The invoice stands: what is to be mended is the payment's own, and nothing of the invoice here.
+    (r"lock ?date|locked", "date_locked", "", "Move the lock date at Xero, or take this note back and note the payment as received after that date."),
+    (r"exceeds the amount outstanding|greater than the amount", "amount_exceeds_due", "", "Xero noted nothing of it. Enter it there: what is due as a payment of the invoice, the rest as an overpayment."),
+    (r"not of valid status|only be made against|status .* cannot", "document_state", "", "Look at how the invoice stands at Xero. Approve a draft. Where it is paid or void, enter this payment there as money on account of the customer."),
+    (r"account .*(archived|not active)", "account_inactive", "", _ANOTHER_ACCOUNT),
+    (r"account", "account_unknown", "", _ANOTHER_ACCOUNT),
+)  # fmt: skip
+
+
+def refused(reply: Reply, *, of_payment: bool = False) -> Rejected:
     """The refusal of a whole request."""
     body = json_of(reply)
     told = [message for element in body.get("Elements") or () for message in messages_of(element)]
     plain = (body.get(name) for name in ("Message", "Detail", "error_description", "error"))
     said = next((text for text in plain if isinstance(text, str) and text), f"Xero answered {reply.status}.")
-    return Rejected(tuple(map(issue, told or [said])))
+    return Rejected(tuple(issue(each, of_payment=of_payment) for each in told or [said]))
 
 
-def refused_item(entry: Json, external_id: str | None) -> Rejected:
+def refused_item(entry: Json, external_id: str | None, *, of_payment: bool = False) -> Rejected:
     """The refusal of one item of a batch."""
     told = list(messages_of(entry)) or ["Xero refuses it and gives no reason."]
-    return Rejected(tuple(map(issue, told)), external_id)
+    return Rejected(tuple(issue(each, of_payment=of_payment) for each in told), external_id)
 
 
 def is_refused(entry: Json) -> bool:
@@ -57,15 +71,15 @@ def messages_of(entry: Json) -> Iterator[str]:
         yield error["Message"]
 
 
-def issue(message: str) -> ValidationIssue:
+def issue(message: str, *, of_payment: bool = False) -> ValidationIssue:
     """One of Xero's sentences as a finding."""
-    code, path, advice = _meaning(message)
+    code, path, advice = _meaning(message, _OF_A_PAYMENT if of_payment else _KNOWN)
     said = message.strip().rstrip(".")
     return ValidationIssue.told(code, f"Xero says: {said}. {advice}", path=path)
 
 
-def _meaning(message: str) -> tuple[str, str, str]:
-    for pattern, code, path, advice in _KNOWN:
+def _meaning(message: str, known: Sequence[tuple[str, str, str, str]]) -> tuple[str, str, str]:
+    for pattern, code, path, advice in known:
         if re.search(pattern, message, re.IGNORECASE):
             return code, path, advice
     return "refused_by_xero", "", "Mend it, then retry."
