@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from engine_kit import Shop, plain_draft, put, repeat
 from ledger_kit import Ledger, a_shop_with, enter, pay
-from money_kit import money, paths
+from money_kit import collect_payment, money, paths
 
 from billhook.contract import Batch, Done, Retry, SendResult, Snapshot
 from billhook.engine.invoice_filter import InvoiceFilter
@@ -132,6 +133,50 @@ def test_that_a_person_has_dealt_with_it_is_told_of_no_more_unless_it_is_more(bo
     assert shop.issue_codes(id) == []
     enter(shop, ledger, id, "-1")
     assert shop.issue_codes(id) == ["less_in_books"]
+
+
+def ways_out(shop: Shop, id: str) -> list[str]:
+    """What leads out of it, by the first words of each command."""
+    (message,) = [issue.message for issue in shop.get(id).issues if issue.code == "less_in_books"]
+    assert f"billhook invoices dismiss {id} less_in_books --reason WHY" in message
+    return re.findall(r"billhook invoices ([a-z-]+ \w+ \w+)", message)[:-1]
+
+
+def test_only_what_can_be_taken_back_is_to_be_taken_back(books: tuple[Shop, str, Ledger]):
+    shop, id, ledger = books
+    pay(shop, id, "4")
+    enter(shop, ledger, id, "-4")
+    (first,) = shop.get(id).payments
+    assert ways_out(shop, id) == [f"take-back {id} {first.id}", f"refund {first.id} AMOUNT"]
+    pay(shop, id, "6")
+    shop.ns.refunds.record(first.id, "1")
+    shop.run()
+    (second,) = (each for each in shop.get(id).payments if each.id != first.id)
+    assert ways_out(shop, id) == [f"take-back {id} {second.id}", f"pay {id} AMOUNT", "refund PAYMENT AMOUNT"]
+
+
+def test_what_an_app_collected_is_not_to_be_taken_back(a_shop_anywhere: OpenShop):
+    ledger = Ledger()
+    shop, id = a_shop_with(a_shop_anywhere, ledger, bank=False, ends="paid", collect_payment=collect_payment)
+    ledger.paid = Decimal(10)
+    enter(shop, ledger, id, "-4")
+    assert ways_out(shop, id) == [f"refund {shop.get(id).payments[0].id} AMOUNT"]
+
+
+def test_of_a_payment_of_which_a_part_came_the_part_is_noted_anew(books: tuple[Shop, str, Ledger]):
+    shop, id, ledger = books
+    pay(shop, id, "10")
+    enter(shop, ledger, id, "-10")
+    enter(shop, ledger, id, "7")
+    (noted,) = shop.get(id).payments
+    assert ways_out(shop, id) == [f"take-back {id} {noted.id}", f"pay {id} AMOUNT", f"refund {noted.id} AMOUNT"]
+    shop.ns.invoices.take_back_payment(id, noted.id, reason="Only 7 came.")
+    shop.run()
+    assert ways_out(shop, id) == []
+    enter(shop, ledger, id, "-7")
+    pay(shop, id, "7")
+    assert (shop.issue_codes(id), money(shop, id), ledger.paid) == ([], (Decimal(7), Decimal(3)), 7)
+    assert problems_of(shop.engine) == []
 
 
 def test_a_look_that_was_under_way_when_a_note_arrived_says_nothing_of_it(a_shop_anywhere: OpenShop):

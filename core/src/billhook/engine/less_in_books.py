@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
+from billhook.domain.payment import PaymentStatus, RefundStatus
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.looking_at_books import look, look_once_more
 from billhook.engine.not_in_books import MISSING
-from billhook.engine.unit import Unit
+from billhook.engine.unit import Row, Unit
 
 _COMPONENT = "books.less"
 _LESS = "less"
@@ -22,7 +24,7 @@ def tell(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Decimal, known: Deci
     if seen >= known and not was_told:
         return
     unit.links.remember(row.id, app.id, _LESS, plain(known - seen) if seen < known else None)
-    unit.issues.report(row.id, _COMPONENT, [_warning(row, app, seen, known)] if seen < known else [])
+    unit.issues.report(row.id, _COMPONENT, [_warning(unit, row, app, seen, known)] if seen < known else [])
     if not was_told:
         look_once_more(unit, row, app)
 
@@ -39,10 +41,42 @@ def is_told(unit: Unit, row: InvoiceRow, app: AppHandle) -> bool:
     return unit.links.remembered(row.id, app.id, _LESS) is not None
 
 
-def _warning(row: InvoiceRow, app: AppHandle, seen: Decimal, known: Decimal) -> ValidationIssue:
+def _warning(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Decimal, known: Decimal) -> ValidationIssue:
     message = (
         f"{app.name} shows {plain(seen)} {row.values['currency']} as paid, and {plain(known)} are known of it: {plain(known - seen)} less. What was "
-        f"taken out there by mistake is entered there again. What never came is taken back here: billhook invoices take-back {row.id} PAYMENT "
-        "--reason WHY. What was paid back is noted here: billhook invoices refund PAYMENT AMOUNT --paid-elsewhere"
+        f"taken out there by mistake is entered there again. {' '.join(_ways_out(unit, row, known - seen))} Where it is right as it is: "
+        f"billhook invoices dismiss {row.id} {MISSING} --reason WHY"
     )
     return ValidationIssue(severity=Severity.WARNING, code=MISSING, message=message)
+
+
+def _ways_out(unit: Unit, row: InvoiceRow, less: Decimal) -> Iterator[str]:
+    came = sorted(_came(unit, row), key=lambda each: str(each["id"]))
+    noted = [each for each in came if each["origin"] != "collected" and not _is_paid_back(unit, each)]
+    if noted:
+        back = f"billhook invoices take-back {row.id} {_only(noted)} --reason WHY"
+        yield f"What never came is taken back here, each payment whole: {back}."
+    if noted and all(Decimal(each["amount_received"]) > less for each in noted):
+        yield (
+            "Where only a part of it came, take out there first what stands in its place, and note here in the end what came: "
+            f"billhook invoices pay {row.id} AMOUNT."
+        )
+    if came:
+        yield f"What was paid back is noted here: billhook invoices refund {_only(came)} AMOUNT --paid-elsewhere."
+    else:
+        yield "What was taken back here is taken out there too, all of it."
+
+
+def _came(unit: Unit, row: InvoiceRow) -> Iterator[Row]:
+    return (each for each in unit.money.payments_of(row.id) if each["state"] == PaymentStatus.SUCCEEDED)
+
+
+def _is_paid_back(unit: Unit, payment: Row) -> bool:
+    """Whether some of it went back to the customer: it did come, and is not taken back."""
+    nothing = {RefundStatus.FAILED, RefundStatus.CANCELED}
+    return any(refund["state"] not in nothing for refund in unit.money.refunds_of(payment["id"]))
+
+
+def _only(payments: Sequence[Row]) -> str:
+    """The payment where there is one alone; whoever has several finds their ids where the invoice is shown."""
+    return str(payments[0]["id"]) if len(payments) == 1 else "PAYMENT"
