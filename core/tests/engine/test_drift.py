@@ -15,6 +15,7 @@ from ledger_kit import read_webhook
 from billhook.contract import Batch, DocumentResult, Done, ProviderTotals, RemovalResult, Snapshot
 from billhook.engine.invoice_filter import InvoiceFilter
 from billhook.engine.standing import standing_of
+from billhook.errors import NotAllowed
 from billhook.testing.invariants import problems_of
 
 OpenShop = Callable[..., Shop]
@@ -106,6 +107,35 @@ def test_the_warning_names_both_figures_and_the_ways_out(a_shop: OpenShop):
     assert "the number is INV-1 here and INV-7 there" in books.shop.get(books.id).issues[0].message
     books.show(OTHERWISE["voided_in_books"])
     assert f"billhook invoices void {books.id}" in books.shop.get(books.id).issues[0].message
+
+
+@pytest.mark.parametrize("code", ["voided_in_books", "gone_from_books"])
+def test_of_a_paid_invoice_that_is_void_there_the_payment_is_taken_back_before_it_is_void_here(
+    a_shop: OpenShop, code: str
+):
+    books = Books(a_shop)
+    billing = books.shop.ns.invoices
+    (noted,) = billing.record_payment(books.id, "10").payments
+    books.show(OTHERWISE[code])
+    (told,) = books.shop.get(books.id).issues
+    taken_back = f"billhook invoices take-back {books.id} PAYMENT --reason WHY"
+    assert f"{taken_back}; once no money is held for it: billhook invoices void {books.id}. " in told.message
+    with pytest.raises(NotAllowed, match=taken_back):
+        billing.void(books.id)
+    billing.take_back_payment(books.id, noted.id, reason="It never came.")
+    billing.void(books.id)
+    assert (books.shop.status(books.id), books.codes) == ("voided", [])
+
+
+def test_what_was_paid_and_went_back_is_not_to_be_made_void(a_shop: OpenShop):
+    books = Books(a_shop)
+    (noted,) = books.shop.ns.invoices.record_payment(books.id, "10").payments
+    books.shop.ns.refunds.record(noted.id, "10")
+    books.show(OTHERWISE["voided_in_books"])
+    (told,) = books.shop.get(books.id).issues
+    assert "invoices void" not in told.message
+    books.shop.ns.invoices.dismiss(books.id, "voided_in_books", reason="It went back, so it is right.")
+    assert books.codes == []
 
 
 @pytest.mark.parametrize("code", OTHERWISE)

@@ -113,9 +113,18 @@ def test_an_edit_of_the_draft_keeps_the_money_and_its_note(a_shop: OpenShop):
 
 def test_a_draft_for_which_money_is_held_is_not_deleted(a_shop: OpenShop):
     shop, id = a_draft_to_be_approved(a_shop)
-    shop.ns.invoices.record_payment(id, "1")
-    with pytest.raises(NotAllowed, match="No money is held"):
+    (mistake,) = shop.ns.invoices.record_payment(id, "1").payments
+    (_, came) = shop.ns.invoices.record_payment(id, "2").payments
+    with pytest.raises(NotAllowed, match="No money is held") as refused:
         shop.ns.invoices.delete(id)
+    assert f"billhook invoices take-back {id} PAYMENT --reason WHY. " in str(refused.value)
+    shop.ns.invoices.take_back_payment(id, mistake.id, reason="It was another customer's.")
+    shop.ns.refunds.record(came.id, "2")
+    shop.ns.invoices.delete(id)
+    shop.run()
+    with pytest.raises(NotAllowed) as deleted:
+        shop.ns.invoices.delete(id)
+    assert "take-back" not in str(deleted.value)
 
 
 def test_money_for_a_deleted_invoice_is_refused(a_shop: OpenShop):

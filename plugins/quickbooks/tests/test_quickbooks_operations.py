@@ -327,6 +327,14 @@ def test_a_payment_that_was_recorded_already_is_not_recorded_again(desk, company
     assert (gone.outcomes[item.id].result.external_id, company.payments()) == (made.result.external_id, ())
 
 
+def test_an_invoice_that_is_gone_there_takes_no_payment_and_is_not_to_be_issued_again(desk, company):
+    gone = desk.issued(1)
+    company.do("Invoice", "delete", {"Id": gone.external_id, "SyncToken": "0"})
+    payment = desk.payment_item(gone, amount=Decimal("5.00"))
+    (issue,) = desk.run(Capability.RECORD_PAYMENT, payment).outcomes[payment.id].issues
+    assert (issue.code, "Enter it there as a payment" in issue.message) == ("document_not_there", True)
+
+
 # Reading back.
 
 

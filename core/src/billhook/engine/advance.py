@@ -12,6 +12,7 @@ from typing import Any
 from billhook.contract.declaration import Capability
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import CANNOT_ADVANCE, TIMED_STATES, Refused, State, Trigger
+from billhook.domain.transitions import TRANSITIONS_FROM, nothing_is_captured
 from billhook.engine import (
     credit_notes,
     due_in_books,
@@ -59,7 +60,7 @@ class Advancer:
         """Fire a trigger and go as far as the invoice can. Raises NotAllowed when the table has no such way; nothing changed then."""
         way = plan(row, trigger, unit.now, stop_at=_stop(unit), outside=outside)
         if isinstance(way, Refused):
-            raise NotAllowed(_refusal_of(row, way), way.code)
+            raise NotAllowed(_refusal_of(row, trigger, way), way.code)
         self._take(unit, row, way, cause, operation_id=operation_id, note=note)
 
     def fire_if_possible(
@@ -267,9 +268,24 @@ class Advancer:
             self.fire(unit, row, trigger, "payment_under_way")
 
 
-def _refusal_of(row: InvoiceRow, way: Refused) -> str:
-    where = f" See billhook invoices show {row.id}" if way.code == CANNOT_ADVANCE else ""
-    return f"Invoice {row.id}: {way.message}{where}"
+def _refusal_of(row: InvoiceRow, trigger: Trigger, way: Refused) -> str:
+    return " ".join(filter(None, (f"Invoice {row.id}: {way.message}", _way_out(row, trigger, way))))
+
+
+def _way_out(row: InvoiceRow, trigger: Trigger, way: Refused) -> str | None:
+    if way.code == CANNOT_ADVANCE:
+        return f"See billhook invoices show {row.id}"
+    if row.facts.nothing_captured:
+        return None
+    mistake = (
+        f"What was noted by mistake is taken back first: billhook invoices take-back {row.id} PAYMENT --reason WHY."
+    )
+    if row.state is State.PAID and trigger is Trigger.VOID:
+        return f"{mistake} What really came is not undone by that: a credit note gives it back."
+    guards = {each.guard for each in TRANSITIONS_FROM[row.state].get(trigger, ())}
+    if nothing_is_captured not in guards:
+        return None
+    return f"{mistake} What came is given back: billhook invoices refund PAYMENT AMOUNT, or with --paid-elsewhere where it went another way."
 
 
 def _stop(unit: Unit) -> State | None:

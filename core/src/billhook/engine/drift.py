@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from billhook.contract.results import Snapshot
 from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import Severity, ValidationIssue
+from billhook.domain.lifecycle import Trigger
+from billhook.domain.transitions import TRANSITIONS_FROM
 from billhook.engine import totals
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
@@ -53,18 +55,29 @@ def _finding(
 
 def _gone(row: InvoiceRow, there: str) -> ValidationIssue:
     message = (
-        f"{there} no more, and nobody asked for that here, where it is {row.state.value}. Where it was meant, make it void here: billhook "
-        f"invoices void {row.id}. Where it was not, enter it there again, then: billhook invoices dismiss {row.id} {GONE} --reason WHY"
+        f"{there} no more, and nobody asked for that here, where it is {row.state.value}. {_meant(row)}Where it was not meant, enter it there "
+        f"again. Then, or where it is right as it is: billhook invoices dismiss {row.id} {GONE} --reason WHY"
     )
     return ValidationIssue(severity=Severity.WARNING, code=GONE, message=message)
 
 
 def _voided(row: InvoiceRow, there: str) -> ValidationIssue:
     message = (
-        f"{there} as void, and nobody asked for that here, where it is {row.state.value}. Where it was meant, make it void here: billhook "
-        f"invoices void {row.id}. Where it was not, enter it there again, then: billhook invoices dismiss {row.id} {VOIDED} --reason WHY"
+        f"{there} as void, and nobody asked for that here, where it is {row.state.value}. {_meant(row)}Where it was not meant, enter it there "
+        f"again. Then, or where it is right as it is: billhook invoices dismiss {row.id} {VOIDED} --reason WHY"
     )
     return ValidationIssue(severity=Severity.WARNING, code=VOIDED, message=message)
+
+
+def _meant(row: InvoiceRow) -> str:
+    """What makes it void here as well, a sentence of its own; nothing where nothing does, as where an invoice was paid and the money went back."""
+    if not row.facts.nothing_captured:
+        return (
+            f"Where it was meant, take back here what was noted by mistake: billhook invoices take-back {row.id} PAYMENT --reason WHY; once no "
+            f"money is held for it: billhook invoices void {row.id}. "
+        )
+    can_be_void = Trigger.VOID in TRANSITIONS_FROM[row.state]
+    return f"Where it was meant, make it void here: billhook invoices void {row.id}. " if can_be_void else ""
 
 
 def _changed(row: InvoiceRow, there: str, changes: str) -> ValidationIssue:

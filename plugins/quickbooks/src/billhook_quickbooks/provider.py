@@ -69,6 +69,10 @@ PAYMENTS_A_QUERY = 100
 _NOT_THERE = Rejected.because(
     "document_not_there", "The invoice does not stand in QuickBooks. Issue it there first, then retry."
 )
+_TAKES_NO_PAYMENT = Rejected.because(
+    "document_not_there",
+    "The invoice does not stand in QuickBooks any more, so it takes no payment there. Enter it there as a payment of the customer.",
+)
 
 
 class QuickBooksProvider(QuickBooksRequests):
@@ -180,7 +184,7 @@ class QuickBooksProvider(QuickBooksRequests):
         if isinstance(standing, Reply):
             return {**dict.fromkeys((item.id for item in waiting), refused(standing)), **recorded}
         there = [item for item in waiting if item.invoice_external_id in standing]
-        missing = {item.id: _NOT_THERE for item in waiting if item not in there}
+        missing = {item.id: _TAKES_NO_PAYMENT for item in waiting if item not in there}
         if not there:
             return {**recorded, **missing}
         bodies = _payment_bodies(batch, there, standing)
