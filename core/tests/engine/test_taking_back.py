@@ -328,6 +328,7 @@ def test_nothing_is_charged_where_the_books_still_call_it_paid_and_a_retry_looks
 ):
     ledger = Ledger()
     shop, id = a_shop_whose_books_collect(a_shop_anywhere, ledger, looks=True)
+    assert "Undo it there, then collect it again: " in str(shop.get(id).way_out)
     for _ in range(2):
         (retried,) = shop.ns.retry_failed()
         assert (retried.id, retried.waits, retried.is_left) == (id, True, False)
@@ -347,6 +348,7 @@ def test_nothing_is_charged_where_the_books_still_call_it_paid_and_a_retry_looks
 
 def test_where_nobody_can_look_the_retry_is_refused_and_a_credit_note_is_the_way_out(a_shop: OpenShop):
     shop, id = a_shop_whose_books_collect(a_shop, Ledger(), looks=False)
+    assert "invoices retry" not in str(shop.get(id).way_out)
     with pytest.raises(NotAllowed, match="credit note") as refused:
         shop.ns.invoices.retry(id)
     assert refused.value.code == "taken_back_in_books"

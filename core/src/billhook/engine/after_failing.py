@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import State
+from billhook.engine import notes
+from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
+from billhook.engine.looking_at_books import can_be_read
 from billhook.engine.open_issues import OpenIssue
-from billhook.engine.unit import Unit
+from billhook.engine.unit import Row, Unit
 
 
 def way_out(unit: Unit, row: InvoiceRow) -> str | None:
@@ -20,9 +23,27 @@ def way_out(unit: Unit, row: InvoiceRow) -> str | None:
     app = unit.app_if_loaded(row.values["payment_app_id"])
     if app is None or not row.is_charged or not app.handle.declaration.can(Capability.COLLECT_PAYMENT):
         return noted
+    shown = notes.still_shown(unit, row, app) if _may_still_show(unit, row, app) else []
+    if shown:
+        return f"{_once_undone(unit, row, app, shown)} {noted}"
     named = f"Have another way to pay named at {app.name}, then collect it again"
     again = named if _was_declined(unit, row) else "To collect it again"
     return f"{again}: billhook invoices retry {row.id}. {noted}"
+
+
+def _may_still_show(unit: Unit, row: InvoiceRow, app: AppHandle) -> bool:
+    """Whether the app keeps the books as well, and money was noted that counts no more: only then are its books asked after."""
+    gone = (each for each in unit.money.payments_of(row.id) if each["state"] != "succeeded")
+    return bool(app.id == row.values["invoicing_app_id"]) and any(each["origin"] != "collected" for each in gone)
+
+
+def _once_undone(unit: Unit, row: InvoiceRow, app: AppHandle, shown: Sequence[Row]) -> str:
+    """A retry is refused as long as the app that collects shows what was taken back: it would count that as paid again."""
+    names = ", ".join(str(notes.name_at(unit, payment, app.id)) for payment in shown)
+    told = f"{app.name} still shows payment {names}, which was taken back here; until that is undone, nothing is collected."
+    if can_be_read(app):
+        told += f" Undo it there, then collect it again: billhook invoices retry {row.id}."
+    return f"{told} Where it can't be undone, credit the invoice with a credit note and bill it anew."
 
 
 def _was_declined(unit: Unit, row: InvoiceRow) -> bool:
