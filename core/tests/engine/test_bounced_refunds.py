@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 from engine_kit import Shop, a_provider, careful_draft, lost_before, put, repeat
+from money_kit import a_draft_to_be_approved
 from sandbox_shop import SandboxShop, open_sandbox_shop
 
 from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, Pending, RefundResult, RefundStatus, Rejected
+from billhook.engine.asking_what_went_back import look_at_refund
+from billhook.engine.unit import Unit
 from billhook.store import schema
+from billhook.store.transaction import Transaction
 from billhook.testing.invariants import problems_of
 
 OpenShop = Callable[..., Shop]
@@ -158,6 +162,43 @@ def test_a_refund_of_which_nobody_knows_is_read_where_the_app_can_be_asked(a_sho
     shop.run()
     assert shop.get(id).invoice.amount_refunded == 4
     assert len(shop.wire.to("check")) == 1
+
+
+def test_an_invoice_that_owes_nothing_once_a_refund_bounced_is_paid(a_shop_anywhere: OpenShop):
+    """Of 4 that were noted none had come, and 2 of the 6 that were collected went back."""
+    bank = a_provider(
+        sync_draft=careful_draft,
+        collect_payment=collect,
+        refund=quick_refund,
+        check_refund=check_refund([RefundStatus.FAILED]),
+    )
+    shop, id = a_draft_to_be_approved(a_shop_anywhere, bank)
+    invoices = shop.ns.invoices
+    invoices.record_payment(id, "4")
+    invoices.approve(id)
+    shop.run()
+    noted, collected = (each.id for each in shop.get(id).payments)
+    shop.ns.refunds.refund(collected, "2.00")
+    shop.run()
+    invoices.take_back_payment(id, noted, reason="It was for another customer.")
+    invoices.record_payment(id, "4")
+    assert (shop.status(id), shop.get(id).invoice.amount_due) == ("payment_processing.failed", 2)
+    look_at_the_refund(shop)
+    shop.run()
+    assert (shop.status(id), shop.get(id).invoice.amount_due) == ("paid", 0)
+    assert problems_of(shop.engine) == []
+
+
+def look_at_the_refund(shop: Shop) -> None:
+    """As a webhook has it done."""
+    (refund,) = shop.rows(schema.refund)
+
+    def ask(tx: Transaction) -> None:
+        unit = Unit(shop.engine.context, tx)
+        look_at_refund(unit, refund)
+        unit.flush()
+
+    shop.engine.database.write(ask)
 
 
 # Books of another app.

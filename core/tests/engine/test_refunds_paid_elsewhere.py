@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from engine_kit import Shop, a_provider, careful_draft, put, repeat
 from ledger_kit import Ledger, a_shop_with, enter, pay
-from money_kit import an_issued_invoice, paths
+from money_kit import a_draft_to_be_approved, an_issued_invoice, paths
 
 from billhook.contract import Batch, Done, PaymentResult, PaymentStatus, RefundResult, RefundStatus, Rejected
 from billhook.engine.asking_what_went_back import look
@@ -391,6 +391,34 @@ def test_once_the_refund_was_a_mistake_the_payment_can_have_been_one_too(overpai
     shop.ns.invoices.take_back_payment(id, payment, reason="For another customer.")
     assert (shop.get(id).invoice.amount_paid, refunded(shop, id)) == (0, 0)
     assert problems_of(shop.engine) == []
+
+
+def test_an_invoice_that_owes_nothing_once_a_refund_was_a_mistake_is_paid(a_shop_anywhere: OpenShop):
+    shop = a_shop_anywhere()
+    id = an_issued_invoice(shop)
+    shop.ns.invoices.record_payment(id, "6")
+    noted = shop.ns.refunds.record(first_payment(shop, id), "4")
+    shop.ns.invoices.record_payment(id, "4")
+    assert (shop.status(id), shop.get(id).invoice.amount_due) == ("payment_processing.pending", 4)
+    shop.ns.refunds.take_back(noted, reason="Nothing went back.")
+    assert shop.status(id) == "paid"
+    assert problems_of(shop.engine) == []
+
+
+def test_a_collection_that_was_not_sent_is_over_what_is_due_once_refunds_changed_that(a_shop_anywhere: OpenShop):
+    shop, id = a_draft_to_be_approved(a_shop_anywhere, a_provider(sync_draft=careful_draft, collect_payment=collect))
+    shop.ns.invoices.record_payment(id, "6")
+    shop.ns.invoices.approve(id)
+    due = []
+    for change in (None, "went back", "mistake"):
+        if change == "went back":
+            noted = shop.ns.refunds.record(first_payment(shop, id), "3")
+        if change == "mistake":
+            shop.ns.refunds.take_back(noted, reason="Nothing went back.")
+        due.append(shop.get(id).payments[-1].amount)
+    assert due == [4, 7, 4]
+    shop.run()
+    assert (shop.status(id), shop.get(id).invoice.amount_paid) == ("paid", 10)
 
 
 def test_what_had_made_up_for_a_failed_refund_is_owed_again(a_shop_anywhere: OpenShop):

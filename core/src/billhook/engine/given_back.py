@@ -13,16 +13,18 @@ from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Row, Unit
 
 
-def take_over(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None, operation_id: str | None) -> None:
+def take_over(unit: Unit, row: InvoiceRow, payment: Row, refunded: Decimal | None, operation_id: str | None) -> bool:
     """Note what the payment's app gave back of it, as far as nobody here asked for it, and what of that came back; more than came in all is
-    told of."""
+    told of. Returns whether there was any."""
     if refunded is not None:
         unit.issues.report(row.id, f"given_back.{payment['id']}", _more_than_came(unit, payment, refunded))
     went_back = payments.note_given_back(unit, row, payment, refunded)
-    if went_back or came_back.note(unit, row, payment, refunded):
-        unit.record(row, "refund.outside" if went_back else "refund.came_back", operation_id=operation_id)
-        end_made_up_for(unit, row, payment)
-        tell_of_refunds(unit, row, payment)
+    if not (went_back or came_back.note(unit, row, payment, refunded)):
+        return False
+    unit.record(row, "refund.outside" if went_back else "refund.came_back", operation_id=operation_id)
+    end_made_up_for(unit, row, payment)
+    tell_of_refunds(unit, row, payment)
+    return True
 
 
 def end_made_up_for(unit: Unit, row: InvoiceRow, payment: Row) -> None:

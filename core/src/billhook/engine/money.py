@@ -33,6 +33,13 @@ class Money:
         if trigger is None or not self.advancer.fire_if_possible(unit, row, trigger, cause, operation_id):
             self.advancer.go_on(unit, row, cause, operation_id=operation_id)
 
+    def owed_otherwise(self, unit: Unit, row: InvoiceRow, operation_id: str | None = None) -> None:
+        """What went back to the customer, or came back, was recorded. Of an invoice that is not paid it changes what is owed: one that owes
+        nothing any more is paid, and a collection that was not sent is over what is due now.
+        """
+        self.advancer.go_on(unit, row, "owed_otherwise", operation_id=operation_id)
+        unsent_payments.refit(self.advancer, unit, row)
+
     def receive(
         self,
         unit: Unit,

@@ -31,6 +31,7 @@ _WHOLE: Mapping[str, str] = {
     "payment.outside": "A payment came in elsewhere",
     "payment.taken_back": "A payment that was noted by mistake was taken back",
     "owed_again": "Something is owed again",
+    "owed_otherwise": "What is owed changed",
     "refund.requested": "A refund was asked for",
     "refund.outside": "Money was given back at the provider",
     "issue.gone": "What was issued there with other amounts is gone, so it is issued anew",

@@ -165,6 +165,7 @@ class Refunds:
         unit.record(row, "refund.recorded", note=wanted.notes.reason)
         end_made_up_for(unit, row, payment)
         tell_of_refunds(unit, row, payment)
+        self._settler.money.owed_otherwise(unit, row)
         return refund
 
     def _take_back(self, refund_id: str, reason: str, tx: Transaction) -> RefundView:
@@ -193,6 +194,7 @@ class Refunds:
         payment = unit.money.get("payment", refund["payment_id"])
         tell_what_is_not_made_up_for(unit, row, payment)
         tell_of_refunds(unit, row, payment)
+        self._settler.money.owed_otherwise(unit, row)
         look(unit, payment)
         unit.flush()
         return refund_view(refund)

@@ -39,7 +39,7 @@ class Settler:
         self._kinds: Mapping[type, Outcomes] = {
             InvoiceItem: InvoiceOutcomes(self.advancer, self.money, numbers, self.pending, self.doubt),
             PaymentItem: PaymentOutcomes(self.money),
-            RefundItem: RefundOutcomes(),
+            RefundItem: RefundOutcomes(self.money),
             CreditNoteItem: CreditNoteOutcomes(self.money, numbers),
             CustomerItem: CustomerOutcomes(self.settle),
         }

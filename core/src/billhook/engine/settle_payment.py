@@ -66,7 +66,8 @@ class PaymentOutcomes:
             self._money.mirror(unit, row, payment)
         if payment["state"] != "succeeded" and was_received:
             notes.tell_taken_back(unit, row, payment)
-        given_back.take_over(unit, row, payment, result.refunded, settled.work.operation_id)
+        if given_back.take_over(unit, row, payment, result.refunded, settled.work.operation_id):
+            self._money.owed_otherwise(unit, row, settled.work.operation_id)
         self._let_go(unit, settled, row)
         self._look_seldom(unit, settled, payment)
         looking_again.if_it_is_sure(self._money.advancer, unit, row)

@@ -14,6 +14,7 @@ from billhook.engine.asking_what_went_back import look
 from billhook.engine.failed_refunds import bounced, refused, told_of
 from billhook.engine.given_back import end_made_up_for, tell_of_refunds
 from billhook.engine.moments import to_micros
+from billhook.engine.money import Money
 from billhook.engine.settled import GAVE_UP, Settled
 from billhook.engine.unit import Unit
 from billhook.engine.work import READY
@@ -24,6 +25,9 @@ _UNDER_WAY = frozenset({"pending", "processing"})
 
 class RefundOutcomes:
     """Outcomes of giving money back, and of looking how that stands."""
+
+    def __init__(self, money: Money) -> None:
+        self._money = money
 
     def done(self, unit: Unit, settled: Settled, result: RefundResult) -> None:
         """The provider says how a refund stands."""
@@ -40,6 +44,7 @@ class RefundOutcomes:
         unit.issues.report(row.id, told_of(refund), findings)
         end_made_up_for(unit, row, payment)
         tell_of_refunds(unit, row, payment)
+        self._money.owed_otherwise(unit, row, settled.work.operation_id)
 
     def pending(self, unit: Unit, settled: Settled, outcome: Pending) -> None:
         """The refund is under way."""
