@@ -116,6 +116,21 @@ def test_what_went_back_after_a_credit_note_made_it_credit_is_told_of_until_a_pe
     assert standing_of(shop.engine.context, shop.namespace).given_twice == len(told)
 
 
+def test_credit_that_was_put_against_the_invoice_is_not_what_the_customer_has_twice(a_shop: OpenShop):
+    shop = a_shop(a_provider(sync_draft=careful_draft, credit=keeps("4"), record_payment=note_payment))
+    id, code = an_issued_invoice(shop), "credited_and_refunded"
+    for amount in ("6", "4"):
+        shop.ns.invoices.record_payment(id, amount)
+    came, never_came = (each.id for each in shop.get(id).payments)
+    note = shop.ns.credit_notes.submit(a_note(shop, "4", id))
+    shop.run()
+    shop.ns.refunds.record(came, "4")
+    shop.ns.invoices.take_back_payment(id, never_came, reason="The cheque bounced.")
+    assert code in shop.issue_codes(id)
+    shop.ns.credit_notes.allocate(note.id)
+    assert (code in shop.issue_codes(id), shop.get(id).invoice.amount_due) == (False, 4)
+
+
 def test_a_credit_note_counts_at_the_exchange_rate_of_its_invoice_unless_it_states_one(a_shop: OpenShop):
     shop = a_crediting_shop(a_shop)
     then, now = ({"from_currency": "EUR", "to_currency": "USD", "rate": rate} for rate in ("1.10", "1.20"))

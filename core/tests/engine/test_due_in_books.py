@@ -244,6 +244,19 @@ def test_what_is_left_of_a_credit_note_counts_once_it_is_put_against_its_invoice
     assert problems_of(shop.engine) == []
 
 
+def test_nothing_more_is_put_against_an_invoice_that_is_void(books: Books):
+    shop, notes = books.shop, books.shop.ns.credit_notes
+    pay(shop, books.id, "10")
+    note = notes.submit(a_note(shop, "4", books.id))
+    shop.run()
+    shop.ns.invoices.take_back_payment(books.id, shop.get(books.id).payments[0].id, reason="It came for another.")
+    shop.ns.invoices.void(books.id)
+    shop.run()
+    with pytest.raises(NotAllowed, match=f"is voided, so nothing more of credit note {note.id}"):
+        notes.allocate(note.id)
+    assert shop.get(books.id).invoice.amount_credited == 0
+
+
 def credit_otherwise(self: Any, batch: Batch[Any, Any]) -> Any:
     """The note stands there over another amount."""
     yield put("credit", batch, "credits", recover=(repeat(),))

@@ -48,11 +48,11 @@ def put_against(unit: Unit, note: Row, amount: Decimal) -> None:
 def tell(unit: Unit, row: InvoiceRow) -> None:
     """Say how much the customer has twice, or that it is so no longer."""
     credits = list(_credits(unit, row))
-    kept = sum((each.kept for each in credits), Decimal(0))
-    if not kept:
+    if not credits:
         return
+    kept = sum((each.kept for each in credits), Decimal(0))
     refunded = Decimal(row.values["amount_refunded"])
-    after = refunded - min(each.refunded_before for each in credits if each.kept)
+    after = refunded - min((each.refunded_before for each in credits if each.kept), default=refunded)
     without_note = refunded - sum(each.settled for each in credits)
     twice = min(kept, after, without_note)
     unit.issues.report(row.id, _COMPONENT, [_issue(unit, row, credits, twice)] if twice > 0 else [])

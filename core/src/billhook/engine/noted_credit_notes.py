@@ -34,11 +34,16 @@ def note(unit: Unit, money: Money, record: Row, external_id: str) -> None:
 def allocate(unit: Unit, money: Money, record: Row) -> None:
     """Count what is left of an issued credit note against its invoice: somebody put it against that at the app. Doing it twice is doing it once.
 
-    Raises NotAllowed for one that is not issued, stands on no invoice, or whose invoice owes nothing.
+    Raises NotAllowed for one that is not issued, stands on no invoice, or whose invoice owes nothing or is void.
     """
     invoice = _allocatable_to(unit, record)
     if not credit_notes.rest_of(record):
         return
+    if invoice.state.short not in looking_at_books.ISSUED:
+        raise NotAllowed(
+            f"Invoice {invoice.id} is {invoice.state}, so nothing more of credit note {record['id']} can be put against it.",
+            "invoice_not_creditable",
+        )
     if invoice.amount_due <= 0:
         raise NotAllowed(
             f"Invoice {invoice.id} owes nothing, so nothing more of credit note {record['id']} can be put against it.",
