@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 from typing import Any
 
@@ -19,8 +20,11 @@ from engine_kit import (
     look_up,
     put,
 )
+from ledger_kit import Ledger, a_shop_with
+from money_kit import a_note, an_issued_invoice, credit
 
 from billhook.contract import Batch, OperationRules, Rejected, Request, hookimpl
+from billhook.engine.standing import standing_of
 
 OpenShop = Callable[..., Shop]
 FIFTY = {"sync_draft": OperationRules(batch=50, atomic=False)}
@@ -344,3 +348,35 @@ def test_a_refusal_is_told_whatever_its_code_and_words_look_like(a_shop_anywhere
     assert (shop.status(id), issue.code, "\x00" in issue.message) == ("draft.sync_failed", "refused", False)
     said = words.replace("\x00", "")[:4096]
     assert issue.message == (said or "No reason was given beyond the code ''.")
+
+
+def test_what_another_version_of_a_provider_can_not_do_waits_for_one_that_can_and_is_told_of(a_shop_anywhere: OpenShop):
+    able, unable = a_provider(sync_draft=careful_draft, credit=credit), a_provider(sync_draft=careful_draft)
+    shop = a_shop_anywhere(able)
+    note = shop.ns.credit_notes.submit(a_note(shop, "3", an_issued_invoice(shop)))
+    shop.restart([unable])
+    an_issued_invoice(shop)
+    shop.run_for(3600)
+    standing = standing_of(shop.engine.context, shop.namespace)
+    assert (standing.held, standing.left) == (1, ())
+    reason = "Its provider books can't credit: Books does not declare credit. It goes on with a version of the provider"
+    assert [each.reason.startswith(reason) for each in (*standing.held_work, *shop.ns.credit_notes.held())] == [
+        True
+    ] * 2
+    assert shop.ns.invoices.held() == ()
+    shop.restart([able])
+    shop.run_for(3600)
+    assert shop.ns.credit_notes.get(note.id).status == "issued"
+
+
+def test_books_that_another_version_of_a_provider_can_not_read_are_looked_at_once_one_can(a_shop: OpenShop):
+    ledger = Ledger()
+    shop, id = a_shop_with(a_shop, ledger, bank=False)
+    able, bank = shop.providers
+    shop.restart([a_provider(sync_draft=careful_draft), bank])
+    ledger.paid = Decimal(10)
+    shop.turn(timedelta(days=2).total_seconds())
+    assert not standing_of(shop.engine.context, shop.namespace).needs_a_person
+    shop.restart([able, bank])
+    shop.turn(timedelta(hours=1).total_seconds())
+    assert shop.status(id) == "paid"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from billhook.engine import leases
+from billhook.engine.beyond_providers import beyond
 from billhook.engine.budget import Budget, read_budget
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
@@ -117,7 +118,9 @@ class HeldApps:
         held.close()
         del self._held[held.app.id]
         self._keep_budget(held, now)
-        shut, at_latest = held.shut(now), held.goes_on_at(now)
+        # Another version of its provider may be there by then.
+        retried = dict.fromkeys(beyond(held.app), now + self._context.policy.longest_backoff)
+        shut, at_latest = retried | held.shut(now), held.goes_on_at(now)
         self._context.database.write(
             lambda tx: leases.release(
                 tx, held.lease, now, shut=shut, unasked_from=held.unasked_from, at_latest=at_latest

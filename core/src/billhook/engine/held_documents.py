@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.engine.beyond_providers import all_beyond, is_among
 from billhook.engine.context import Context
 from billhook.engine.credentials import Credentials
 from billhook.engine.doubted import IN_DOUBT
@@ -23,7 +24,8 @@ _app, _operation, _work = schema.app, schema.operation, schema.work
 
 @dataclass(frozen=True, slots=True)
 class HeldDocuments:
-    """So many invoices, or so many credit notes, that wait for an app which is disabled, unauthorized, or can't be used at all, and why."""
+    """So many invoices, or so many credit notes, that wait for an app which is disabled, unauthorized, or can't be used at all, or for another
+    version of its provider, and why."""
 
     app_id: str
     app: str
@@ -48,10 +50,17 @@ def why_unusable(context: Context, tx: Transaction, app_id: str) -> str | None:
 
 
 def _held(context: Context, tx: Transaction, namespace: str, document: sa.Table) -> Iterator[HeldDocuments]:
-    for row in tx.all(_waiting(context, namespace, document)):
+    waiting = _waiting(context, namespace, document)
+    unusable = set()
+    for row in tx.all(waiting):
         reason = why_switched_off(row) or why_unusable(context, tx, row.id)
         if reason is not None:
+            unusable.add(row.id)
             yield HeldDocuments(row.id, row.name, int(row.documents), reason)
+    for each in all_beyond(context, tx, namespace):
+        found = tx.first(waiting.where(is_among([each])))
+        if found is not None and each.app_id not in unusable:
+            yield HeldDocuments(each.app_id, each.app, int(found.documents), each.reason)
 
 
 def _waiting(context: Context, namespace: str, document: sa.Table) -> sa.Select[Any]:

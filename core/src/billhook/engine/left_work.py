@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billhook.engine.beyond_providers import all_beyond, is_among
 from billhook.engine.context import Context
 from billhook.engine.held_documents import why_unusable
 from billhook.engine.moments import maybe_from_micros, to_micros
@@ -33,9 +34,10 @@ class LeftWork:
 
 def left_work(context: Context, tx: Transaction, namespace: str) -> Iterator[LeftWork]:
     """What is left at the apps that may be called: first what is due and kept back, then what is due later. Not what nobody asked for,
-    nor what only a provider or a caller can end."""
+    nor what only a provider or a caller can end, or another version of a provider."""
     now = to_micros(context.clock.now())
-    for row in tx.all(_by_app(namespace, now)):
+    held = is_among(all_beyond(context, tx, namespace))
+    for row in tx.all(_by_app(namespace, now).where(~held)):
         if why_unusable(context, tx, row.id) is None:
             yield from _left(row, now)
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from billhook.domain.lifecycle import State
 from billhook.domain.payment import CreditNoteStatus
+from billhook.engine.beyond_providers import all_beyond
 from billhook.engine.context import Context
 from billhook.engine.failed import stands_still
 from billhook.engine.failed_refunds import has_failed_refund, is_given_twice
@@ -100,7 +101,7 @@ def standing_of(context: Context, namespace: str) -> Standing:
     with context.database.read() as tx:
         states = _invoices_by_state(tx, namespace)
         work = _work_by_cause(context, tx, namespace)
-        held = tuple(_held(context, tx, work))
+        held = tuple(_held(context, tx, namespace, work))
         waiting = _waiting(tx, namespace)
         unrecorded = _count(tx, namespace, payment_refused())
         unvoided = _count(tx, namespace, void_refused())
@@ -203,7 +204,7 @@ def _work_by_cause(context: Context, tx: Transaction, namespace: str) -> list[An
     return tx.all(select)
 
 
-def _held(context: Context, tx: Transaction, work: list[Any]) -> Iterator[HeldWork]:
+def _held(context: Context, tx: Transaction, namespace: str, work: list[Any]) -> Iterator[HeldWork]:
     held: dict[tuple[str, str, str], int] = {}
     for row in work:
         reason = _why_held(context, tx, row) if row.enabled and row.status != "in_doubt" else None
@@ -212,6 +213,10 @@ def _held(context: Context, tx: Transaction, work: list[Any]) -> Iterator[HeldWo
             held[cause] = held.get(cause, 0) + row.items
     for (app_id, app, reason), items in held.items():
         yield HeldWork(app_id, app, items, reason)
+    unusable = {app_id for app_id, *_ in held}
+    for each in all_beyond(context, tx, namespace):
+        if each.app_id not in unusable:
+            yield HeldWork(each.app_id, each.app, each.items, each.reason)
 
 
 def _why_held(context: Context, tx: Transaction, row: Any) -> str | None:
