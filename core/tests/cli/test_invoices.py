@@ -285,7 +285,8 @@ def test_a_credit_note_that_stands_in_the_books_is_noted_from_a_csv(cli, shop, w
     columns = COLUMNS.replace(",type", ",number,credited_invoice_id,external_id")
     cli("credit-notes", "create", write("notes.csv", f"{columns}n,jane,GBP,Tea,T1,1,2.55,CN-7,{id},memo-7\n"))
     shown = cli("credit-notes", "show", "n", "--json").json
-    assert (shown["status"], shown["number"]) == ("issued", "CN-7")
+    assert (shown["status"], shown["number"], shown["external_ids"]) == ("issued", "CN-7", {"invoicing": "memo-7"})
+    assert "memo-7" in cli("credit-notes", "show", "n").out
 
 
 def test_a_credit_note_is_shown_with_its_lines_and_what_stands_in_its_way(cli, shop, write):

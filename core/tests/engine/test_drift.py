@@ -127,6 +127,15 @@ def test_of_a_paid_invoice_that_is_void_there_the_payment_is_taken_back_before_i
     assert (books.shop.status(books.id), books.codes) == ("voided", [])
 
 
+def test_what_is_overdue_and_partly_paid_is_not_to_be_made_void(a_shop: OpenShop):
+    books = Books(a_shop)
+    books.shop.ns.invoices.record_payment(books.id, "4")
+    books.shop.ns.invoices.payment_status(books.id, "payment_overdue")
+    assert books.shop.status(books.id) == "overdue"
+    books.show(OTHERWISE["voided_in_books"])
+    assert "invoices void" not in books.shop.get(books.id).issues[0].message
+
+
 def test_what_was_paid_and_went_back_is_not_to_be_made_void(a_shop: OpenShop):
     books = Books(a_shop)
     (noted,) = books.shop.ns.invoices.record_payment(books.id, "10").payments

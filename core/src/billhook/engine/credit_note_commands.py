@@ -88,7 +88,7 @@ class CreditNotes:
         with self._context.database.read() as tx:
             unit = Unit(self._context, tx)
             record = unit.money.get("credit_note", credit_note_id, self._namespace)
-            return credit_note_view(record, unit.revisions.content(credit_note_id, 1))
+            return _views(unit, [record])[0]
 
     def find(self, key: str) -> InvoiceView | None:
         """The credit note that was submitted under that key, or None."""
@@ -223,9 +223,7 @@ class CreditNotes:
             if invoice_id is not None:
                 require_invoice(tx, self._namespace, invoice_id)
             found = read_page(tx, select.order_by(_note.c.id.desc()), _as_dict, page=page, page_size=page_size)
-            revisions = Unit(self._context, tx).revisions
-            revisions.load([(note["id"], 1) for note in found.items])
-            views = tuple(credit_note_view(note, revisions.content(note["id"], 1)) for note in found.items)
+            views = _views(Unit(self._context, tx), found.items)
             return Page(views, found.total_count, found.page, found.page_size)
 
     def _take_in(self, tx: Transaction, drafts: Sequence[InvoiceDraft]) -> Ids:
@@ -390,6 +388,14 @@ def _check_stands(invoice: InvoiceRow) -> None:
         raise NotAllowed(
             f"Invoice {invoice.id} is {invoice.state}; there is nothing to credit.", "invoice_not_creditable"
         )
+
+
+def _views(unit: Unit, notes: Sequence[Row]) -> tuple[InvoiceView, ...]:
+    """The credit notes as hosts read them, with a few questions for all of them."""
+    unit.revisions.load([(note["id"], 1) for note in notes])
+    unit.links.load((note["id"], note["app_id"]) for note in notes)
+    known_as = {note["id"]: unit.links.of(note["id"], note["app_id"])["external_id"] for note in notes}
+    return tuple(credit_note_view(note, unit.revisions.content(note["id"], 1), known_as[note["id"]]) for note in notes)
 
 
 def _as_dict(row: Any) -> Row:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from billhook.contract.results import Snapshot
 from billhook.domain.invoice import InvoiceView
 from billhook.domain.issue import Severity, ValidationIssue
-from billhook.domain.lifecycle import Trigger
+from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.transitions import TRANSITIONS_FROM
 from billhook.engine import totals
 from billhook.engine.apps import AppHandle
@@ -70,14 +70,16 @@ def _voided(row: InvoiceRow, there: str) -> ValidationIssue:
 
 
 def _meant(row: InvoiceRow) -> str:
-    """What makes it void here as well, a sentence of its own; nothing where nothing does, as where an invoice was paid and the money went back."""
-    if not row.facts.nothing_captured:
-        return (
-            f"Where it was meant, take back here what was noted by mistake: billhook invoices take-back {row.id} PAYMENT --reason WHY; once no "
-            f"money is held for it: billhook invoices void {row.id}. "
-        )
+    """What makes it void here as well, a sentence of its own; nothing where nothing does, as where it is overdue, or was paid and went back."""
     can_be_void = Trigger.VOID in TRANSITIONS_FROM[row.state]
-    return f"Where it was meant, make it void here: billhook invoices void {row.id}. " if can_be_void else ""
+    if row.facts.nothing_captured:
+        return f"Where it was meant, make it void here: billhook invoices void {row.id}. " if can_be_void else ""
+    if not can_be_void and row.state is not State.PAID:
+        return ""
+    return (
+        f"Where it was meant, take back here what was noted by mistake: billhook invoices take-back {row.id} PAYMENT --reason WHY; once no "
+        f"money is held for it: billhook invoices void {row.id}. "
+    )
 
 
 def _changed(row: InvoiceRow, there: str, changes: str) -> ValidationIssue:

@@ -92,8 +92,9 @@ def _less(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Snapshot, amount: s
     message = (
         f"{app.name} asks {amount} {row.values['currency']} less of the customer for {seen.external_id or 'it'} than is owed: somebody credited that "
         f"there or wrote it off, and nobody asked for that here.{''.join(map(_have_the_rest_count, notes))} Have a credit note that was made there "
-        "count here too: billhook credit-notes create FILE, with its external_id. Or undo it there, and give the credit from here. Where it is "
-        f"right as it is: billhook invoices dismiss {row.id} {LESS_DUE} --reason WHY"
+        "count here too: billhook credit-notes create FILE, with its external_id, its number and "
+        f"credited_invoice_id {row.id}. Or undo it there, and give the credit from here. Where it is right as it is: "
+        f"billhook invoices dismiss {row.id} {LESS_DUE} --reason WHY"
     )
     return ValidationIssue(severity=Severity.WARNING, code=LESS_DUE, message=message)
 

@@ -274,8 +274,8 @@ def _view(row: Row, contents: Mapping[tuple[str, int], InvoiceContent]) -> Invoi
     return invoice_view(row, contents[row["id"], row["revision"]])
 
 
-def credit_note_view(row: Row, content: InvoiceContent) -> InvoiceView:
-    """A credit note as plugins and hosts read it."""
+def credit_note_view(row: Row, content: InvoiceContent, external_id: str | None = None) -> InvoiceView:
+    """A credit note as plugins and hosts read it; hosts are told what its app calls it, too."""
     at = from_micros(row["created_at"])
     return InvoiceView(
         id=row["id"],
@@ -292,6 +292,7 @@ def credit_note_view(row: Row, content: InvoiceContent) -> InvoiceView:
         issued_at=maybe_from_micros(row.get("issued_at")),
         amount_credited=Decimal(row["amount_allocated"]),
         amount_due=Decimal(0),
+        external_ids={} if external_id is None else {"invoicing": external_id},
     )
 
 

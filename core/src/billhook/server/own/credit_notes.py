@@ -29,11 +29,12 @@ router = APIRouter(tags=["Credit notes and refunds"])
 
 class CreditNote(WireModel):
     """A credit note, and what stands in its way. ``amount_credited`` is what of it was put against its invoice; ``waiting_for`` says why
-    it is not issued yet."""
+    it is not issued yet, ``external_id`` what its app calls it."""
 
     id: str
     key: str | None = None
     number: str | None = None
+    external_id: str | None = None
     status: str
     customer_id: str
     credited_invoice_id: str | None = None
@@ -184,6 +185,7 @@ def _credit_note(view: InvoiceView, standing: CreditNoteStanding) -> CreditNote:
     waiting_for = standing.waiting_for
     return CreditNote(
         **{name: getattr(view, name) for name in (*named, "created_at", "issued_at")},
+        external_id=view.external_ids.get("invoicing"),
         credited_invoice_id=view.content.credited_invoice_id,
         waiting_for=None if waiting_for is None else over_http(waiting_for, view.id),
         issues=[reported(issue, view.id) for issue in standing.issues],
