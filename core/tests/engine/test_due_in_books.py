@@ -102,8 +102,11 @@ def test_a_credit_note_that_can_not_stand_there_is_refused_and_nothing_is_stored
         submit({**there, "credited_invoice_id": draft})
     assert books.shop.rows(schema.credit_note) == []
     submit(there)
-    with pytest.raises(Conflict, match=r"memo-7 at Books is credit note .*, and counts already"):
-        submit({**there, "key": "another"})
+    for copied in ("memo-7", " memo-7\n"):
+        with pytest.raises(Conflict, match=r"memo-7 at Books is credit note .*, and counts already"):
+            submit({**there, "key": "another", "external_id": copied})
+    with pytest.raises(InvalidInput, match="at least 1 character"):
+        submit({**there, "key": "blank", "external_id": "  "})
     with pytest.raises(Conflict, match="memo-8 at Books"):
         books.shop.ns.credit_notes.submit_many([{**there, "external_id": "memo-8", "key": key} for key in "ab"])
     assert len(books.shop.rows(schema.credit_note)) == 1

@@ -54,6 +54,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=_
 Description = Annotated[str, StringConstraints(max_length=4096, pattern=_NO_NUL)]
 Reason = Annotated[Description, StringConstraints(strip_whitespace=True, min_length=1)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_NO_NUL)]
+CopiedId = Annotated[Key, StringConstraints(strip_whitespace=True, min_length=1)]
+"""An id that a person copied from somewhere: with a space beside it, it would be another one, and what it names would count twice."""
 Code = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL)]
 Email = Annotated[str, StringConstraints(min_length=3, max_length=320, pattern=r"^[^\x00\s@]+@[^\x00\s@]+$")]
 

@@ -17,7 +17,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from billhook.domain.base import Code, Description, Key, Metadata, Name, Value, not_empty
+from billhook.domain.base import Code, CopiedId, Description, Key, Metadata, Name, Value, not_empty
 from billhook.domain.currency import CurrencyCode
 from billhook.domain.discount import AppliedDiscount, Discount, UsageDiscount
 from billhook.domain.exchange import ExchangeRate
@@ -138,7 +138,7 @@ class InvoiceDraft(Value):
     exchange_rate: ExchangeRate | None = None
     credited_invoice_id: Ulid | None = None
     number: Key | None = None
-    external_id: Key | None = None
+    external_id: CopiedId | None = None
     issued_at: UtcDatetime | None = None
     due_at: UtcDatetime | None = None
 
