@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from engine_kit import Shop, put, repeat
+from engine_kit import Shop, documents, look_up, lost_after, put, repeat
 from ledger_kit import Ledger, a_shop_with, enter, pay
 from money_kit import a_note, credit
 
@@ -258,6 +258,32 @@ def test_nothing_more_is_put_against_an_invoice_that_is_void(books: Books):
     with pytest.raises(NotAllowed, match=f"is voided, so nothing more of credit note {note.id}"):
         notes.allocate(note.id)
     assert shop.get(books.id).invoice.amount_credited == 0
+
+
+def credit_or_look(self: Any, batch: Batch[Any, Any]) -> Any:
+    """It is looked for where no answer came."""
+    reply = yield put("credit", batch, "credits", recover=(look_up(self, batch, "credits", after=600),))
+    return documents(batch, reply)
+
+
+def test_a_credit_note_that_somebody_noted_while_ours_was_under_way_counts_once(a_shop_anywhere: OpenShop):
+    books = Books(a_shop_anywhere, credit=credit_or_look)
+    shop, notes = books.shop, books.shop.ns.credit_notes
+    shop.wire.plan(lost_after, to="credits")
+    ours = notes.submit(a_note(shop, "4", books.id))
+    shop.run()
+    _, (_, there) = shop.books.documents
+    noted = notes.submit(a_note(shop, "4", books.id, number="CN-7", external_id=there))
+    shop.run_for(900)
+    assert shop.get(books.id).invoice.amount_credited == 4
+    assert [notes.get(note.id).status for note in (ours, noted)] == ["failed", "issued"]
+    (issue,) = notes.issues(ours.id)
+    assert (issue.code, f"is credit note {noted.id}, and counts already" in issue.message) == (
+        "credit_note_known",
+        True,
+    )
+    notes.void(ours.id)
+    assert problems_of(shop.engine) == []
 
 
 def credit_otherwise(self: Any, batch: Batch[Any, Any]) -> Any:

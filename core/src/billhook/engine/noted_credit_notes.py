@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Trigger
 from billhook.domain.payment import CreditNoteStatus
 from billhook.engine import credit_notes, given_twice, looking_at_books, unsent_payments
@@ -29,6 +30,20 @@ def note(unit: Unit, money: Money, record: Row, external_id: str) -> None:
     unit.links.save(link)
     credited = credit_notes.issued(unit, record, str(record["number"]), None, cause="credit.noted")
     _goes_on(unit, money, app, invoice, is_credited=credited is not None)
+
+
+def counted_as(unit: Unit, app: AppHandle, record: Row, external_id: str | None) -> ValidationIssue | None:
+    """Why a credit note does not count though it stands at its app: it was noted as another one while nobody knew here how it had ended. None
+    where it was not.
+    """
+    known = None if external_id is None else unit.links.bearer(app.id, _KIND, external_id)
+    if known is None or known == record["id"] or unit.money.get(_KIND, known)["state"] != CreditNoteStatus.ISSUED:
+        return None
+    message = (
+        f"{external_id} at {app.name} is credit note {known}, and counts already: it was noted while this one was under way. Give this one up: "
+        f"billhook credit-notes void {record['id']}"
+    )
+    return ValidationIssue(severity=Severity.CRITICAL, code="credit_note_known", message=message)
 
 
 def allocate(unit: Unit, money: Money, record: Row) -> None:

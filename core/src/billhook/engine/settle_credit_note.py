@@ -13,7 +13,15 @@ from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.lifecycle import Trigger
 from billhook.domain.money import plain
 from billhook.domain.payment import CreditNoteStatus
-from billhook.engine import credit_notes, given_twice, looking_at_books, payments, totals, unsent_payments
+from billhook.engine import (
+    credit_notes,
+    given_twice,
+    looking_at_books,
+    noted_credit_notes,
+    payments,
+    totals,
+    unsent_payments,
+)
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.money import Money
@@ -41,6 +49,10 @@ class CreditNoteOutcomes:
         self._goes_on(unit, settled.app, record)
 
     def _take(self, unit: Unit, settled: Settled, record: Row, result: DocumentResult) -> None:
+        counted = noted_credit_notes.counted_as(unit, settled.app, record, result.external_id)
+        if counted is not None:
+            credit_notes.fail(unit, record, settled.component, [counted])
+            return
         differences = totals.differences(totals.compare(settled.item.credit_note, result.totals))
         self._keep(unit, settled, result)
         if differences:
