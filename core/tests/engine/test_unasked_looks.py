@@ -43,6 +43,13 @@ def looks(shop: Shop, *, days: float) -> list[float]:
     return [round((at - began) / DAY, 2) for request, at in sent if request.url.endswith("/fetch")]
 
 
+def in_the_fullest_minute(shop: Shop) -> int:
+    looks = [
+        at for request, at in zip(shop.wire.sent, shop.wire.sent_at, strict=True) if request.url.endswith("/fetch")
+    ]
+    return max(sum(start <= at < start + timedelta(minutes=1) for at in looks) for start in looks)
+
+
 def wanted(shop: Shop) -> list[tuple[str, int]]:
     return [(row["operation"], row["lane"]) for row in shop.rows(schema.work)]
 
@@ -195,8 +202,9 @@ def test_a_customer_whose_invoice_was_paid_elsewhere_can_be_erased(a_shop_anywhe
     assert problems_of(shop.engine) == []
 
 
-def test_looks_leave_room_in_a_limit_for_what_somebody_asks_for(a_shop: OpenShop):
-    """Over an hour, with a limit of ten requests in a minute."""
+def two_quarters_of_looks(open_shop: OpenShop, *, drafts_a_minute: int) -> tuple[list[int], int, bool]:
+    """Ten invoices are due for a look at an app that takes ten requests a minute. Returns how many looks there were by the end of each of two
+    quarters of an hour, a day apart, how many in the fullest minute, and whether each new draft was sent at once."""
 
     def fetch(self: Any, batch: Batch[Any, Any]) -> Any:
         yield put("fetch", batch, "fetch", safe=True, key=None)
@@ -204,15 +212,28 @@ def test_looks_leave_room_in_a_limit_for_what_somebody_asks_for(a_shop: OpenShop
 
     rules = {name: OperationRules(concurrency=4) for name in ("sync_draft", "fetch")}
     limit = RateLimit(name="calls", calls=10, per=timedelta(minutes=1))
-    shop = a_shop(a_provider(sync_draft=careful_draft, fetch=fetch, limits=[limit], rules=rules))
-    shop.ns.invoices.submit_many([shop.draft() for _ in range(40)])
-    shop.run_for(600)
-    shop.clock.advance(DAY)
+    policy = Policy(first_look=DAY, longest_unseen=30 * DAY)
+    shop = open_shop(a_provider(sync_draft=careful_draft, fetch=fetch, limits=[limit], rules=rules), policy=policy)
+    shop.ns.invoices.submit_many([shop.draft() for _ in range(10)])
     shop.run()
-    assert len(shop.wire.to("fetch")) == 5
-    new = shop.ns.invoices.submit_many([shop.draft() for _ in range(5)])
-    shop.run()
-    assert {shop.status(id) for id in new} == {"payment_processing.pending"}
-    for _ in range(60):
-        shop.turn(60)
-    assert len(shop.wire.to("fetch")) == 40
+    looked, stood = [], set()
+    for _ in range(2):
+        shop.clock.advance(DAY)
+        for _ in range(15):
+            new = shop.ns.invoices.submit_many([shop.draft() for _ in range(drafts_a_minute)])
+            shop.run()
+            stood |= {shop.status(id) for id in new}
+            for _ in range(6):
+                shop.turn(10)
+        looked.append(len(shop.wire.to("fetch")))
+    return looked, in_the_fullest_minute(shop), stood == {"payment_processing.pending"}
+
+
+def test_looks_leave_room_in_a_limit_for_what_somebody_asks_for(a_shop: OpenShop):
+    looked, in_a_minute, at_once = two_quarters_of_looks(a_shop, drafts_a_minute=4)
+    assert (looked[0] >= 10, in_a_minute <= 5, at_once) == (True, True, True)
+
+
+def test_where_half_of_a_limit_is_always_used_looks_are_made_once_they_are_late(a_shop: OpenShop):
+    looked, in_a_minute, _ = two_quarters_of_looks(a_shop, drafts_a_minute=6)
+    assert (looked[0] <= 1, looked[1] >= 10, in_a_minute <= 4) == (True, True, True)

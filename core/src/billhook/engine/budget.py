@@ -124,10 +124,9 @@ class Window:
                 break
         return max(from_micros((last + STEPS + 1) * self._step), now + self._step * MICROSECOND)
 
-    @property
-    def left_by_unasked(self) -> int:
-        """How many calls of a stretch are left to what somebody asks for by what nobody did."""
-        return self.limit.calls // 2
+    def part(self, share: int | None) -> int:
+        """How many calls of a stretch one part in so many is; of None it is nothing."""
+        return 0 if share is None else self.limit.calls // share
 
     def learn(self, spent: Mapping[int, int]) -> None:
         """Take over what others have spent too."""
@@ -198,15 +197,10 @@ class Budget:
         self.windows = tuple(windows)
         self.places = tuple(places)
 
-    def room(self, purpose: Purpose, now: datetime, wanted: int) -> int:
-        """How many calls for that purpose may be made now, at most ``wanted``."""
-        windows = (window.room(now) for window in self._for(purpose))
+    def room(self, purpose: Purpose, now: datetime, wanted: int, share_left: int | None = None) -> int:
+        """How many calls for that purpose may be made now, at most ``wanted``; ``share_left`` of each rate, one part in so many, is left to others."""
+        windows = (max(window.room(now) - window.part(share_left), 0) for window in self._for(purpose))
         return min([wanted, *windows, *(places.room(now) for places in self.places)])
-
-    def room_for_unasked(self, purpose: Purpose, now: datetime, wanted: int) -> int:
-        """As ``room``, for calls that nobody asked for: what somebody asks for next finds a part of each rate unspent."""
-        windows = (max(window.room(now) - window.left_by_unasked, 0) for window in self._for(purpose))
-        return min([self.room(purpose, now, wanted), *windows])
 
     def spend(self, purpose: Purpose, now: datetime) -> None:
         """Count one call."""
@@ -223,15 +217,10 @@ class Budget:
         for window in self._for(purpose):
             window.landed(counted_at, trip)
 
-    def opens_at(self, purpose: Purpose, now: datetime) -> datetime:
-        """When the next call for that purpose may be made."""
-        windows = [window.opens_at(now) for window in self._for(purpose)]
+    def opens_at(self, purpose: Purpose, now: datetime, share_left: int | None = None) -> datetime:
+        """When the next call for that purpose may be made that leaves that share to others."""
+        windows = [window.opens_at(now, window.part(share_left)) for window in self._for(purpose)]
         return max([*windows, *(places.opens_at(now) for places in self.places)], default=now)
-
-    def opens_for_unasked_at(self, purpose: Purpose, now: datetime) -> datetime:
-        """As ``opens_at``, for a call that nobody asked for."""
-        windows = (window.opens_at(now, window.left_by_unasked) for window in self._for(purpose))
-        return max([self.opens_at(purpose, now), *windows])
 
     def observe(self, remaining: Mapping[str, int], now: datetime) -> None:
         """Take in what a reply said is left."""

@@ -170,7 +170,8 @@ class CreditNotes:
         return self.get(credit_note_id)
 
     def allocate(self, credit_note_id: str) -> InvoiceView:
-        """Count what is left of an issued one against its invoice, because somebody put it against that at the app. Doing it twice is fine.
+        """Count what is left of an issued one against its invoice, because somebody put it against that at the app. What counts already is
+        not counted again.
 
         A credit note on an invoice that was paid is put against nothing; once the payment is taken back, the invoice is owed again and has
         room for it. Nothing is sent. Raises NotAllowed for one that is not issued, stands on no invoice, or whose invoice owes nothing or is

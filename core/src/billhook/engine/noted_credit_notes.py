@@ -47,7 +47,8 @@ def counted_as(unit: Unit, app: AppHandle, record: Row, external_id: str | None)
 
 
 def allocate(unit: Unit, money: Money, record: Row) -> None:
-    """Count what is left of an issued credit note against its invoice: somebody put it against that at the app. Doing it twice is doing it once.
+    """Count what is left of an issued credit note against its invoice: somebody put it against that at the app. What counts already is not
+    counted again.
 
     Raises NotAllowed for one that is not issued, stands on no invoice, or whose invoice owes nothing or is void.
     """

@@ -15,6 +15,7 @@ from billhook.contract.outcomes import Rejected
 from billhook.engine.budget import Purpose
 from billhook.engine.context import Context
 from billhook.engine.freeze import Freezer, Frozen, FrozenBatch, Thawer
+from billhook.engine.leaving_room import share_left
 from billhook.engine.moments import to_micros
 from billhook.engine.number_plan import Assigned, NumberPlan, numbered_document, profile_names, wants_number
 from billhook.engine.open_operation import WORKED, HeldApp, OpenOperation, opened
@@ -99,8 +100,10 @@ class Preparer:
         unasked = due[len(asked) :]
         if not unasked:
             return due
-        most = max(held.budget.room_for_unasked(purpose, self._now, free) * batch - len(asked), 0)
-        held.unasked_from = held.budget.opens_for_unasked_at(purpose, self._now) if most < len(unasked) else None
+        share = share_left(unasked, self._context.policy.first_look, self._now)
+        most = max(held.budget.room(purpose, self._now, free, share) * batch - len(asked), 0)
+        is_short = most < len(unasked)
+        held.unasked_from = held.budget.opens_at(purpose, self._now, share) if is_short else None
         return [*asked, *unasked[:most]]
 
     def _open(

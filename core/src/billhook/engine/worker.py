@@ -16,6 +16,7 @@ from billhook.engine.credentials import Credentials
 from billhook.engine.effects import Fault, Look, Lost, Park, Send, Settle, Transmission, requested
 from billhook.engine.fresh_credentials import FreshCredentials
 from billhook.engine.held_apps import HeldApps
+from billhook.engine.leaving_room import share_left
 from billhook.engine.number_plan import NumberPlan
 from billhook.engine.numbers import Numbers
 from billhook.engine.open_operation import HeldApp, OpenOperation
@@ -217,8 +218,10 @@ class Worker:
         work.steps = kept
 
     def _may_spend(self, operation: OpenOperation, purpose: Purpose, now: datetime) -> bool:
-        budget = operation.held.budget
-        if budget.room(purpose, now, 1) <= 0:
+        budget, leaves = operation.held.budget, None
+        if operation.is_new:
+            leaves = share_left(operation.works.values(), self._context.policy.first_look, now)
+        if budget.room(purpose, now, 1, leaves) <= 0:
             return False
         shared = budget.shared(purpose)
         if not shared and not budget.places:
