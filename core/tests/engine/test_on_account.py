@@ -52,7 +52,7 @@ def test_what_was_entered_there_before_our_note_is_money_of_its_own(
     for _ in range(2):
         look(shop, ledger, id, "10", **receipts)
     assert sorted(each.amount_received for each in shop.get(id).payments) == [4, 10]
-    assert (shop.status(id), money(shop, id)[0], shop.issue_codes(id)) == ("paid", Decimal(14), [])
+    assert (shop.status(id), money(shop, id)[0], shop.issue_codes(id)) == ("paid", Decimal(14), ["overpaid"])
     assert problems_of(shop.engine) == []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from billhook.contract.declaration import Capability
 from billhook.domain.lifecycle import Decision, Trigger, decide
-from billhook.engine import notes, payments, unsent_payments
+from billhook.engine import notes, overpaid, payments, unsent_payments
 from billhook.engine.advance import Advancer
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
@@ -39,6 +39,7 @@ class Money:
         """
         self.advancer.go_on(unit, row, "owed_otherwise", operation_id=operation_id)
         unsent_payments.refit(self.advancer, unit, row)
+        overpaid.tell_what_is_left(unit, row)
 
     def receive(
         self,
@@ -69,6 +70,8 @@ class Money:
         self.after(unit, row, trigger, f"payment.{origin}", None)
         self.mirror(unit, row, payment)
         unsent_payments.refit(self.advancer, unit, row)
+        if origin != "recorded":
+            overpaid.tell(unit, row)
         return payment
 
     def mirror(self, unit: Unit, row: InvoiceRow, payment: Row) -> None:

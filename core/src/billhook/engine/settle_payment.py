@@ -18,6 +18,7 @@ from billhook.engine import (
     looking_again,
     notes,
     open_payments,
+    overpaid,
     payments,
     rests,
     unsent_payments,
@@ -64,6 +65,7 @@ class PaymentOutcomes:
         self._money.after(unit, row, trigger, f"{settled.capability}.{result.status}", settled.work.operation_id)
         if payment["state"] == "succeeded" and not was_received:
             self._money.mirror(unit, row, payment)
+            overpaid.tell(unit, row)
         if payment["state"] != "succeeded" and was_received:
             notes.tell_taken_back(unit, row, payment)
         if given_back.take_over(unit, row, payment, result.refunded, settled.work.operation_id):

@@ -8,7 +8,7 @@ from typing import Any
 from billhook.domain.lifecycle import State, Trigger
 from billhook.domain.money import plain
 from billhook.domain.payment import PAYMENT_TRANSITIONS, PaymentStatus, PaymentTrigger, advance
-from billhook.engine import looking_again, looking_at_books, notes, payments, unsent_payments
+from billhook.engine import looking_again, looking_at_books, notes, overpaid, payments, unsent_payments
 from billhook.engine.advance import Advancer
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.unit import Unit
@@ -40,6 +40,7 @@ def take_back(advancer: Advancer, unit: Unit, row: InvoiceRow, payment_id: str, 
     unit.record(row, "payment.taken_back", note=told)
     _owe_again(advancer, unit, row)
     unsent_payments.refit(advancer, unit, row)
+    overpaid.tell_what_is_left(unit, row)
     looking_again.if_it_is_sure(advancer, unit, row)
 
 
