@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from broken.books import FURTHER as FURTHER_OF_BOOKS
 from broken.calling import CALLING, Calling
 from broken.gold import FURTHER as FURTHER_UNDER_FAULTS, Renamed, Stray
 from broken.refusals import FURTHER as FURTHER_OF_REFUSALS
@@ -82,7 +83,9 @@ def test_an_edit_is_one_though_the_total_stays():
     assert verdict.happened == "its lines are named Reworded now, and nothing that is sent says so"
 
 
-@pytest.mark.parametrize("name, provider, told", [*FURTHER, *FURTHER_OF_REFUSALS, *FURTHER_UNDER_FAULTS])
+@pytest.mark.parametrize(
+    "name, provider, told", [*FURTHER, *FURTHER_OF_BOOKS, *FURTHER_OF_REFUSALS, *FURTHER_UNDER_FAULTS]
+)
 def test_another_mistake_is_found_and_told(name, provider, told):
     verdict = find(Examination(subject_of(provider)), check_named(name)).verdict
     assert isinstance(verdict, Failed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from broken import bronze, gold, refusals, silver
+from broken import books, bronze, gold, refusals, silver
 from broken.heavy import Heavy
 from broken.renewing import RenewingSandbox
 from rotating_server import rotating_server
@@ -18,6 +18,7 @@ PERFECT: type[Provider[Any]] = RenewingSandbox
 BROKEN: Mapping[str, type[Provider[Any]]] = {
     **bronze.BROKEN,
     **silver.BROKEN,
+    **books.BROKEN,
     **refusals.BROKEN,
     **gold.BROKEN,
     "imports_lightly": Heavy,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from billhook.contract import Capability, CreditNoteItem, Done, InvoiceItem, InvoiceView, MappedLine, PaymentItem
+from billhook.contract import Capability, CreditNoteItem, Done, InvoiceItem, PaymentItem
 from billhook.contract.version import ContractVersion
 from billhook.domain.invoice import InvoiceDraft
-from billhook.domain.issue import Severity
 from billhook.engine.totals import compare, differences
 from billhook.testing.builders import a_line, an_invoice
 from billhook.testing.desk import Ran, in_words, told_in
@@ -30,7 +29,7 @@ from billhook.testing.kit.scenes import (
     to_be_issued,
 )
 from billhook.testing.kit.strikes import another_ones
-from billhook.testing.kit.trying import Refused, tried
+from billhook.testing.kit.trying import Refused, refuse_beforehand, tried
 from billhook.testing.simulator.books import BookedDocument
 
 C = Capability
@@ -81,7 +80,7 @@ def _carried(bench: Bench, draft: InvoiceDraft, *, may_refuse: bool = False) -> 
 
 
 def _issued_to_the_cent(bench: Bench, item: InvoiceItem) -> str | None:
-    _refuse_if_told(bench, item.invoice, item.lines)
+    refuse_beforehand(bench, item)
     if bench.can(C.SYNC_DRAFT):
         told = bench.run(C.SYNC_DRAFT, item)
         problem = _total_told(told.result.totals, item)
@@ -100,17 +99,6 @@ def _total_fetched(bench: Bench, item: InvoiceItem) -> str | None:
         return None
     problem = _total_told(bench.run(C.FETCH, item).result.totals, item)
     return problem and f"fetched again, {problem}"
-
-
-def _refuse_if_told(bench: Bench, document: InvoiceView, mapped: Sequence[MappedLine]) -> None:
-    if len(mapped) < len(document.lines):
-        raise Refused("some line is not mapped")
-    if not bench.can(C.VALIDATE_INVOICE):
-        return
-    issues = bench.handle.validate_invoice(document, mapped, bench.settings)
-    refused = [issue.message for issue in issues if issue.severity is Severity.CRITICAL]
-    if refused:
-        raise Refused(refused[0])
 
 
 def _total_told(totals: Any, item: InvoiceItem) -> str | None:
@@ -397,11 +385,11 @@ def credit_arrives_to_the_cent(examination: Examination) -> Verdict:
 def _credited(examination: Examination, shape: dict[str, Any]) -> str | None:
     with examination.bench() as bench:
         draft = _shaped_draft(bench, shape)
-        _refuse_if_told(bench, bench.invoice_item(1, draft).invoice, bench.invoice_item(1, draft).lines)
+        refuse_beforehand(bench, bench.invoice_item(1, draft))
         invoice = bench.issued(1, draft=draft) if bench.can(C.ISSUE) else None
         credited = draft.model_copy(update={"lines": draft.lines[:1]})
         item = bench.credit_item(50, credited, applies_to=invoice.external_id if invoice else None)
-        _refuse_if_told(bench, item.credit_note, item.lines)
+        refuse_beforehand(bench, item)
         told = bench.run(C.CREDIT, item).result
         document = booked(bench, item.id)
     if document is None:

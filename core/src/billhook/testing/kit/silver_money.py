@@ -16,6 +16,7 @@ from billhook.contract import (
     PaymentStatus,
     Pending,
     RefundItem,
+    RefundStatus,
     Refusal,
     Rejected,
     Request,
@@ -42,18 +43,20 @@ from billhook.testing.kit.scenes import (
     to_be_paid,
 )
 from billhook.testing.kit.subject import Authorizing, Refunding
-from billhook.testing.kit.trying import Refused, tried
+from billhook.testing.kit.trying import Refused, refuse_beforehand, tried
 
 C = Capability
 LONG_WORDS = re.compile("[A-Za-z0-9+/_-]{16,}")
 UNEVEN = ("435", "4.35", "1.005")
+OF_ELSEWHERE = "statement-17"
+"""The id that a payment has where it came: its payer's, its bank's or another app's, and none of the provider's."""
 REFUNDS = (Decimal("1.00"), Decimal("0.29"))
 """The second is none of those that a binary fraction holds: a hundred times it, cut off, is 28."""
 
 
 def collects_what_is_due(examination: Examination) -> Verdict:
     """What is collected is what is due, in currencies with no, two and three decimals."""
-    attempts = _in_each_currency(examination, _collected)
+    attempts = in_each_currency(examination, _collected)
     return tried("the amount that is due is collected, once", "payment", attempts)
 
 
@@ -94,7 +97,7 @@ def _in_another_currency(bench: Bench, item: PaymentItem) -> str | None:
     return f"{_shown(item)} is due, and the books show a payment in {min(told)}" if told else None
 
 
-def _in_each_currency(
+def in_each_currency(
     examination: Examination, attempt: Callable[[Bench], str | None]
 ) -> Iterator[Callable[[], str | None]]:
     """The attempt in the provider's usual currency, and in those whose smallest unit is another one, where it takes them."""
@@ -140,7 +143,7 @@ def _listed(amounts: Iterable[Decimal]) -> str:
 
 def captures_what_is_asked(examination: Examination) -> Verdict:
     """Of a payment that is authorized so much is taken as is asked, and so much is shown."""
-    attempts = _in_each_currency(examination, _captured)
+    attempts = in_each_currency(examination, _captured)
     return tried("the part that was asked is taken", "payment", attempts)
 
 
@@ -214,12 +217,12 @@ def _read_refund(examination: Examination) -> str | None:
 
 def gives_back_what_is_asked(examination: Examination) -> Verdict:
     """A part that is refunded is that part, and no more, in currencies with no, two and three decimals."""
-    attempts = _in_each_currency(examination, _given_back)
+    attempts = in_each_currency(examination, _given_back)
     return tried("each refund is of the amount that was asked", "refund", attempts)
 
 
 def _given_back(bench: Bench) -> str | None:
-    payment, given = settled_payment(bench), list[Decimal]()
+    payment, given, is_over = settled_payment(bench), list[Decimal](), True
     for number, part in enumerate(REFUNDS):
         amount = round_to(part, bench.currency) or Decimal(1)
         item = bench.refund_item(str(payment.external_id), str(amount), 700 + number)
@@ -232,15 +235,25 @@ def _given_back(bench: Bench) -> str | None:
         if problem is not None:
             return problem
         given.append(amount)
-    return _refunded_shown(bench, payment, given)
+        is_over = is_over and isinstance(outcome, Done) and outcome.result.status is RefundStatus.SUCCEEDED
+    return _refunded_shown(bench, payment, given, is_over=is_over)
 
 
-def _refunded_shown(bench: Bench, payment: PaymentItem, given: Sequence[Decimal]) -> str | None:
-    """What a look shows as given back of a payment: what was asked, or less while some of it is under way."""
-    shown = bench.run(C.CHECK_PAYMENT, payment).outcome if bench.can(C.CHECK_PAYMENT) else None
-    told = shown.result.refunded if isinstance(shown, Done) else None
-    possible = {None, Decimal(0), *given, sum(given)}
-    return None if told in possible else f"{sum(given)} was asked, and a look at the payment shows {told} given back"
+def _refunded_shown(bench: Bench, payment: PaymentItem, given: Sequence[Decimal], *, is_over: bool) -> str | None:
+    """What a look shows of a payment: all of what came, and of it what went back, or less while some of that is under way."""
+    if not bench.can(C.CHECK_PAYMENT):
+        return None
+    bench.rest()
+    shown = bench.run(C.CHECK_PAYMENT, payment).outcome
+    if not isinstance(shown, Done):
+        return None
+    told, came = shown.result.refunded, shown.result.amount
+    possible = {None, Decimal(0), sum(given), *(() if is_over else given)}
+    if told not in possible:
+        return f"{sum(given)} was asked, and a look at the payment shows {told} given back"
+    if shown.result.status is not PaymentStatus.SUCCEEDED or came == payment.amount:
+        return None
+    return f"{payment.amount} came and {sum(given)} of it went back, and a look at the payment shows that {came} came"
 
 
 def _refund_in_books(bench: Bench, item: RefundItem) -> str | None:
@@ -252,14 +265,15 @@ def _refund_in_books(bench: Bench, item: RefundItem) -> str | None:
 
 def a_recorded_payment_stands_in_the_books(examination: Examination) -> Verdict:
     """A payment that came another way is noted at the provider."""
-    return tried("the books show the payment", "payment", [partial(_recorded, examination)])
+    return tried("the books show the payment", "payment", in_each_currency(examination, _recorded))
 
 
-def _recorded(examination: Examination) -> str | None:
-    with examination.bench() as bench:
-        (item,) = a_payment(bench)
-        bench.run(C.RECORD_PAYMENT, item)
-        shown = [payment.amount for payment in bench.books.payments()]
+def _recorded(bench: Bench) -> str | None:
+    if bench.can(C.ISSUE):
+        refuse_beforehand(bench, bench.invoice_item())
+    (item,) = a_payment(bench)
+    bench.run(C.RECORD_PAYMENT, replace(item, external_id=OF_ELSEWHERE))
+    shown = [payment.amount for payment in bench.books.payments()]
     return None if item.amount in shown else f"{item.amount} was recorded, and the books show {shown or 'nothing'}"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from billhook.contract import Capability, CreditNoteItem, InvoiceItem
+from billhook.domain.issue import Severity
 from billhook.testing.desk import NotDone
-from billhook.testing.kit.bench import Stuck
+from billhook.testing.kit.bench import Bench, Stuck
 from billhook.testing.kit.check import Exempt, Failed, Passed, Verdict
 
 
@@ -28,3 +30,16 @@ def tried(expected: str, what: str, attempts: Iterable[Callable[[], str | None]]
             return Failed(expected, problem)
         count += 1
     return Passed(count, what) if count else Exempt(refusal)
+
+
+def refuse_beforehand(bench: Bench, item: InvoiceItem | CreditNoteItem) -> None:
+    """Raises Refused where the provider would not let that document through: a line without a place, or what its validation says."""
+    document = item.invoice if isinstance(item, InvoiceItem) else item.credit_note
+    if len(item.lines) < len(document.lines):
+        raise Refused("some line is not mapped")
+    if not bench.can(Capability.VALIDATE_INVOICE):
+        return
+    issues = bench.handle.validate_invoice(document, item.lines, bench.settings)
+    refused = [issue.message for issue in issues if issue.severity is Severity.CRITICAL]
+    if refused:
+        raise Refused(refused[0])
