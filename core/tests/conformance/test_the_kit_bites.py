@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from broken.books import FURTHER as FURTHER_OF_BOOKS
+from broken.books import FURTHER as FURTHER_OF_BOOKS, TornBooks
 from broken.calling import CALLING, Calling
 from broken.gold import FURTHER as FURTHER_UNDER_FAULTS, Renamed, Stray
 from broken.refusals import FURTHER as FURTHER_OF_REFUSALS
@@ -14,6 +16,7 @@ from billhook.providers.custom_invoicing import provider as all_local
 from billhook.testing.kit import CHECKS, Exempt, Failed, Passed, Subject, Tier, check_named, examine
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.examine import find
+from billhook.testing.sandbox.provider import SandboxProvider
 
 
 def failing(name: str, *checks: str) -> set[str]:
@@ -115,6 +118,13 @@ def test_a_mistake_with_an_sdk_is_found_and_told(name, provider, told):
     verdict = find(Examination(subject_of(provider)), check_named(name)).verdict
     assert isinstance(verdict, Failed)
     assert told in verdict.happened
+
+
+def test_what_a_simulator_raises_is_told_with_its_place():
+    subject = Subject.of(SandboxProvider, TornBooks)
+    verdict = find(Examination(subject), check_named("a_recorded_payment_stands_in_the_books")).verdict
+    assert isinstance(verdict, Failed)
+    assert re.fullmatch(r"KeyError: 'payments' \(books\.py, line \d+, in payments\)", verdict.happened)
 
 
 def test_what_a_late_request_did_twice_is_told_with_the_way_out():

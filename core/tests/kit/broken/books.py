@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 
 from broken.parts import each_result, ending, handed
 
+from billhook.clock import Clock
 from billhook.contract import Receipt, Rejected
 from billhook.testing.sandbox.provider import SandboxProvider
+from billhook.testing.sandbox.server import SandboxSimulator
 
 
 def refusing(operation: str) -> Any:
@@ -143,6 +145,23 @@ class Elsewhere(SandboxProvider):
     )
 
 
+class Stumbling(SandboxProvider):
+    """It reads a figure that is not there."""
+
+    fetch = fetching(amount_due=lambda item: {}["due"])
+
+
+class TornBooks(SandboxSimulator):
+    """A simulator with a mistake of its own."""
+
+    def __init__(self, *, clock: Clock, hurried: bool, currency: str) -> None:
+        super().__init__(clock=clock)
+
+    def payments(self) -> Sequence[Any]:
+        """Asks for what is not there."""
+        return [self.connection("http://there.test").settings["payments"]]
+
+
 FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
     ("what_is_fetched_adds_up", NoRoom, "GBP 67.18 is noted, and 65.18 is fetched as paid"),
     ("what_is_fetched_adds_up", OtherNames, "was noted, and the receipts that are fetched are line-1"),
@@ -152,6 +171,7 @@ FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
     ("what_is_fetched_adds_up", BeforeCredits, "10.37 is credited and nothing paid, and 65.18 is fetched as due"),
     ("what_is_fetched_adds_up", DueInHundredths, "of an invoice of 6518 JPY 1037 is credited and nothing paid, and 65"),
     ("what_is_fetched_adds_up", Overstating, "1.29 GBP was to be noted, and the outcome says 129"),
+    ("what_is_fetched_adds_up", Stumbling, "fetch failed: KeyError: 'due' (books.py, line "),
     ("gives_back_what_is_asked", LessWhatWentBack, "1.29 of it went back, and a look at the payment shows that"),
     ("a_recorded_payment_stands_in_the_books", Elsewhere, "was recorded, and the books show nothing"),
 )

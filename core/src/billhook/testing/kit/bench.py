@@ -50,11 +50,11 @@ from billhook.engine.effects import (
 from billhook.engine.journal import COLUMNS, SENDING, Attempt, thaw_attempt
 from billhook.engine.outgoing import outgoing
 from billhook.engine.settle import check_of
-from billhook.engine.telling import told
 from billhook.plugins import ProviderHandle
 from billhook.testing.desk import ANSWERED_WITHIN_SECONDS, Desk, Ran, in_words
 from billhook.testing.kit.door import the_door
 from billhook.testing.kit.subject import Authorizing, SimulatorProtocol, Subject
+from billhook.testing.kit.telling import told_with_place
 from billhook.testing.transport import SimulatorTransport
 
 BEGINS_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -338,7 +338,7 @@ class _Round:
             journal,
             lambda: new_ulid(bench.turned.now(), bench.random_bytes(10)),
             Rhythm(lambda tries: timedelta(seconds=2 ** min(tries, 8)), look_ups=12),
-            lambda error: told(error, bench.credentials),
+            lambda error: told_with_place(error, bench.credentials),
         )
 
     def _release(self) -> type[Provider[Any]]:

@@ -20,6 +20,7 @@ from billhook.testing.builders import NEW_YEAR, a_content, a_view, an_invoice
 from billhook.testing.kit.check import Check, Exempt, Failed, Passed, Tier, Verdict
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.rules import Rule
+from billhook.testing.kit.telling import told_with_place
 
 CANARY = "canary-9f31c0de-do-not-show"
 STATUSES = (
@@ -265,7 +266,7 @@ def _raised(act: Callable[[], object]) -> str | None:
     try:
         act()
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is what is reported
-        return f"{type(error).__name__}: {error}"
+        return told_with_place(error)
     return None
 
 

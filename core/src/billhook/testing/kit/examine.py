@@ -25,6 +25,7 @@ from billhook.testing.kit.check import Check, Exempt, Failed, Tier, Verdict
 from billhook.testing.kit.examination import Examination
 from billhook.testing.kit.report import Finding, Report, Versions
 from billhook.testing.kit.subject import Subject
+from billhook.testing.kit.telling import told_with_place
 
 CHECKS: tuple[Check, ...] = (
     *bronze.CHECKS,
@@ -107,7 +108,7 @@ def _verdict(examination: Examination, check: Check) -> Verdict:
     try:
         return check.run(examination)
     except Exception as error:  # noqa: BLE001 - whatever a plugin brings about, the other checks are told
-        return Failed(check.promise, f"it came to no end: {type(error).__name__}: {error}")
+        return Failed(check.promise, f"it came to no end: {told_with_place(error)}")
 
 
 def _again(examination: Examination, check: Check, verdict: Verdict) -> str | None:

@@ -13,6 +13,7 @@ from billhook.testing.desk import NotDone
 from billhook.testing.kit.bench import Bench, Blow, Stuck, Worked
 from billhook.testing.kit.scenes import Scene
 from billhook.testing.kit.subject import Refunding, SimulatorProtocol, Subject
+from billhook.testing.kit.telling import told_with_place
 
 Books = Counter[tuple[Any, ...]]
 
@@ -55,7 +56,7 @@ def play(subject: Subject, scene: Scene, seed: int, blow: Blow | None = None) ->
 
 
 def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, Stuck | NotDone) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, Stuck | NotDone) else told_with_place(error)
 
 
 def standing(books: SimulatorProtocol) -> Books:

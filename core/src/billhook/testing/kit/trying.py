@@ -9,6 +9,7 @@ from billhook.domain.issue import Severity
 from billhook.testing.desk import NotDone
 from billhook.testing.kit.bench import Bench, Stuck
 from billhook.testing.kit.check import Exempt, Failed, Passed, Verdict
+from billhook.testing.kit.telling import told_with_place
 
 
 class Refused(Exception):
@@ -25,7 +26,7 @@ def tried(expected: str, what: str, attempts: Iterable[Callable[[], str | None]]
             refusal = str(refused)
             continue
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises is what is reported
-            problem = str(error) if isinstance(error, Stuck | NotDone) else f"{type(error).__name__}: {error}"
+            problem = str(error) if isinstance(error, Stuck | NotDone) else told_with_place(error)
         if problem is not None:
             return Failed(expected, problem)
         count += 1
