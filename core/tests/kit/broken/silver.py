@@ -308,6 +308,20 @@ class Aliasing(SandboxProvider):
     collect_payment = ending("collect_payment", each_result(by_another_name))
 
 
+class OneIdForAll(SandboxProvider):
+    """It takes the payment's id for the event's, so that what becomes of the payment later counts for nothing."""
+
+    @hookimpl
+    def read_webhook(
+        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
+    ) -> Sequence[WebhookEvent] | Refusal:
+        read = SandboxProvider.read_webhook(self, headers, body, secrets, now, settings)
+        if isinstance(read, Refusal):
+            return read
+        told = (*read, *(replace(event, type="payment.taken_back") for event in read))
+        return tuple(replace(event, id=event.external_id) for event in told)
+
+
 class Unsampled(SandboxProvider):
     """Rule PREVIEW: one of its requests has no sample, so its preview ends there."""
 
@@ -546,6 +560,7 @@ class Expired(RenewingSandbox):
 
 FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
     ("a_webhook_names_what_changed", Aliasing, ", which no outcome named. They named "),
+    ("a_webhook_names_what_changed", OneIdForAll, "is the id of payment.succeeded of pay_"),
     ("collects_what_is_due", YenInHundredths, "435 is due, and the books show 43500"),
     ("collects_what_is_due", InOneCurrency, "is due, and the books show a payment in GBP"),
     ("arrives_to_the_cent", BillingInOneCurrency, "EUR stands there in GBP"),

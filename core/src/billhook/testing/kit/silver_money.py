@@ -280,15 +280,24 @@ def _recorded(bench: Bench) -> str | None:
 # Webhooks.
 
 
+def _what(event: WebhookEvent) -> tuple[str, str, str]:
+    return event.kind, event.external_id, event.type
+
+
+def told_in(bench: Bench) -> list[tuple[dict[str, str], bytes]]:
+    """What the simulator has to tell: header names in lower case, and the body."""
+    return [
+        ({name.lower(): value for name, value in headers}, body) for headers, body in bench.books.pending_webhooks()
+    ]
+
+
 def told_by(examination: Examination, bench: Bench) -> list[tuple[dict[str, str], bytes]]:
-    """What the provider tells of an invoice and its payment: header names in lower case, and the body."""
+    """What the provider tells of an invoice and its payment."""
     sound = {scene.capability: scene for scene, _ in examination.sound()}
     telling = [sound[each] for each in (C.COLLECT_PAYMENT, C.RECORD_PAYMENT, C.ISSUE) if each in sound]
     for scene in telling[:1]:
         bench.run(scene.capability, *scene.prepare(bench))
-    return [
-        ({name.lower(): value for name, value in headers}, body) for headers, body in bench.books.pending_webhooks()
-    ]
+    return told_in(bench)
 
 
 def _read(bench: Bench, headers: dict[str, str], body: bytes, secrets: Any) -> tuple[WebhookEvent, ...] | Refusal:
@@ -331,14 +340,16 @@ def _with_another_middle(word: str) -> str:
 
 
 def a_webhook_names_what_changed(examination: Examination) -> Verdict:
-    """The id in a webhook's event is one by which the thing is known here."""
+    """The id in a webhook's event is one by which the thing is known here, and what happens later is another event."""
     with examination.bench() as bench:
-        told = told_by(examination, bench)
+        told_by(examination, bench)
+        bench.rest()
+        told = told_in(bench)
         events = [event for headers, body in told for event in _events(_read(bench, headers, body, bench.credentials))]
     ours = [event for event in events if event.kind in {"document", "payment"}]
     if not ours:
         return Exempt("its simulator tells of no document and no payment")
-    attempts = (partial(_is_known, event, bench.named) for event in ours)
+    attempts = (partial(_is_known, event, bench.named, events) for event in ours)
     return tried("an event names the remote id", "event", attempts)
 
 
@@ -346,7 +357,14 @@ def _events(read: tuple[WebhookEvent, ...] | Refusal) -> tuple[WebhookEvent, ...
     return () if isinstance(read, Refusal) else read
 
 
-def _is_known(event: WebhookEvent, named: Set[str]) -> str | None:
+def _is_known(event: WebhookEvent, named: Set[str], events: Sequence[WebhookEvent]) -> str | None:
+    others = (each for each in events if each.id == event.id and _what(each) != _what(event))
+    other = next(others, None)
+    if other is not None:
+        return (
+            f"{event.id} is the id of {event.type} of {event.external_id} and of {other.type} of {other.external_id}: each id counts once, "
+            "so nobody would look for the second"
+        )
     if event.external_id in named:
         return None
     return (
