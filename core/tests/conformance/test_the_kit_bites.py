@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from broken.books import FURTHER as FURTHER_OF_BOOKS, TornBooks
+from broken.books import FURTHER as FURTHER_OF_BOOKS
 from broken.calling import CALLING, Calling
 from broken.gold import FURTHER as FURTHER_UNDER_FAULTS, Renamed, Stray
 from broken.refusals import FURTHER as FURTHER_OF_REFUSALS
 from broken.silver import FURTHER, Later, Summing
+from broken.torn import TornBooks
 from broken_providers import BROKEN, PERFECT, subject_of
 
 from billhook.providers.custom_invoicing import provider as all_local
@@ -124,7 +125,7 @@ def test_what_a_simulator_raises_is_told_with_its_place():
     subject = Subject.of(SandboxProvider, TornBooks)
     verdict = find(Examination(subject), check_named("a_recorded_payment_stands_in_the_books")).verdict
     assert isinstance(verdict, Failed)
-    assert re.fullmatch(r"KeyError: 'payments' \(books\.py, line \d+, in payments\)", verdict.happened)
+    assert re.fullmatch(r"KeyError: 'payments' \(torn\.py, line \d+, in payments\)", verdict.happened)
 
 
 def test_what_a_late_request_did_twice_is_told_with_the_way_out():

@@ -9,10 +9,8 @@ from typing import Any, ClassVar
 
 from broken.parts import each_result, ending, handed
 
-from billhook.clock import Clock
 from billhook.contract import Receipt, Rejected
 from billhook.testing.sandbox.provider import SandboxProvider
-from billhook.testing.sandbox.server import SandboxSimulator
 
 
 def refusing(operation: str) -> Any:
@@ -149,17 +147,6 @@ class Stumbling(SandboxProvider):
     """It reads a figure that is not there."""
 
     fetch = fetching(amount_due=lambda item: {}["due"])
-
-
-class TornBooks(SandboxSimulator):
-    """A simulator with a mistake of its own."""
-
-    def __init__(self, *, clock: Clock, hurried: bool, currency: str) -> None:
-        super().__init__(clock=clock)
-
-    def payments(self) -> Sequence[Any]:
-        """Asks for what is not there."""
-        return [self.connection("http://there.test").settings["payments"]]
 
 
 FURTHER: Sequence[tuple[str, type[SandboxProvider], str]] = (
