@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 
 import httpx
 import pytest
+from csv_kit import COLUMNS
 
 from billhook.cli.output import print_json
-from billhook.contract import Rejected, hookimpl
-from billhook.testing.sandbox.provider import SandboxProvider
-
-COLUMNS = "key,customer_key,currency,line_name,item_code,quantity,unit_price,type\n"
 
 
 def test_an_invoice_goes_from_a_json_file_to_paid(cli, invoice, sandbox):
@@ -40,121 +36,6 @@ def test_the_page_of_an_invoice_shows_where_the_odd_penny_of_its_tax_went(cli, s
     assert ["tax", "in", "it", "0.31", "GBP"] in said
     assert ["Tea", "1", "0.52", "0.11", "0.63"] in said
     assert ["Milk", "1", "0.52", "0.10", "0.62"] in said
-
-
-def test_causes_are_told_once_with_how_many_invoices_have_them(cli, shop, write):
-    nothing = cli("invoices", "issues", "--json")
-    assert (nothing.code, nothing.json) == (0, {"items": [], "held": []})
-    cli("profiles", "update", shop, "--workflow", "tax_enabled=true")
-    line = {"name": "Tea", "price": {"type": "flat", "amount": "1"}}
-    unknown, other = ({**line, "tax_config": {"code": "NOPE"}}, line)
-    drafts = [{"lines": [unknown]}, {"lines": [unknown]}, {"lines": [other], "expected_totals": {"total": "9"}}]
-    drafts = [
-        {"key": f"i-{place}", "customer_key": "jane", "currency": "GBP", **draft} for place, draft in enumerate(drafts)
-    ]
-    cli("invoices", "create", write("i.json", drafts))
-    cli("worker", "--once")
-    told = cli("invoices", "issues", "--json")
-    assert told.code == 3
-    assert [(one["invoices"], one["severity"], one["code"]) for one in told.json["items"]] == [
-        (2, "critical", "tax_code_unknown"),
-        (1, "critical", "totals_unexpected"),
-    ]
-    assert "NOPE" in told.json["items"][0]["message"]
-    example = cli("invoices", "show", told.json["items"][0]["example"], "--json").json
-    assert example["key"] in {"i-0", "i-1"}
-    cli("invoices", "delete", "i-2")
-    assert [one["invoices"] for one in cli("invoices", "issues", "--json").json["items"]] == [2]
-
-
-def test_a_payment_that_failed_is_a_cause_too(cli, shop, write):
-    declined = {"openmeter.io/sandbox/target-payment-status": "failed"}
-    line = {"name": "Tea", "price": {"type": "flat", "amount": "1"}}
-    drafts = [
-        {"key": f"i-{place}", "customer_key": "jane", "currency": "GBP", "lines": [line], "metadata": metadata}
-        for place, metadata in enumerate((declined, {}, declined))
-    ]
-    cli("invoices", "create", write("i.json", drafts))
-    cli("worker", "--once")
-    (told,) = cli("invoices", "issues", "--json").json["items"]
-    assert (told["invoices"], told["severity"], told["code"]) == (2, "critical", "card_declined")
-    assert (told["message"], told["component"]) == (
-        "The card was declined.",
-        "app.sandbox.collectPayments.collect_payment",
-    )
-    listed = cli("invoices", "list", "--issue", "card_declined", "--json").json["items"]
-    assert [one["key"] for one in listed] == ["i-2", "i-0"]
-    assert told["example"] in {one["id"] for one in listed}
-    assert "card_declined: The card was declined." in cli("invoices", "show", "i-0").out
-    assert told["way_out"] == (
-        f"Have another way to pay named at Sandbox, then collect it again: billhook invoices retry {told['example']}. "
-        f"Money that came another way is noted: billhook invoices pay {told['example']} AMOUNT"
-    )
-    assert cli("invoices", "show", told["example"], "--json").json["way_out"] == told["way_out"]
-    assert "way to pay" in cli("invoices", "show", "i-0").out
-    assert "way to pay" in cli("invoices", "issues").out
-    assert cli("invoices", "show", "i-1", "--json").json["way_out"] is None
-    cli("invoices", "pay", "i-0", "1.00")
-    cli("invoices", "retry", "i-2")
-    cli("worker", "--once")
-    assert [one["invoices"] for one in cli("invoices", "issues", "--json").json["items"]] == [
-        1
-    ]  # declined twice, told once
-    assert [one["key"] for one in cli("invoices", "list", "--issue", "card_declined", "--json").json["items"]] == [
-        "i-2"
-    ]
-
-
-def test_a_list_for_a_code_that_nothing_has_tells_the_codes_that_stand_open(cli, shop, write):
-    line = {"name": "Tea", "price": {"type": "flat", "amount": "1"}}
-    wrong = {"customer_key": "jane", "currency": "GBP", "lines": [line], "expected_totals": {"total": "9"}}
-    assert "Codes that stand open now: none." in cli("invoices", "list", "--issue", "nosuch").out
-    cli("invoices", "create", write("i.json", [{**wrong, "key": "i"}]))
-    assert "Codes that stand open now: totals_unexpected." in cli("invoices", "list", "--issue", "nosuch").out
-    assert "Codes" not in cli("invoices", "list", "--issue", "totals_unexpected").out
-    assert set(cli("invoices", "list", "--issue", "nosuch", "--json").json) == {
-        *("items", "total_count", "page", "page_size")
-    }
-
-
-def test_what_waits_for_an_app_that_can_not_be_called_stands_below_the_causes(cli, invoice, app_id, write, monkeypatch):
-    assert "that wait" not in cli("invoices", "issues").out
-    invoice("i-1")
-    invoice("i-2")
-    cli("credit-notes", "create", write("n.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n"))
-    cli("apps", "disable", app_id)
-    told = cli("invoices", "issues", "--json")
-    (held,) = told.json["held"]
-    assert (told.code, held["app_id"], held["documents"]) == (0, app_id, 2)
-    assert f"billhook apps enable {app_id}" in cli("invoices", "issues").out
-    assert [one["documents"] for one in cli("credit-notes", "issues", "--json").json["held"]] == [1]
-    cli("apps", "enable", app_id)
-    monkeypatch.setenv("WRONG", "nobody")
-    cli("apps", "credentials", app_id, "--credential-env", "token=WRONG")
-    cli("worker", "--once")
-    (held,) = cli("invoices", "issues", "--json").json["held"]
-    assert (held["documents"], held["reason"]) == (2, f"Sandbox is unauthorized. See why: billhook apps check {app_id}")
-
-
-def test_payments_that_the_books_refuse_are_one_cause(cli, shop, invoice, monkeypatch):
-    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
-    for key in ("i-1", "i-2"):
-        invoice(key)
-    cli("worker", "--once")
-    for key, amount in (("i-1", "1.00"), ("i-1", "2.00"), ("i-2", "1.00")):
-        cli("invoices", "pay", key, amount)
-    monkeypatch.setattr(SandboxProvider, "record_payment", _refuse)
-    cli("worker", "--once")
-    (told,) = cli("invoices", "issues", "--json").json["items"]
-    assert (told["invoices"], told["component"]) == (2, "app.sandbox.collectPayments.record_payment")
-    assert "sandbox record_payment" in cli("invoices", "issues").out
-    ways_out = re.findall(r"billhook (invoices [a-z-]+ [^.:;]+)", told["message"])
-    assert [way.split()[1] for way in ways_out] == ["retry", "look", "dismiss", "take-back"]
-    for way in ways_out:
-        assert cli(*way.split()).code == 0
-    cli("worker", "--once")
-    stands = {one["id"]: one["status"] for one in cli("invoices", "show", told["example"], "--json").json["payments"]}
-    assert stands[ways_out[-1].split()[3]] == "canceled"
 
 
 def test_a_payment_counts_from_when_it_came(cli, invoice):
@@ -189,124 +70,6 @@ def test_every_line_says_in_json_what_it_comes_to(cli, shop, write):
     sums = [{name: part["totals"][name] for name in ("net", "taxes_total", "total")} for part in content["lines"]]
     assert sums == [{"net": "0.52", "taxes_total": "0.10", "total": "0.62"}] * 2
     assert (content["totals"]["net"], content["totals"]["total"]) == ("1.04", "1.24")
-
-
-def test_rows_of_a_csv_file_with_one_key_are_one_document(cli, shop, write, sandbox):
-    file = write(
-        "day.csv",
-        f"{COLUMNS}a,jane,GBP,Tea,T1,3,2.55,\na,jane,GBP,Milk,M1,1,0.80,\nb,jane,GBP,Tea,T1,1,2.55,credit_note\n",
-    )
-    created = cli("invoices", "create", file, "--json").json["created"]
-    assert [(entry["key"], entry["type"]) for entry in created] == [("a", "standard"), ("b", "credit_note")]
-    assert cli("worker", "--once").code == 0
-    assert sandbox.simulator.totals() == {"GBP": Decimal("5.90")}
-    assert cli("credit-notes", "list", "--json").json["items"][0]["status"] == "issued"
-
-
-def test_the_invoices_of_a_file_are_numbered_in_its_order(cli, shop, write):
-    keys = [f"2026-11/{place}" for place in range(1, 13)]
-    rows = "".join(f"{key},jane,GBP,Tea,T1,3,2.55,\n" for key in keys)
-    assert cli("invoices", "create", write("day.csv", f"{COLUMNS}{rows}")).code == 0
-    assert cli("worker", "--once").code == 0
-    listed = {entry["key"]: entry["number"] for entry in cli("invoices", "list", "--json").json["items"]}
-    assert [listed[key] for key in keys] == [f"INV-JANE-{place}" for place in range(1, 13)]
-
-
-def test_the_same_file_twice_is_the_same_documents(cli, shop, write):
-    file = write("day.csv", f"{COLUMNS}a,jane,GBP,Tea,T1,3,2.55,\n")
-    first, second = (cli("invoices", "create", file, "--json").json["created"] for _ in range(2))
-    assert first == second
-    assert cli("invoices", "list", "--json").json["total_count"] == 1
-
-
-BAD = (
-    f"{COLUMNS}good,jane,GBP,Tea,T1,3,2.55,\nbad,jane,GBP,Tea,T1,three,2.55,\n"
-    "stranger,joe,GBP,Tea,T1,1,2.55,\ngood,jane,EUR,Milk,M1,1,0.80,\nshort,jane,GBP\nfine,jane,GBP,Tea,T1,1,1.00,\n"
-)
-
-
-def test_bad_rows_are_told_by_their_line_and_nothing_is_stored(cli, shop, write):
-    answer = cli("invoices", "create", write("day.csv", BAD), "--json")
-    assert (answer.code, answer.error["code"]) == (1, "documents_refused")
-    assert [(problem["path"], problem["code"]) for problem in answer.error["problems"]] == [
-        ("line 5", "csv_disagrees"),
-        ("line 3", "amount_invalid"),
-        ("line 4", "customer_not_found"),
-        ("line 6", "csv_fields"),
-        ("short/lines", "too_short"),
-    ]
-    assert cli("invoices", "list", "--json").json["total_count"] == 0
-
-
-def test_what_is_good_is_stored_where_that_is_wanted_and_the_rest_reported(cli, shop, write):
-    answer = cli("invoices", "create", write("day.csv", BAD), "--skip-bad", "--json")
-    assert answer.code == 1
-    assert [entry["key"] for entry in answer.json["created"]] == ["fine"]
-    assert [entry["document"] for entry in answer.json["refused"]] == ["good", "bad", "stranger", "short"]
-
-
-def test_a_key_used_for_other_content_refuses_only_that_document(cli, shop, write, invoice):
-    invoice("taken")
-    file = write("day.csv", f"{COLUMNS}taken,jane,GBP,Tea,T1,9,2.55,\nfree,jane,GBP,Tea,T1,1,2.55,\n")
-    answer = cli("invoices", "create", file, "--skip-bad", "--json")
-    assert [entry["key"] for entry in answer.json["created"]] == ["free"]
-    assert [entry["code"] for entry in answer.json["refused"]] == ["key_reused"]
-    assert cli("invoices", "create", file, "--json").error["code"] == "key_reused"
-
-
-@pytest.mark.parametrize(
-    "text, code",
-    [
-        ("key,customer_key\na,jane\n", "csv_columns"),
-        (f'{COLUMNS}a,jane,GBP,"Tea,T1,1,2.55\n', "not_csv"),
-        ('{"key": "a"', "not_json"),
-        ('[{"key": NaN}]', "not_json"),
-        ("", "csv_columns"),
-    ],
-)
-def test_a_file_that_can_not_be_read_says_why(cli, shop, write, text, code):
-    assert cli("invoices", "create", write("file", text), "--json").error["code"] == code
-
-
-def test_an_invoice_may_come_from_standard_input(cli, shop):
-    text = f"{COLUMNS}a,jane,GBP,Tea,T1,3,2.55,\n"
-    assert cli("invoices", "create", "-", "--json", input=text).json["created"][0]["key"] == "a"
-
-
-def test_credit_notes_need_not_say_what_they_are(cli, shop, write):
-    file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
-    assert cli("credit-notes", "create", file, "--json").json["created"][0]["type"] == "credit_note"
-
-
-def test_a_credit_note_that_stands_in_the_books_is_noted_from_a_csv(cli, shop, write, invoice):
-    invoice("i-1")
-    cli("worker", "--once")
-    id = cli("invoices", "show", "i-1", "--json").json["id"]
-    columns = COLUMNS.replace(",type", ",number,credited_invoice_id,external_id")
-    cli("credit-notes", "create", write("notes.csv", f"{columns}n,jane,GBP,Tea,T1,1,2.55,CN-7,{id},memo-7\n"))
-    shown = cli("credit-notes", "show", "n", "--json").json
-    assert (shown["status"], shown["number"], shown["external_ids"]) == ("issued", "CN-7", {"invoicing": "memo-7"})
-    assert "memo-7" in cli("credit-notes", "show", "n").out
-
-
-def test_a_credit_note_is_shown_with_its_lines_and_what_stands_in_its_way(cli, shop, write):
-    file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
-    cli("credit-notes", "create", file)
-    (app,) = cli("apps", "list", "--json").json["items"]
-    cli("apps", "disable", app["id"])
-    shown = cli("credit-notes", "show", "n", "--json").json
-    assert shown["waiting_for"].endswith(f"is disabled. Let it work again: billhook apps enable {app['id']}")
-    assert (shown["key"], shown["content"]["lines"][0]["name"], shown["issues"]) == ("n", "Tea", [])
-    assert "2.55 GBP" in cli("credit-notes", "show", shown["id"]).out
-
-
-def test_only_a_credit_note_that_failed_is_tried_again(cli, shop, write):
-    file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
-    cli("credit-notes", "create", file)
-    cli("worker", "--once")
-    assert cli("credit-notes", "retry", "n").code == 1
-    assert cli("credit-notes", "allocate", "n", "--json").error["code"] == "credit_note_stands_alone"
-    assert cli("credit-notes", "show", "unknown", "--json").error["code"] == "not_found"
 
 
 def test_help_shows_no_words_of_python(cli):
@@ -376,28 +139,6 @@ def test_the_workflow_of_a_draft_is_changed_value_by_value(cli, draft):
     assert (told["id"], told["revision"]) == (before["id"], 2)
     workflow = cli("invoices", "show", draft, "--json").json["content"]["workflow"]
     assert workflow == {**before["content"]["workflow"], "tax_rounding": "on_total", "due_after": "P14D"}
-
-
-def test_the_workflow_of_all_that_stand_still_for_one_cause_is_changed_at_once(cli, shop, write):
-    cli("profiles", "update", shop, "--workflow", "tax_enabled=true")
-    price, vat = {"type": "unit", "amount": "0.52"}, {"rates": [{"name": "VAT", "percentage": "20"}]}
-    lines = [{"name": name, "quantity": "1", "price": price, "tax_config": vat} for name in ("Tea", "Milk", "Salt")]
-    head = {"customer_key": "jane", "currency": "GBP", "lines": lines}
-    totals = {"a": "1.87", "other": "9", "b": "1.87", "fits": "1.86"}
-    drafts = [{**head, "key": key, "expected_totals": {"total": total}} for key, total in totals.items()]
-    cli("invoices", "create", write("i.json", drafts))
-    cli("worker", "--once")
-    changed = cli("invoices", "update", "--all", "--issue", "totals_unexpected", "--workflow", "tax_rounding=on_total")
-    assert changed.code == 0
-    assert "3 changed, 0 left. How many stand how: 2 draft.syncing, 1 draft.invalid." in changed.out
-    cli("worker", "--once")
-    shown = {key: cli("invoices", "show", key, "--json").json for key in totals}
-    assert [(each["status"], each["total"]) for each in shown.values()] == [
-        *(("paid", "1.87"), ("draft.invalid", "1.87"), ("paid", "1.87"), ("paid", "1.86"))
-    ]
-    again = ("invoices", "update", "--all", "--issue", "nosuch", "--workflow", "tax_rounding=on_total")
-    assert "No invoice stands still with the issue nosuch." in cli(*again).out
-    assert cli(*again, "--json").json == {"items": [], "updated": 0, "left": 0}
 
 
 def test_what_takes_no_edit_is_left_and_says_why(cli, invoice):
@@ -534,25 +275,6 @@ def test_a_warning_that_a_person_has_dealt_with_ends(cli, invoice):
     assert "Entered there." in " ".join(cli("invoices", "show", "i-1").out.split())
     assert cli("worker", "--once").code == 0
     assert cli("invoices", "list", "--issue", issue["code"], "--json").json["items"] == []
-
-
-def test_what_failed_is_shown_by_the_worker_and_tried_again(cli, invoice):
-    target = {"openmeter.io/sandbox/target-payment-status": "failed"}
-    invoice("i-1", metadata=target)
-    worked = cli("worker", "--once", "--json")
-    assert worked.json["failed"] == 1
-    assert worked.code == 3
-    retried = cli("invoices", "retry", "--all-failed", "--json")
-    assert [entry["id"] for entry in retried.json["items"]] == [cli("invoices", "show", "i-1", "--json").json["id"]]
-
-
-def test_a_retry_reports_each_invoice(cli, invoice):
-    invoice("i-1")
-    cli("worker", "--once")
-    answer = cli("invoices", "retry", "i-1", "nobody", "--json")
-    assert answer.code == 1
-    assert [entry["code"] for entry in answer.json["items"]] == ["invoice_action_not_available", "not_found"]
-    assert cli("invoices", "retry").code == 2
 
 
 def test_a_look_finds_what_somebody_did_there_and_nobody_told(cli, shop, invoice, sandbox):
@@ -731,92 +453,6 @@ def test_a_status_that_no_invoice_has_is_refused_with_the_known_ones(cli, shop):
     assert "draft.invalid" in answer.error["message"]
 
 
-def test_a_deletion_that_failed_is_asked_for_again(cli, shop, invoice, sandbox, monkeypatch):
-    cli("profiles", "update", shop, "--workflow", "auto_advance=false")
-    invoice("i-1")
-    cli("worker", "--once")
-    with monkeypatch.context() as patch:
-        patch.setattr(SandboxProvider, "delete", _refuse)
-        cli("invoices", "delete", "i-1")
-        assert cli("worker", "--once", "--json").json["failed"] == 1
-    assert [entry["key"] for entry in cli("invoices", "list", "--json").json["items"]] == ["i-1"]
-    (retried,) = cli("invoices", "retry", "--all-failed", "--json").json["items"]
-    assert retried["status"] == "delete.syncing"
-    assert cli("worker", "--once").code == 0
-    assert cli("invoices", "list", "--json").json["items"] == []
-
-
-def test_a_credit_note_that_failed_is_counted_and_given_up(cli, shop, write, monkeypatch):
-    file = write("notes.csv", COLUMNS.replace(",type", "") + "n,jane,GBP,Tea,T1,1,2.55\n")
-    cli("credit-notes", "create", file)
-    with monkeypatch.context() as patch:
-        patch.setattr(SandboxProvider, "credit", _refuse)
-        worked = cli("worker", "--once", "--json")
-    assert (worked.code, worked.json["failed_credit_notes"]) == (3, 1)
-    assert cli("credit-notes", "list", "--status", "failed", "--json").json["items"][0]["key"] == "n"
-    told = cli("credit-notes", "issues", "--json")
-    (cause,) = told.json["items"]
-    assert (told.code, cause["credit_notes"], cause["severity"], cause["code"]) == (3, 1, "critical", "not_now")
-    assert "sandbox credit" in cli("credit-notes", "issues").out
-    assert cli("credit-notes", "list", "--issue", "not_now", "--json").json["total_count"] == 1
-    assert "Codes that stand open now: not_now." in cli("credit-notes", "list", "--issue", "nosuch").out
-    assert cli("invoices", "issues", "--json").json["items"] == []
-    assert cli("credit-notes", "void", "n", "--json").json["status"] == "voided"
-    assert cli("credit-notes", "issues").code == 0
-    assert cli("worker", "--once").code == 0
-
-
-def test_one_command_tries_again_whatever_the_worker_counts(cli, shop, invoice, write, monkeypatch):
-    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
-    for key in ("paid", "void"):
-        invoice(key)
-    cli("worker", "--once")
-    cli("invoices", "pay", "paid", "7.65")
-    cli("invoices", "void", "void")
-    cli("credit-notes", "create", write("n.csv", COLUMNS.replace(",type", "") + "note,jane,GBP,Tea,T1,1,2.55\n"))
-    with monkeypatch.context() as patch:
-        for operation in ("record_payment", "void", "credit"):
-            patch.setattr(SandboxProvider, operation, _refuse)
-        worked = cli("worker", "--once", "--json")
-    assert worked.code == 3
-    assert [worked.json[name] for name in ("unrecorded", "unvoided", "failed_credit_notes")] == [1, 1, 1]
-    retried = cli("invoices", "retry", "--all-failed", "--json")
-    assert [entry["key"] for entry in retried.json["items"]] == ["paid", "void", "note"]
-    assert (retried.code, retried.json["retried"], retried.json["left"]) == (0, 3, 0)
-    assert cli("worker", "--once").code == 0
-    assert "Nothing had failed" in cli("invoices", "retry", "--all-failed").out
-
-
-def test_what_could_not_be_tried_again_is_named_and_the_rest_was(cli, shop, invoice, write, monkeypatch):
-    cli("profiles", "update", shop, "--workflow", "collection_method=send_invoice")
-    invoice_id = invoice("credited")
-    cli("worker", "--once")
-    line = {"name": "Tea", "price": {"type": "flat", "amount": "1"}}
-    note = {"type": "credit_note", "customer_key": "jane", "currency": "GBP", "lines": [line]}
-    stays = {**note, "key": "stays", "credited_invoice_id": invoice_id}
-    cli("credit-notes", "create", write("notes.json", [stays, {**note, "key": "goes"}]))
-    with monkeypatch.context() as patch:
-        patch.setattr(SandboxProvider, "credit", _refuse)
-        cli("worker", "--once")
-    cli("invoices", "void", "credited")
-    retried = cli("invoices", "retry", "--all-failed", "--json")
-    assert (retried.code, retried.json["retried"], retried.json["left"]) == (1, 1, 1)
-    assert [entry.get("code") for entry in retried.json["items"]] == ["invoice_not_creditable", None]
-    page = cli("invoices", "retry", "--all-failed").out
-    assert "credit note stays" in page
-    assert "there is nothing to credit" in page
-    assert "0 tried again, 1 left. How many stand how: 1 failed." in page
-    cli("worker", "--once")
-    assert cli("credit-notes", "show", "goes", "--json").json["status"] == "issued"
-
-
-@hookimpl
-def _refuse(self, batch):
-    refused = {item.id: Rejected.because("not_now", "No.") for item in batch.items}
-    yield from ()
-    return refused
-
-
 def test_a_series_is_shown_and_its_template_changed(cli, shop, invoice):
     invoice("i-1")
     cli("worker", "--once")
@@ -829,9 +465,3 @@ def test_a_series_is_shown_and_its_template_changed(cli, shop, invoice):
     assert cli("numbers", "define", "invoice", "--start", "7", "--json").error["code"] == "number_series_in_use"
     assert cli("numbers", "define", "invoice", "--template", "R", "--json").code == 1
     assert "template" in cli("numbers", "define", "another", "--json").error["message"]
-
-
-def test_a_retry_of_everything_says_when_nothing_had_failed(cli, invoice):
-    invoice("i-1")
-    cli("worker", "--once")
-    assert "Nothing had failed" in cli("invoices", "retry", "--all-failed").out

@@ -15,6 +15,7 @@ from billhook.domain.lifecycle import CANNOT_ADVANCE, TIMED_STATES, Refused, Sta
 from billhook.domain.transitions import TRANSITIONS_FROM, nothing_is_captured
 from billhook.engine import (
     credit_notes,
+    drift,
     due_in_books,
     issued_otherwise,
     looking_at_books,
@@ -116,6 +117,8 @@ class Advancer:
             open_payments.end_findings(unit, row)
         if ends_at in _ASKED_FOR_NO_MORE:
             due_in_books.end(unit, row)
+        if ends_at is State.VOIDED:
+            drift.end(unit, row)
         looking_at_books.look_while_owed(unit, row)
         self.ask(unit, row, way.outlook, entered=True)
 

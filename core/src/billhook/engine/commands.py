@@ -15,7 +15,7 @@ from billhook.domain.invoice import content_json
 from billhook.domain.lifecycle import State, Trigger, is_mutable
 from billhook.domain.money import to_minor
 from billhook.domain.parsing import parse
-from billhook.engine import drift, looking_first, mended, notes, open_payments
+from billhook.engine import looking_first, mended, notes, open_payments
 from billhook.engine.dissolving import dissolve_of_subject
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.moments import maybe_from_micros, to_micros
@@ -225,7 +225,6 @@ class Commands:
             return
         unit.work.drop_open(row.id)
         self._advancer.fire(unit, row, Trigger.VOID, "void", outside=True)
-        drift.end(unit, row)
 
     def void_there(self, unit: Unit, row: InvoiceRow, _arguments: Arguments) -> None:
         """Ask the app again for what it has not confirmed."""

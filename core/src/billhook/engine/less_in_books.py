@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from billhook.domain.issue import Severity, ValidationIssue
 from billhook.domain.money import plain
-from billhook.domain.payment import PaymentStatus, RefundStatus
+from billhook.domain.payment import PaymentStatus
+from billhook.engine import payments
 from billhook.engine.apps import AppHandle
 from billhook.engine.invoice_row import InvoiceRow
 from billhook.engine.looking_at_books import look, look_once_more
@@ -52,7 +53,12 @@ def _warning(unit: Unit, row: InvoiceRow, app: AppHandle, seen: Decimal, known: 
 
 def _ways_out(unit: Unit, row: InvoiceRow, less: Decimal) -> Iterator[str]:
     came = sorted(_came(unit, row), key=lambda each: str(each["id"]))
-    noted = [each for each in came if each["origin"] != "collected" and not _is_paid_back(unit, each)]
+    # What went back to the customer did come, and is not taken back.
+    noted = [
+        each
+        for each in came
+        if each["origin"] != "collected" and not payments.spoken_for(unit.money.refunds_of(each["id"]))
+    ]
     if noted:
         back = f"billhook invoices take-back {row.id} {_only(noted)} --reason WHY"
         yield f"What never came is taken back here, each payment whole: {back}."
@@ -71,12 +77,6 @@ def _came(unit: Unit, row: InvoiceRow) -> Iterator[Row]:
     return (each for each in unit.money.payments_of(row.id) if each["state"] == PaymentStatus.SUCCEEDED)
 
 
-def _is_paid_back(unit: Unit, payment: Row) -> bool:
-    """Whether some of it went back to the customer: it did come, and is not taken back."""
-    nothing = {RefundStatus.FAILED, RefundStatus.CANCELED}
-    return any(refund["state"] not in nothing for refund in unit.money.refunds_of(payment["id"]))
-
-
-def _only(payments: Sequence[Row]) -> str:
+def _only(known: Sequence[Row]) -> str:
     """The payment where there is one alone; whoever has several finds their ids where the invoice is shown."""
-    return str(payments[0]["id"]) if len(payments) == 1 else "PAYMENT"
+    return str(known[0]["id"]) if len(known) == 1 else "PAYMENT"

@@ -99,6 +99,7 @@ class Preparer:
         asked = [work for work in due if work.lane != Lane.UNASKED]
         unasked = due[len(asked) :]
         if not unasked:
+            held.unasked_from = None
             return due
         share = share_left(unasked, self._context.policy.first_look, self._now)
         most = max(held.budget.room(purpose, self._now, free, share) * batch - len(asked), 0)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from broken.parts import asking, ending, handed, with_body, with_header
+from broken.parts import asking, ending, handed, telling, with_body, with_header
 
 from billhook.contract import (
     Absent,
@@ -203,14 +203,9 @@ class Literal(SandboxProvider):
 class Restless(SandboxProvider):
     """Rule EVENTS: the same event has another id whenever it is told."""
 
-    @hookimpl
-    def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
-    ) -> Sequence[WebhookEvent] | Refusal:
-        read = SandboxProvider.read_webhook(self, headers, body, secrets, now, settings)
-        if isinstance(read, Refusal):
-            return read
-        return tuple(replace(event, id=f"{event.id} at {now.isoformat()}") for event in read)
+    read_webhook = telling(
+        lambda events, now: (replace(event, id=f"{event.id} at {now.isoformat()}") for event in events)
+    )
 
 
 class Indiscreet(SandboxProvider):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from billhook.contract import Batch, Declaration, Done, Request, encode_json, hookimpl
+from billhook.contract import Batch, Declaration, Done, Refusal, Request, WebhookEvent, encode_json, hookimpl
 from billhook.testing.sandbox.provider import SandboxProvider
 
 
@@ -53,6 +54,18 @@ def ending(operation: str, change: Callable[[Any, Mapping[str, Any]], Mapping[st
         return change(batch, outcomes)
 
     return _named(operation, changed)
+
+
+def telling(change: Callable[[Sequence[WebhookEvent], datetime], Iterable[WebhookEvent]]) -> Any:
+    """The sandbox's reading of webhooks, with the events changed that it reads. ``change`` is given the time, too."""
+
+    def read_webhook(
+        self: Any, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
+    ) -> Sequence[WebhookEvent] | Refusal:
+        read = SandboxProvider.read_webhook(self, headers, body, secrets, now, settings)
+        return read if isinstance(read, Refusal) else tuple(change(read, now))
+
+    return hookimpl(read_webhook)
 
 
 def _named(operation: str, hook: Any) -> Any:

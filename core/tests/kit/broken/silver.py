@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from broken.parts import asking, each_result, ending, handed, with_body
+from broken.parts import asking, each_result, ending, handed, telling, with_body
 from broken.renewing import RenewingSandbox
 
 from billhook.contract import (
@@ -288,14 +288,9 @@ class Gullible(SandboxProvider):
 class Ours(SandboxProvider):
     """Rule EVENTS: its events name our reference, by which nobody finds anything there."""
 
-    @hookimpl
-    def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
-    ) -> Sequence[WebhookEvent] | Refusal:
-        read = SandboxProvider.read_webhook(self, headers, body, secrets, now, settings)
-        if isinstance(read, Refusal):
-            return read
-        return tuple(replace(event, external_id=event.details["reference"]) for event in read)
+    read_webhook = telling(
+        lambda events, now: (replace(event, external_id=event.details["reference"]) for event in events)
+    )
 
 
 def by_another_name(item: Any, result: PaymentResult) -> PaymentResult:
@@ -308,18 +303,18 @@ class Aliasing(SandboxProvider):
     collect_payment = ending("collect_payment", each_result(by_another_name))
 
 
+def taken_back(event: WebhookEvent) -> WebhookEvent:
+    return replace(event, type="payment.taken_back")
+
+
+def under_the_id_of_the_thing(event: WebhookEvent) -> WebhookEvent:
+    return replace(event, id=event.external_id)
+
+
 class OneIdForAll(SandboxProvider):
     """It takes the payment's id for the event's, so that what becomes of the payment later counts for nothing."""
 
-    @hookimpl
-    def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, secrets: Any, now: datetime, settings: Any
-    ) -> Sequence[WebhookEvent] | Refusal:
-        read = SandboxProvider.read_webhook(self, headers, body, secrets, now, settings)
-        if isinstance(read, Refusal):
-            return read
-        told = (*read, *(replace(event, type="payment.taken_back") for event in read))
-        return tuple(replace(event, id=event.external_id) for event in told)
+    read_webhook = telling(lambda events, now: map(under_the_id_of_the_thing, (*events, *map(taken_back, events))))
 
 
 class Unsampled(SandboxProvider):
